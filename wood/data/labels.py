@@ -1,0 +1,40 @@
+"""Image-level labels: one row an image, one boolean column a foreground class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from wood.errors import InputError
+from wood.store import read_table, write_table
+
+
+def write_labels(path: str | Path, labels: pd.DataFrame) -> None:
+    """Write labels indexed by image_id as Parquet (`image_id`, one boolean column per class)."""
+    write_table(path, labels.rename_axis("image_id").astype(bool).reset_index())
+
+
+def read_labels(path: str | Path) -> pd.DataFrame:
+    """Read labels, indexed by image_id; the columns are the foreground classes in their order.
+
+    Raises:
+        InputError: the file is unreadable, or lacks the column image_id.
+    """
+    table = read_table(path)
+    if "image_id" not in table.columns:
+        raise InputError(f"{path}: the column 'image_id' is missing.")
+    return table.set_index("image_id").astype(bool)
+
+
+def label_matrix(labels: pd.DataFrame, image_ids: Sequence[str], path: str | Path) -> torch.Tensor:
+    """Return the labels of `image_ids` as a (N, C) float tensor of 0 and 1.
+
+    Raises:
+        InputError: an image has no labels in the table that `path` names.
+    """
+    unknown = [image_id for image_id in image_ids if image_id not in labels.index]
+    if unknown:
+        raise InputError(f"{path}: there are no labels for the image {unknown[0]!r}.")
+    return torch.from_numpy(labels.loc[list(image_ids)].to_numpy(dtype=np.float32))

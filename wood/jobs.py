@@ -1,0 +1,53 @@
+"""What every workflow script runs inside: logging, threads, and errors as one sentence."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from wood.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def job(log: str | Path, threads: int = 1) -> Iterator[None]:
+    """Run one step of the pipeline.
+
+    Log lines go to `log`. Bad input and a full disk end the process with one sentence and exit
+    code 1; any other error leaves its traceback in `log` and one line on the terminal
+    (the traceback too where WOOD_DEBUG is set).
+    """
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=log,
+        filemode="w",
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    except (InputError, OSError, MemoryError) as error:
+        fail(str(error) or type(error).__name__, log)
+    except Exception as error:
+        fail(f"{type(error).__name__}: {error}", log)
+    logging.shutdown()
+
+
+def fail(sentence: str, log: str | Path) -> None:
+    """Say what went wrong, on the terminal and in the log, and leave with exit code 1."""
+    logger.error("%s", sentence)
+    logger.info("%s", traceback.format_exc())
+    if os.environ.get("WOOD_DEBUG"):
+        traceback.print_exc()
+    print(f"Error: {sentence} (log: {log})", file=sys.stderr)
+    logging.shutdown()
+    raise SystemExit(1) from None
