@@ -1,0 +1,101 @@
+"""Reading photographs of any common kind as RGB."""
+
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wood.errors import InputError
+
+# Only raster formats of photographs: other plug-ins of Pillow (EPS, for one) start programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+
+EXIF_ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+COUNTER_CLOCKWISE = {
+    90: Image.Transpose.ROTATE_90,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_270,
+}
+
+# What Pillow's decoders raise on damaged files.
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, OverflowError,
+          struct.error, zlib.error)  # fmt: skip
+
+
+def load_image(
+    path: str | Path, max_pixels: int = 64_000_000, rotation: float | None = 0
+) -> Image.Image:
+    """The upright RGB image in `path`.
+
+    Grey, CMYK, palette and 16-bit images are converted; transparent pixels are laid on white.
+    `rotation` is Open Images' ``Rotation``: the degrees (0, 90, 180 or 270; None and NaN mean
+    unknown, taken as 0) by which the stored image is to be turned counter-clockwise. That column
+    was derived from the camera's EXIF tag, so a file that still carries the tag is turned by the
+    tag alone.
+
+    Raises InputError naming the file if it is missing, unreadable, truncated, or has more than
+    `max_pixels` pixels (seen in the header, before anything is decoded).
+    """
+    path = Path(path)
+    turn = _whole_turn(rotation, path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise InputError(
+                    f"{path}: {width}x{height} pixels are more than the {max_pixels} allowed."
+                )
+            image.load()
+            orientation = _exif_orientation(image)
+            rgb = _to_rgb(image)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such image.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InputError(f"{path}: more pixels than the {max_pixels} allowed.") from None
+    except DAMAGE as error:
+        raise InputError(f"{path}: not a readable image ({error}).") from error
+    if orientation in UPRIGHT:
+        return rgb.transpose(UPRIGHT[orientation])
+    return rgb.transpose(COUNTER_CLOCKWISE[turn]) if turn else rgb
+
+
+def _whole_turn(rotation: float | None, path: Path) -> int:
+    if rotation is None or math.isnan(rotation) or rotation == 0:
+        return 0
+    if rotation not in COUNTER_CLOCKWISE:
+        raise InputError(f"{path}: rotation is 0, 90, 180 or 270 degrees, not {rotation}.")
+    return int(rotation)
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    """The orientation tag; a broken EXIF block does not spoil a readable image."""
+    try:
+        return image.getexif().get(EXIF_ORIENTATION, 1)
+    except Exception:
+        return 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
+        grey = np.clip(np.asarray(image, dtype=np.int64), 0, 0xFFFF) >> 8
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        canvas = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
+    # convert() returns a loaded copy, so the result outlives the file.
+    return image.convert("RGB")

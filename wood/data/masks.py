@@ -1,0 +1,123 @@
+"""Segmentation masks: palette PNGs in Pascal VOC's colours, 0 = background, 255 = ignore."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wood.data.images import DAMAGE
+from wood.errors import InputError
+from wood.store import atomic_path
+
+IGNORE = 255
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
+)  # fmt: skip
+
+
+def _voc_palette() -> list[int]:
+    """VOC's colour map: bits 0, 1, 2 of the index, then bits 3, 4, 5 and so on, become the
+    highest, next-highest, ... bits of red, green and blue."""
+    palette = []
+    for index in range(256):
+        for channel in range(3):
+            colour = 0
+            for level in range(8):
+                bit = 3 * level + channel
+                colour |= (index >> bit & 1) << (7 - level)
+            palette.append(colour)
+    return palette
+
+
+VOC_PALETTE = _voc_palette()
+
+
+def load_mask(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """(H, W) uint8 palette indices of the mask in `path`, `size` being the image's (H, W).
+
+    Raises InputError naming the file if it is missing, damaged, not an 8-bit palette or grey
+    PNG, or of another size.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if size is not None and image.size != (size[1], size[0]):
+                raise InputError(
+                    f"{path}: the mask has {image.width}x{image.height} pixels, "
+                    f"its image {size[1]}x{size[0]}."
+                )
+            if image.mode not in ("P", "L"):
+                raise InputError(
+                    f"{path}: a mask is a palette or 8-bit grey PNG, this one's mode is "
+                    f"{image.mode}."
+                )
+            return np.array(image, dtype=np.uint8)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such mask.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InputError(f"{path}: the mask has too many pixels.") from None
+    except DAMAGE as error:
+        raise InputError(f"{path}: not a readable mask ({error}).") from error
+
+
+def save_mask(path: str | Path, mask: np.ndarray) -> None:
+    """Write the (H, W) integer `mask` (values 0..255) as a palette PNG in VOC's colours."""
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.size == 0 or not np.issubdtype(mask.dtype, np.integer):
+        raise ValueError(f"a mask is a non-empty (H, W) integer array, not {mask.dtype} "
+                         f"{mask.shape}")  # fmt: skip
+    if mask.min() < 0 or mask.max() > 255:
+        raise ValueError(f"mask values are 0..255, not {mask.min()}..{mask.max()}")
+    image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8)).convert("L")
+    image.putpalette(VOC_PALETTE)
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def remap(mask: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: each value v of the uint8 `mask` replaced by table[v]; table is (256,)."""
+    return np.asarray(table, dtype=np.uint8)[mask]
+
+
+def label_to_index(classes: Sequence[str], all_classes: Sequence[str] = VOC_CLASSES) -> np.ndarray:
+    """(256,) uint8 table for `remap`: mask values of the full class list to those of a subset.
+
+    A mask value is the class's 1-based place in `all_classes`, the result its 1-based place in
+    `classes`. The other classes become 0 (background); 255 (ignore) stays.
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    for index, name in enumerate(classes, start=1):
+        if name not in all_classes:
+            raise InputError(f"class {name!r} is not in the data set's list: "
+                             f"{', '.join(all_classes)}.")  # fmt: skip
+        table[list(all_classes).index(name) + 1] = index
+    table[IGNORE] = IGNORE
+    return table
+
+
+def load_target(
+    path: str | Path,
+    classes: Sequence[str],
+    size: tuple[int, int] | None = None,
+    all_classes: Sequence[str] = VOC_CLASSES,
+) -> np.ndarray:
+    """(H, W) uint8 true mask in `path`, its values turned into 1-based places in `classes`.
+
+    Raises InputError naming the file as `load_mask` does, and for a value outside `all_classes`.
+    """
+    mask = load_mask(path, size)
+    check_values(path, mask, len(all_classes))
+    return remap(mask, label_to_index(classes, all_classes))
+
+
+def check_values(path: str | Path, mask: np.ndarray, classes: int) -> None:
+    """Raise InputError if `mask` has a value that is neither 0..classes nor 255."""
+    wrong = mask[(mask > classes) & (mask != IGNORE)]
+    if wrong.size:
+        raise InputError(f"{path}: the mask has value {wrong[0]}, the last class is {classes}.")
