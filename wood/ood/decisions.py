@@ -1,0 +1,287 @@
+"""The reviewer's answers on disk: one CSV line a decision, durable before anything else moves.
+
+The file is the truth of the review (Sec. 3.1 of the paper, manual pruning); FiftyOne's database
+only mirrors it. Lines are appended and never changed, so the history stays: for one reviewer and
+one image the last line counts, and an `undo` line makes the image undecided again.
+"""
+
+import csv
+import fcntl
+import io
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from wood.errors import InputError
+
+ACCEPT, REJECT, UNDO = "accept", "reject", "undo"
+WORDS = (ACCEPT, REJECT, UNDO)
+COLUMNS = ["image_id", "decision", "class", "reviewer", "time"]
+HEADER = (",".join(COLUMNS) + "\n").encode()
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One answer: `accept` means no foreground object (hard OoD), `reject` a foreground object."""
+
+    image_id: str
+    decision: str
+    class_name: str
+    reviewer: str
+    time: str
+
+
+def now() -> str:
+    """Return the present in UTC, ISO 8601, fine enough to tell key presses apart."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def append_decision(path: str | Path, decision: Decision) -> None:
+    """Append one decision to the file at `path`; it is on the disk when this returns.
+
+    Raises:
+        InputError: a field is empty where it must not be, or would break the line.
+    """
+    append_decisions(path, [decision])
+
+
+def append_decisions(path: str | Path, decisions: Iterable[Decision]) -> None:
+    """Append decisions, one write a line and one fsync for all; durable when this returns.
+
+    The header is made with the file, the folder with it. A last line left partial by a killed
+    writer is cut off first: it was never reported as written.
+
+    Raises:
+        InputError: a field is empty where it must not be, or would break the line.
+    """
+    path = Path(path)
+    lines = [_line(path, decision) for decision in decisions]
+    if not lines:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path) as handle:
+        _repair(handle)
+        for line in lines:
+            _write_whole(handle, line)
+        os.fsync(handle)
+    _sync_folder(path.parent)
+
+
+def read_history(path: str | Path) -> pd.DataFrame:
+    """Return every whole line of a decisions file in its order, undone ones included.
+
+    Returns:
+        Columns image_id, decision (accept, reject or undo), class, reviewer, time, all strings.
+        A file that does not exist yet is an empty history.
+
+    Raises:
+        InputError: a wrong header, a row of another length, a wrong word, an unsafe image id, a
+            time that is not ISO 8601, or bytes that are not UTF-8; the sentence names the line.
+    """
+    return pd.DataFrame(list(_rows(Path(path))), columns=COLUMNS, dtype=object)
+
+
+def read_decisions(path: str | Path) -> pd.DataFrame:
+    """Return the decisions in force: the last line for each reviewer and image, undone ones gone.
+
+    Returns:
+        Columns image_id, decision (accept or reject), class, reviewer, time, in the order of the
+        file. The rows of two reviewers for one image both stay; `merge` settles them.
+
+    Raises:
+        InputError: as `read_history`.
+    """
+    last = _last_answers(read_history(path))
+    return last[last["decision"] != UNDO].reset_index(drop=True)
+
+
+def last_decisions(path: str | Path, reviewer: str) -> list[str]:
+    """Return the image ids of the reviewer's latest answer in force, one key press: same time."""
+    decisions = read_decisions(path)
+    own = decisions[decisions["reviewer"] == reviewer]
+    if own.empty:
+        return []
+    return own.loc[own["time"] == own["time"].iloc[-1], "image_id"].tolist()
+
+
+def merge(paths: Sequence[str | Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Settle the decisions of one or several files and reviewers: one row an image.
+
+    Where reviewers disagree the stricter answer, reject, wins. A reviewer found in several files
+    is one reviewer, whose latest answer counts; a line copied to two files is one answer.
+
+    Returns:
+        The settled decisions (columns as `read_decisions`; of equal answers the earliest row), and
+        the disagreements (columns image_id, accepted_by, rejected_by: names joined by "; ").
+
+    Raises:
+        InputError: as `read_history`.
+    """
+    # Within one file its order rules, whatever the clock did; between files the time must.
+    answers = pd.concat([_last_answers(read_history(path)) for path in paths] or [_empty()])
+    last = _last_answers(answers.sort_values("time", key=_moments, kind="stable"))
+    last = last[last["decision"] != UNDO]
+
+    settled, disagreements = [], []
+    for image_id, answers in last.groupby("image_id", sort=False):
+        rejected = answers[answers["decision"] == REJECT]
+        accepted = answers[answers["decision"] == ACCEPT]
+        settled.append((accepted if rejected.empty else rejected).iloc[0])
+        if len(rejected) and len(accepted):
+            names = ["; ".join(sorted(part["reviewer"])) for part in (accepted, rejected)]
+            disagreements.append([image_id, *names])
+    return (
+        pd.DataFrame(settled, columns=COLUMNS).reset_index(drop=True) if settled else _empty(),
+        pd.DataFrame(disagreements, columns=["image_id", "accepted_by", "rejected_by"]),
+    )
+
+
+def check_image_id(image_id: str, where: str) -> None:
+    """Refuse an image id that could leave its folder or break a line.
+
+    Raises:
+        InputError: it is empty, holds a path separator or a control character, or is `.` or `..`.
+    """
+    unsafe = image_id in ("", ".", "..") or any(c in "/\\" or ord(c) < 32 for c in image_id)
+    if unsafe:
+        raise InputError(f"{where}: {image_id!r} is not an image id.")
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame([], columns=COLUMNS, dtype=object)
+
+
+def _last_answers(history: pd.DataFrame) -> pd.DataFrame:
+    return history.drop_duplicates(["reviewer", "image_id"], keep="last")
+
+
+def _moments(times: pd.Series) -> pd.Series:
+    """Times with and without a zone on one scale; without one they count as UTC."""
+    moments = [datetime.fromisoformat(time) for time in times]
+    utc = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments]
+    return pd.Series([moment.timestamp() for moment in utc], index=times.index, dtype=float)
+
+
+def _line(path: Path, decision: Decision) -> bytes:
+    fields = [
+        decision.image_id,
+        decision.decision,
+        decision.class_name,
+        decision.reviewer,
+        decision.time,
+    ]
+    _check(fields, str(path))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(fields)
+    return text.getvalue().encode()
+
+
+def _check(fields: Sequence[str], where: str) -> None:
+    if len(fields) != len(COLUMNS):
+        raise InputError(f"{where}: {len(fields)} fields where {len(COLUMNS)} are expected.")
+    image_id, word, _, reviewer, time = fields
+    check_image_id(image_id, where)
+    if word not in WORDS:
+        raise InputError(f"{where}: {word!r} is not a decision, write {', '.join(WORDS)}.")
+    if not reviewer:
+        raise InputError(f"{where}: the reviewer is missing.")
+    if any(ord(character) < 32 for field in fields for character in field):
+        raise InputError(f"{where}: a field holds a line break or another control character.")
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        raise InputError(f"{where}: {time!r} is not an ISO 8601 time.") from None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Open for appending under an exclusive lock: two Apps may write one file."""
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name in its folder as durable as its content."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _repair(handle: int) -> None:
+    """Make the file end with a whole line: header in place, a partial last line cut off."""
+    content = _read_all(handle)
+    whole = content.rfind(b"\n") + 1
+    tail = content[whole:]
+    if tail and _is_whole(tail):
+        _write_whole(handle, b"\n")
+        return
+    if tail:
+        logger.warning("cut off a partial last line: %r", tail)
+        os.ftruncate(handle, whole)
+    if not whole:
+        _write_whole(handle, HEADER)
+
+
+def _read_all(handle: int) -> bytes:
+    os.lseek(handle, 0, os.SEEK_SET)
+    blocks = iter(lambda: os.read(handle, 1 << 20), b"")
+    return b"".join(blocks)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a last line without a line break is all there, as some editors leave it.
+
+    A header, or as many fields as there are columns with a zoned time at the end: what comes last
+    in a line is what a killed writer leaves out.
+    """
+    if line == HEADER.strip():
+        return True
+    fields = next(csv.reader([line.decode("utf-8", errors="replace")]))
+    try:
+        return len(fields) == len(COLUMNS) and datetime.fromisoformat(fields[-1]).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _write_whole(handle: int, line: bytes) -> None:
+    written = os.write(handle, line)
+    if written != len(line):
+        raise OSError(f"only {written} of {len(line)} bytes of a decision fitted on the disk")
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    """Yield the fields of every whole line after the header."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    *lines, tail = content.split(b"\n")
+    if tail and _is_whole(tail):
+        lines.append(tail)
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
+        except UnicodeDecodeError:
+            raise InputError(f"{where}: not UTF-8 text.") from None
+        if number == 1:
+            if text != ",".join(COLUMNS):
+                raise InputError(f"{where}: the header is not {','.join(COLUMNS)}.")
+        elif text.strip():
+            fields = next(csv.reader([text]))
+            _check(fields, where)
+            yield fields
