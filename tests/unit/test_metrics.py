@@ -63,7 +63,14 @@ def test_equals_the_definitions_pixel_by_pixel(seed):
 
 @pytest.mark.parametrize(
     ("precision", "recall", "f1"),
-    [(61.9, 72.7, 66.9), (68.5, 76.7, 72.4)],
+    [
+        (61.9, 72.7, 66.9),
+        (66.5, 73.2, 69.7),
+        (67.2, 76.5, 71.5),
+        (68.5, 76.7, 72.4),
+        (66.8, 77.6, 71.8),
+        (71.5, 77.9, 74.6),
+    ],
 )
 def test_f1_is_the_harmonic_mean_as_in_the_paper(precision, recall, f1):
     assert round(harmonic_mean(precision, recall), 1) == f1
