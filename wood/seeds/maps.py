@@ -66,9 +66,7 @@ def write_maps(
     save_tensors(path, tensors, metadata)
 
 
-def read_maps(
-    path: str | Path, class_names: Sequence[str] | None = None
-) -> list[LocalizationMaps]:
+def read_maps(path: str | Path, class_names: Sequence[str] | None = None) -> list[LocalizationMaps]:
     """Read one shard, in the order it was written.
 
     Raises:
@@ -84,7 +82,10 @@ def read_maps(
         )
     return [
         LocalizationMaps(
-            image_id, (size[0], size[1]), torch.tensor(classes, dtype=torch.int64), tensors[image_id]
+            image_id,
+            (size[0], size[1]),
+            torch.tensor(classes, dtype=torch.int64),
+            tensors[image_id],
         )
         for image_id, size, classes in metadata["images"]
     ]

@@ -1,0 +1,110 @@
+"""Photographs for training with image-level labels, and for inference one after another."""
+
+import logging
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from wood.data.images import load_image
+from wood.data.transforms import Augmentation
+from wood.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Photographs and their labels, to train on.
+
+    Attributes:
+        paths: N files.
+        labels: (N, C) float, 0 or 1; zeros for OoD images.
+        augmentation: what makes a crop of a photograph.
+        mean, std: of the backbone's input.
+    """
+
+    paths: Sequence[str]
+    labels: Tensor
+    augmentation: Augmentation
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def example(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return {"image": (3, crop, crop), "labels": (C,)}."""
+        image = load_image(self.paths[index])
+        return {
+            "image": self.augmentation(image, rng, self.mean, self.std),
+            "labels": self.labels[index],
+        }
+
+
+def readable_images(
+    images: pd.DataFrame, max_failed_fraction: float, workers: int = 2
+) -> Iterator[tuple[str, Image.Image]]:
+    """Yield (image_id, RGB image) in the order of the list; unreadable ones are logged and skipped.
+
+    Decoding runs ahead in `workers` threads.
+
+    Raises:
+        InputError: more than `max_failed_fraction` of the images cannot be read.
+    """
+    rows = images[["image_id", "path"]].itertuples(index=False)
+    allowed = max_failed_fraction * len(images)
+    failures: list[str] = []
+    waiting: deque[tuple[str, Future]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for row in rows:
+            waiting.append((row.image_id, pool.submit(load_image, row.path)))
+            if len(waiting) > 2 * workers:
+                yield from _next(waiting, failures, allowed)
+        while waiting:
+            yield from _next(waiting, failures, allowed)
+
+
+def _next(
+    waiting: deque[tuple[str, Future]], failures: list[str], allowed: float
+) -> Iterator[tuple[str, Image.Image]]:
+    image_id, future = waiting.popleft()
+    try:
+        yield image_id, future.result()
+    except InputError as error:
+        logger.warning("Skipped: %s", error)
+        failures.append(str(error))
+        if len(failures) > allowed:
+            raise InputError(
+                f"{len(failures)} unreadable images are more than the allowed share "
+                f"(max_failed_fraction); the last one: {error}"
+            ) from None
+
+
+def batches_of_one_size(
+    images: Iterator[tuple[str, Image.Image]], max_pixels: int
+) -> Iterator[tuple[list[str], list[Image.Image]]]:
+    """Group images of one size into batches of at most `max_pixels` pixels (at least one image)."""
+    buckets: dict[tuple[int, int], list[tuple[str, Image.Image]]] = defaultdict(list)
+    for image_id, image in images:
+        bucket = buckets[image.size]
+        bucket.append((image_id, image))
+        if (len(bucket) + 1) * image.width * image.height > max_pixels:
+            yield _unzip(buckets.pop(image.size))
+    for bucket in buckets.values():
+        yield _unzip(bucket)
+
+
+def _unzip(bucket: list[tuple[str, Image.Image]]) -> tuple[list[str], list[Image.Image]]:
+    return [image_id for image_id, _ in bucket], [image for _, image in bucket]
+
+
+def stack(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Stack (3, H, W) tensors to (B, 3, H, W), channels-last, on the device."""
+    return torch.stack(list(tensors)).to(device, memory_format=torch.channels_last)

@@ -1,0 +1,79 @@
+"""Augmentation and normalisation of photographs for training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def normalize(
+    image: Image.Image | np.ndarray, mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
+    """Return an RGB image as a (3, H, W) float tensor, `(x / 255 - mean) / std` per channel."""
+    pixels = torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).float().div_(255)
+    return pixels.sub_(torch.tensor(mean)[:, None, None]).div_(torch.tensor(std)[:, None, None])
+
+
+def resize_long_side(image: Image.Image, long_side: int) -> Image.Image:
+    """Resize so that the longer side is `long_side` pixels (bicubic); no side falls below 1."""
+    return rescale(image, long_side / max(image.size))
+
+
+def rescale(image: Image.Image, factor: float) -> Image.Image:
+    """Resize both sides by `factor` (bicubic); no side falls below 1 pixel."""
+    size = tuple(max(1, round(side * factor)) for side in image.size)
+    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random resize, flip and crop, as IRN trains its classifier.
+
+    Attributes:
+        long_side: (lowest, highest) length of the longer side, in pixels.
+        crop: side of the square crop; a smaller image is padded with zeros (after normalisation)
+            at a random place.
+        resolution: (lowest, highest) longer side that an image is shrunk to first, if it is
+            larger, so that its sharpness says nothing about the data set it came from; or None.
+    """
+
+    long_side: tuple[int, int]
+    crop: int
+    resolution: tuple[int, int] | None = None
+
+    def __call__(
+        self,
+        image: Image.Image,
+        rng: np.random.Generator,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> Tensor:
+        """Return a (3, crop, crop) float tensor."""
+        if self.resolution is not None:
+            target = int(rng.integers(self.resolution[0], self.resolution[1] + 1))
+            if target < max(image.size):
+                image = resize_long_side(image, target)
+        image = resize_long_side(image, int(rng.integers(self.long_side[0], self.long_side[1] + 1)))
+        if rng.random() < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        (from_x, to_x, width), (from_y, to_y, height) = (
+            place_crop(side, self.crop, rng) for side in image.size
+        )
+        cut = image.crop((from_x, from_y, from_x + width, from_y + height))
+        canvas = torch.zeros(3, self.crop, self.crop)
+        canvas[:, to_y : to_y + height, to_x : to_x + width] = normalize(cut, mean, std)
+        return canvas
+
+
+def place_crop(side: int, crop: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Place a window of `crop` pixels on a line of `side` pixels.
+
+    Returns:
+        where the visible part starts on the image, where it starts in the window, its length.
+    """
+    if side >= crop:
+        return int(rng.integers(0, side - crop + 1)), 0, crop
+    return 0, int(rng.integers(0, crop - side + 1)), side

@@ -1,0 +1,96 @@
+"""The W-OoD losses: the distance loss (Eq. 1 and 2) and the classification loss (Eq. 3)."""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+
+def distances(features: Tensor, centers: Tensor) -> Tensor:
+    """Eq. 1: Euclidean distances (B, K) of features (B, D) to centres (K, D).
+
+    The gradient is finite (zero) where a feature equals a centre.
+    """
+    return torch.linalg.vector_norm(features[:, None, :] - centers[None, :, :], dim=2)
+
+
+def distance_loss(
+    features: Tensor,
+    labels: Tensor,
+    in_centers: Tensor,
+    ood_centers: Tensor,
+    top_fraction: float,
+    *,
+    terms: Collection[str] = ("in", "ood"),
+    normalize: str = "sum",
+    selection: str = "image",
+) -> Tensor:
+    """Eq. 2: pull images to the centres of their classes, push them from the nearest OoD clusters.
+
+    Args:
+        features: (B, D), z of the in-distribution images.
+        labels: (B, C), 0 or 1.
+        in_centers: (C, D), p^in; a row of NaN (a class without images) contributes nothing.
+        ood_centers: (K, D), p^ood.
+        top_fraction: tau, in (0, 1]; max(1, round(tau * K)) clusters count as the nearest.
+        terms: which of the two sums take part (the ablation of Table 5).
+        normalize: "sum" is the equation as printed; "clusters" divides it by K, which is how the
+            authors' code computes it.
+        selection: "image" takes each image's own nearest clusters, as the text says; "batch" takes
+            the nearest pairs of the whole batch by one threshold, as the authors' code does.
+
+    Returns:
+        The mean over the batch, a scalar.
+    """
+    if not 0 < top_fraction <= 1:
+        raise ValueError(f"top_fraction is {top_fraction}; it must be in (0, 1].")
+    if normalize not in ("sum", "clusters"):
+        raise ValueError(f"normalize is {normalize!r}; it must be 'sum' or 'clusters'.")
+    if selection not in ("image", "batch"):
+        raise ValueError(f"selection is {selection!r}; it must be 'image' or 'batch'.")
+    if not terms or not set(terms) <= {"in", "ood"}:
+        raise ValueError(f"terms is {terms!r}; it must name 'in', 'ood' or both.")
+
+    batch = len(features)
+    clusters = len(ood_centers)
+    loss = features.new_zeros(())
+    if "in" in terms:
+        loss = loss + _in_term(features, labels, in_centers) / batch
+    if "ood" in terms:
+        loss = loss - _ood_term(features, ood_centers, top_fraction, selection) / batch
+    return loss / clusters if normalize == "clusters" else loss
+
+
+def _in_term(features: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
+    known = ~centers.isnan().any(dim=1)
+    positive = labels[:, known] > 0
+    return distances(features, centers[known])[positive].sum()
+
+
+def _ood_term(features: Tensor, centers: Tensor, top_fraction: float, selection: str) -> Tensor:
+    away = distances(features, centers)
+    nearest = max(1, round(top_fraction * len(centers)))
+    if selection == "batch":
+        away, nearest = away.reshape(1, -1), nearest * len(features)
+    return away.topk(nearest, dim=1, largest=False).values.sum()
+
+
+def classification_loss(
+    logits_in: Tensor, labels: Tensor, logits_ood: Tensor | None = None
+) -> Tensor:
+    """Eq. 3: binary cross-entropy of D_in against its labels, and of D_ood against zeros.
+
+    Args:
+        logits_in: (B, C), scores before the sigmoid.
+        labels: (B, C), 0 or 1.
+        logits_ood: (B', C), or None without OoD images.
+
+    Returns:
+        A scalar; each of the two terms is the mean over its own batch and over the classes.
+    """
+    loss = binary_cross_entropy_with_logits(logits_in, labels)
+    if logits_ood is not None:
+        zeros = torch.zeros_like(logits_ood)
+        loss = loss + binary_cross_entropy_with_logits(logits_ood, zeros)
+    return loss

@@ -1,0 +1,195 @@
+"""Training of the classifiers: F_in, W-OoD (Sec. 3.2), and the control without OoD images."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wood.data.labels import label_matrix, read_labels
+from wood.data.lists import read_image_list
+from wood.data.photographs import Photographs
+from wood.data.transforms import Augmentation
+from wood.devices import find_device
+from wood.errors import InputError
+from wood.models.cam import CamClassifier, build_classifier, load_classifier, save_classifier
+from wood.ood.losses import classification_loss, distance_loss
+from wood.store import load_tensors
+from wood.training import Batch, fit
+
+logger = logging.getLogger(__name__)
+
+# L_d has no lower bound: features whose mean norm grows this many times beyond that of the class
+# centres are running away from the OoD clusters, and no longer describe anything.
+RUNAWAY_FACTOR = 10
+
+
+class WoodLoss:
+    """Eq. 3 and 4: L = L_cls + lambda * L_d, with the terms that `ood["losses"]` names.
+
+    Args:
+        ood: losses (of cls_in, cls_ood, dist_in, dist_ood), distance_weight (lambda),
+            top_fraction (tau), normalize, selection; or None for F_in and the control.
+        centers: "in" (C, D) and "ood" (K, D); needed for the dist terms.
+    """
+
+    def __init__(self, ood: Mapping[str, Any] | None, centers: Mapping[str, Tensor] | None):
+        self.ood = ood
+        self.distance_terms = [
+            name for name in ("in", "ood") if ood and f"dist_{name}" in ood["losses"]
+        ]
+        self.classifies_ood = bool(ood) and "cls_ood" in ood["losses"]
+        self.centers = centers
+
+    def __call__(
+        self, model: CamClassifier, batch: Batch, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        del progress
+        labels = batch["labels"]
+        images = batch["image"]
+        if self.classifies_ood:
+            images = torch.cat([images, batch["ood"]["image"]])
+        logits, features = model(images)
+        logits, features = logits.float(), features.float()
+        count = len(labels)
+
+        loss = classification_loss(logits[:count], labels)
+        terms = {"cls_in": loss, "feature_norm": features[:count].norm(dim=1).mean()}
+        if self.classifies_ood:
+            total = classification_loss(logits[:count], labels, logits[count:])
+            terms["cls_ood"] = total - loss
+            loss = total
+        for name in self.distance_terms:
+            terms[f"dist_{name}"] = self._distance(features[:count], labels, name)
+            loss = loss + self.ood["distance_weight"] * terms[f"dist_{name}"]
+        return loss, terms
+
+    def _distance(self, features: Tensor, labels: Tensor, term: str) -> Tensor:
+        return distance_loss(
+            features,
+            labels,
+            self.centers["in"],
+            self.centers["ood"],
+            self.ood["top_fraction"],
+            terms=(term,),
+            normalize=self.ood["normalize"],
+            selection=self.ood["selection"],
+        )
+
+    def watch(self, line: Mapping[str, float]) -> None:
+        """Stop a training whose features run away.
+
+        Raises:
+            InputError: the mean feature norm is far beyond that of the class centres.
+        """
+        if not self.distance_terms:
+            return
+        usual = self.centers["in"].norm(dim=1).nanmean().item()
+        if line["feature_norm"] > RUNAWAY_FACTOR * usual:
+            raise InputError(
+                f"L_d runs away: at iteration {line['iteration']} the mean feature norm is "
+                f"{line['feature_norm']:.1f}, where the class centres have {usual:.1f}; lower "
+                "ood.distance_weight (L_d has no lower bound), or set ood.normalize: clusters."
+            )
+
+
+def train_classifier(
+    images: str | Path,
+    labels: str | Path,
+    output: str | Path,
+    log: str | Path,
+    *,
+    settings: Mapping[str, Any],
+    class_names: Sequence[str],
+    seed: int,
+    checkpoint: str | Path,
+    init: str | Path | None = None,
+    hard_ood: str | Path | None = None,
+    centers: str | Path | None = None,
+) -> None:
+    """Train one classifier on image-level labels and write its weights.
+
+    Args:
+        images: image list of D_in.
+        labels: image-level labels of D_in.
+        output: the weights, safetensors.
+        log: the training curve, JSON lines.
+        settings: the classifier's resolved configuration (`classifier` in config.yaml).
+        class_names: C foreground classes.
+        seed: of everything random.
+        checkpoint: the state of an unfinished training.
+        init: weights to start from (F_in), else the backbone's ImageNet weights.
+        hard_ood: list of the hard OoD images, where `settings["ood"]` is set.
+        centers: p^in and p^ood, where a distance term is among the losses.
+
+    Raises:
+        InputError: bad images, labels or settings, or a loss that runs away.
+    """
+    torch.manual_seed(seed)
+    if init is None:
+        model = build_classifier(
+            settings["backbone"], class_names, settings["output_stride"], settings["weights"]
+        )
+    else:
+        model, _ = load_classifier(init)
+    ood = settings["ood"]
+    loss = WoodLoss(ood, _read_centers(centers))
+    augmentation = Augmentation(
+        tuple(settings["long_side"]),
+        settings["crop"],
+        tuple(settings["resolution"]) if settings["resolution"] else None,
+    )
+    backbone = model.backbone
+
+    listed = read_image_list(images)
+    known = read_labels(labels)
+    if list(known.columns) != list(class_names):
+        raise InputError(f"{labels}: the classes are not those of the configuration.")
+    dataset = Photographs(
+        list(listed["path"]),
+        label_matrix(known, list(listed["image_id"]), labels),
+        augmentation,
+        backbone.mean,
+        backbone.std,
+    )
+    extra = None
+    if loss.classifies_ood:
+        paths = list(read_image_list(hard_ood)["path"])
+        nothing = torch.zeros(len(paths), len(class_names))
+        extra = {
+            "ood": (
+                Photographs(paths, nothing, augmentation, backbone.mean, backbone.std),
+                ood["batch_size"],
+            )
+        }
+    fit(
+        model,
+        dataset,
+        loss,
+        groups=model.parameter_groups(settings["training"]["head_lr_scale"]),
+        settings=settings["training"],
+        seed=seed,
+        checkpoint=checkpoint,
+        log=log,
+        extra=extra,
+        watch=loss.watch,
+    )
+    save_classifier(
+        output,
+        model,
+        {
+            "backbone": settings["backbone"],
+            "output_stride": settings["output_stride"],
+            "class_names": list(class_names),
+        },
+    )
+
+
+def _read_centers(path: str | Path | None) -> dict[str, Tensor] | None:
+    if path is None:
+        return None
+    tensors, _ = load_tensors(path)
+    device = find_device()
+    return {name: tensors[name].to(device) for name in ("in", "ood")}
