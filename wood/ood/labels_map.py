@@ -1,0 +1,251 @@
+"""Which Open Images labels say that a foreground class is present (paper, Sec. 3.1)."""
+
+import csv
+import difflib
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wood.errors import InputError
+from wood.store import read_json
+
+logger = logging.getLogger(__name__)
+
+CLASS_MAP = Path(__file__).with_name("openimages_classes.yaml")
+KEYS = {"labels", "parts", "finer", "prefixes", "except"}
+# A Part of these counts as the thing itself: a human face is a person, a wheel is not a car.
+WHOLE_IN_PARTS = ("/m/01g317", "/m/0jbk")  # Person, Animal
+
+
+@dataclass(frozen=True)
+class LabelNames:
+    """The labels of Open Images: `names` maps an id ("/m/01yrx") to its name ("Cat")."""
+
+    names: Mapping[str, str]
+    path: Path
+    _ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list), repr=False)
+
+    def __post_init__(self) -> None:
+        for label_id, name in self.names.items():
+            self._ids[name.casefold()].append(label_id)
+
+    def find(self, label: str) -> str:
+        """Return the id of a label given by its name (in any case) or by its id.
+
+        Raises:
+            InputError: the name is unknown (the nearest ones are named), or stands for two labels.
+        """
+        if label in self.names:
+            return label
+        ids = self._ids.get(label.casefold(), [])
+        exact = [label_id for label_id in ids if self.names[label_id] == label]
+        if len(exact or ids) == 1:
+            return (exact or ids)[0]
+        if ids:
+            raise InputError(
+                f"{self.path}: the label {label!r} has {len(ids)} ids, {' and '.join(ids)}; "
+                "name the one you mean by its id."
+            )
+        near = difflib.get_close_matches(label.casefold(), self._ids, n=3, cutoff=0.6)
+        if not near:
+            near = [name for name in self._ids if label.casefold() in name][:3]
+        nearest = ", ".join(repr(self.names[self._ids[name][0]]) for name in near)
+        raise InputError(
+            f"{self.path}: there is no Open Images label {label!r}"
+            + (f"; the nearest are {nearest}." if near else ".")
+        )
+
+    def starting_with(self, prefix: str) -> list[str]:
+        """Return the ids of the labels named `prefix`, or `prefix` and more words, no bracket."""
+        start = prefix.casefold()
+        return [
+            label_id
+            for name, ids in self._ids.items()
+            if name == start or (name.startswith(f"{start} ") and name[len(start) + 1] != "(")
+            for label_id in ids
+        ]
+
+
+def read_label_names(path: str | Path) -> LabelNames:
+    """Read oidv6- or oidv7-class-descriptions.csv: two columns, with or without a header row.
+
+    Raises:
+        InputError: the file is missing, not UTF-8, or not a table of label ids and names.
+    """
+    path = Path(path)
+    names: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for number, row in enumerate(csv.reader(file), start=1):
+                if len(row) != 2 and row:
+                    raise InputError(
+                        f"{path}: row {number} has {len(row)} columns, not a label id and a name."
+                    )
+                if row and row[0].startswith("/"):
+                    names[row[0]] = row[1]
+                elif row and number > 1:
+                    raise InputError(f"{path}: row {number}: {row[0]!r} is not a label id.")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such class description file.") from None
+    except UnicodeDecodeError as error:
+        row_number = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}: the text near row {row_number} is not UTF-8.") from None
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV file ({error}).") from None
+    if not names:
+        raise InputError(f"{path}: there is no label in the class description file.")
+    return LabelNames(names, path)
+
+
+class Hierarchy:
+    """The tree of the 600 boxable classes; a label may stand in it at several places."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._children: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self._add(root)
+
+    def _add(self, node: Mapping[str, Any]) -> None:
+        for relation in ("Subcategory", "Part"):
+            for child in node.get(relation, []):
+                self._children[node["LabelName"]][relation].add(child["LabelName"])
+                self._add(child)
+
+    def descendants(self, label_id: str, *, parts: bool) -> set[str]:
+        """Return the ids below a label: Subcategory children, and Part children where asked."""
+        relations = ("Subcategory", "Part") if parts else ("Subcategory",)
+        found: set[str] = set()
+        waiting = [label_id]
+        while waiting:
+            children = self._children.get(waiting.pop(), {})
+            new = set().union(*(children.get(relation, set()) for relation in relations)) - found
+            found |= new
+            waiting.extend(new)
+        return found - {label_id}
+
+    def is_person_or_animal(self, label_id: str) -> bool:
+        """Tell whether a label is Person, Animal, or a subcategory of one."""
+        return any(
+            label_id == whole or label_id in self.descendants(whole, parts=False)
+            for whole in WHOLE_IN_PARTS
+        )
+
+
+def read_hierarchy(path: str | Path) -> Hierarchy:
+    """Read bbox_labels_600_hierarchy.json.
+
+    Raises:
+        InputError: the file is missing, not JSON, or not a hierarchy of labels.
+    """
+    try:
+        return Hierarchy(read_json(path))
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: not a hierarchy of Open Images labels.") from None
+
+
+def read_class_map(path: str | Path = CLASS_MAP) -> dict[str, dict[str, Any]]:
+    """Read a YAML file that maps classes to Open Images labels.
+
+    Raises:
+        InputError: the file is missing, not YAML, or has an entry that cannot be understood.
+    """
+    try:
+        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such class map.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a YAML file ({str(error).splitlines()[0]}).") from None
+    if not isinstance(entries, dict):
+        raise InputError(f"{path}: not a map from classes to labels.")
+    return {str(name): _entry(name, entry, path) for name, entry in entries.items()}
+
+
+def _entry(name: str, entry: Any, source: str | Path) -> dict[str, Any]:
+    """Bring one class's entry (a label name, a list of them, or the full form) to the full form."""
+    if isinstance(entry, str):
+        entry = [entry]
+    if isinstance(entry, Sequence):
+        entry = {"labels": list(entry)}
+    if not isinstance(entry, Mapping) or not entry.get("labels"):
+        raise InputError(f"{source}: the class {name!r} names no Open Images label.")
+    unknown = sorted(set(entry) - KEYS)
+    if unknown:
+        raise InputError(f"{source}: the class {name!r} has the unknown key {unknown[0]!r}.")
+    return dict(entry)
+
+
+def foreground_labels(
+    classes: Sequence[str],
+    names: LabelNames,
+    hierarchy: Hierarchy,
+    class_map: Mapping[str, Any] | str | Path | None = None,
+) -> dict[str, str]:
+    """Return the ids of all labels that say "a foreground object is here", each with its class.
+
+    Args:
+        classes: the foreground classes.
+        names: the labels of the class description file.
+        hierarchy: the tree of boxable classes.
+        class_map: a YAML file, or a dict from class to a label name, a list of them, or the full
+            form of `openimages_classes.yaml`, whose 20 Pascal classes are always known; a class in
+            neither is itself an Open Images label.
+
+    Raises:
+        InputError: a label is unknown, has two ids, or is not in this class description file.
+    """
+    entries = read_class_map()
+    if class_map is not None:
+        source = class_map if isinstance(class_map, str | Path) else "class_map"
+        if isinstance(class_map, str | Path):
+            class_map = read_class_map(class_map)
+        entries |= {name: _entry(name, entry, source) for name, entry in class_map.items()}
+    found: dict[str, str] = {}
+    for name in classes:
+        entry = entries.get(name) or {"labels": [name]}
+        for label_id in _labels_of_class(name, entry, names, hierarchy):
+            found.setdefault(label_id, name)
+    return found
+
+
+def _labels_of_class(
+    name: str, entry: Mapping[str, Any], names: LabelNames, hierarchy: Hierarchy
+) -> Iterable[str]:
+    found = set(_known_ids(name, entry["labels"], names))
+    for label_id in list(found):
+        parts = entry.get("parts", hierarchy.is_person_or_animal(label_id))
+        found |= hierarchy.descendants(label_id, parts=parts)
+    finer = entry.get("finer") or []
+    if isinstance(finer, Mapping):
+        # A description file of a part of the data set has fewer labels; absent ones label nothing.
+        absent = [label for label, label_id in finer.items() if label_id not in names.names]
+        if absent:
+            logger.info("%s: %d finer labels of %s are absent", names.path, len(absent), name)
+        found |= set(finer.values())
+    else:
+        found |= {names.find(label) for label in finer}
+    excepted = {label.casefold() for label in entry.get("except") or []}
+    for prefix in entry.get("prefixes") or []:
+        found |= {
+            label_id
+            for label_id in names.starting_with(prefix)
+            if names.names[label_id].casefold() not in excepted
+        }
+    return sorted(found)
+
+
+def _known_ids(
+    name: str, labels: Mapping[str, str] | Sequence[str], names: LabelNames
+) -> list[str]:
+    if not isinstance(labels, Mapping):
+        return [names.find(label) for label in labels]
+    for label, label_id in labels.items():
+        if label_id not in names.names:
+            raise InputError(
+                f"{names.path}: the label {label!r} ({label_id}) of the class {name!r} is not in "
+                "the class description file; is it of another version?"
+            )
+    return list(labels.values())

@@ -1,0 +1,240 @@
+"""The metadata of Open Images: labels, hierarchy and image lists, downloaded or used in place."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from wood.errors import InputError
+from wood.store import read_json, write_json
+
+logger = logging.getLogger(__name__)
+
+BASE = "https://storage.googleapis.com/openimages"
+SPLITS = ("train", "validation", "test")
+USER_AGENT = "w-ood/1.0 (research; hard out-of-distribution images)"
+INDEX = "metadata.json"
+CHUNK = 1 << 20
+
+# The image lists are those of the public image bucket: for train the 1.7 million boxable images.
+# "2018_04/image_ids_and_rotation.csv" lists all 9 million, most of them with their own addresses
+# only, and "v7/oidv7-train-annotations-human-imagelabels.csv" has the labels of version 7.
+FILES: dict[str, Any] = {
+    "classes": "v6/oidv6-class-descriptions.csv",
+    "hierarchy": "2018_04/bbox_labels_600_hierarchy.json",
+    "human": {
+        "train": "v6/oidv6-train-annotations-human-imagelabels.csv",
+        "validation": "v5/validation-annotations-human-imagelabels.csv",
+        "test": "v5/test-annotations-human-imagelabels.csv",
+    },
+    "machine": {
+        "train": "v5/train-annotations-machine-imagelabels.csv",
+        "validation": "v5/validation-annotations-machine-imagelabels.csv",
+        "test": "v5/test-annotations-machine-imagelabels.csv",
+    },
+    "images": {
+        "train": "2018_04/train/train-images-boxable-with-rotation.csv",
+        "validation": "2018_04/validation/validation-images-with-rotation.csv",
+        "test": "2018_04/test/test-images-with-rotation.csv",
+    },
+}
+
+
+def local_folder(base: str | Path) -> Path | None:
+    """Return the folder that `base` names (a path or file://), or None for a web address."""
+    parts = urlsplit(str(base))
+    if parts.scheme == "file":
+        return Path(parts.path)
+    return None if parts.scheme in ("http", "https", "s3") else Path(base)
+
+
+def web_address(base: str) -> str:
+    """Return `base` as an http(s) address; s3://bucket/prefix is read unsigned over https."""
+    parts = urlsplit(base)
+    if parts.scheme == "s3":
+        return f"https://{parts.netloc}.s3.amazonaws.com{parts.path}".rstrip("/")
+    return base.rstrip("/")
+
+
+def wanted_files(
+    splits: Sequence[str], files: Mapping[str, Any] | None = None
+) -> dict[str, str | dict[str, str]]:
+    """Return the names of the files below the base, for `splits`, with the user's own names.
+
+    Raises:
+        InputError: an unknown kind of file, a split without a file, or no split at all.
+    """
+    if not splits:
+        raise InputError("splits: name at least one split of Open Images.")
+    files = files or {}
+    unknown = sorted(set(files) - set(FILES))
+    if unknown:
+        raise InputError(f"files: the key {unknown[0]!r} is none of {', '.join(FILES)}.")
+    wanted: dict[str, str | dict[str, str]] = {}
+    for kind, default in FILES.items():
+        if isinstance(default, str):
+            wanted[kind] = files.get(kind, default)
+            continue
+        names = {**default, **files.get(kind, {})}
+        for split in splits:
+            if split not in names:
+                raise InputError(f"files: {kind} has no file for the split {split!r}.")
+        wanted[kind] = {split: names[split] for split in splits}
+    return wanted
+
+
+def fetch_metadata(
+    output_dir: str | Path,
+    *,
+    base: str | Path = BASE,
+    splits: Sequence[str] = SPLITS,
+    files: Mapping[str, Any] | None = None,
+    checksums: str | Path | None = None,
+    retries: int = 8,
+    timeout: float = 60.0,
+    user_agent: str = USER_AGENT,
+) -> dict[str, Any]:
+    """Fetch the metadata files of `splits` and write their places to output_dir/metadata.json.
+
+    Whole files are downloaded with resume, and checked against the SHA-256 in `checksums` (a JSON
+    file, {name: sha256}), where it is recorded on the first download. A local folder as `base` is
+    used in place: nothing is copied.
+
+    Args:
+        output_dir: the folder of the downloaded files and of metadata.json.
+        base: http(s)://, s3:// (unsigned), file:// or a folder.
+        splits: of "train", "validation" and "test".
+        files: names below the base that differ from `FILES`.
+        checksums: JSON file of checksums; None checks nothing.
+        retries: attempts for each file beyond the first.
+        timeout: seconds without a byte before an attempt counts as failed.
+        user_agent: how the requests introduce themselves.
+
+    Returns:
+        What is in metadata.json: the kinds of `FILES` with absolute paths.
+
+    Raises:
+        InputError: a file is missing, cannot be fetched, or has another checksum.
+    """
+    output_dir = Path(output_dir)
+    wanted = wanted_files(splits, files)
+    folder = local_folder(base)
+    known = read_json(checksums) if checksums and Path(checksums).exists() else {}
+
+    def place(name: str) -> str:
+        if folder is not None:
+            path = folder / name
+            if not path.is_file():
+                raise InputError(f"{path}: no such metadata file.")
+            return str(path.resolve())
+        path = output_dir / _safe_name(name)
+        if not path.is_file():
+            address = f"{web_address(str(base))}/{name}"
+            _download(address, path, retries=retries, timeout=timeout, user_agent=user_agent)
+        if checksums:
+            _check(path, name, known, Path(checksums))
+        return str(path.resolve())
+
+    index = {
+        kind: place(names)
+        if isinstance(names, str)
+        else {split: place(name) for split, name in names.items()}
+        for kind, names in wanted.items()
+    }
+    write_json(output_dir / INDEX, index)
+    return index
+
+
+def read_metadata(metadata: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the index that `fetch_metadata` made, from its value, its file, or its folder.
+
+    Raises:
+        InputError: there is no index, or it is not one.
+    """
+    if isinstance(metadata, Mapping):
+        return dict(metadata)
+    path = Path(metadata)
+    path = path / INDEX if path.is_dir() else path
+    index = read_json(path)
+    if not isinstance(index, dict) or set(index) != set(FILES):
+        raise InputError(f"{path}: not an index of Open Images metadata.")
+    return index
+
+
+def _safe_name(name: str) -> Path:
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(f"files: {name!r} leaves its folder.")
+    return path
+
+
+def _check(path: Path, name: str, known: dict[str, str], checksums: Path) -> None:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if known.setdefault(name, digest) != digest:
+        raise InputError(
+            f"{path}: its SHA-256 is {digest}, not {known[name]} as recorded in {checksums}; "
+            "remove the file to fetch it again."
+        )
+    write_json(checksums, known)
+
+
+def _download(
+    address: str, path: Path, *, retries: int, timeout: float, user_agent: str
+) -> None:
+    """Download one file to `path`, continuing `path`.part after an interruption."""
+    import httpx
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    reason = ""
+    with httpx.Client(timeout=timeout, headers={"User-Agent": user_agent}) as client:
+        for attempt in range(retries + 1):
+            if attempt:
+                time.sleep(min(60.0, 0.5 * 2**attempt))
+                logger.warning("%s: %s; attempt %d", address, reason, attempt + 1)
+            try:
+                reason = _attempt(client, address, part)
+            except httpx.HTTPError as error:
+                reason = f"{type(error).__name__}: {error}"
+            if not reason:
+                part.replace(path)
+                part.with_suffix(".etag").unlink(missing_ok=True)
+                return
+    raise InputError(f"{address}: could not be fetched ({reason}).")
+
+
+def _attempt(client: Any, address: str, part: Path) -> str:
+    """Fetch the rest of the file into `part`; return why it is not whole, or ""."""
+    tag = part.with_suffix(".etag")
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if start and tag.exists():
+        # The rest is only wanted if it is still the same file; otherwise all of it comes again.
+        headers |= {"Range": f"bytes={start}-", "If-Range": tag.read_text()}
+    with client.stream("GET", address, headers=headers) as response:
+        if response.status_code == 416 and "Range" in headers:
+            part.unlink()
+            return "the part on disk is no part of the file"
+        if response.status_code in (429, 500, 502, 503, 504):
+            return f"HTTP {response.status_code}"
+        if response.status_code not in (200, 206):
+            raise InputError(f"{address}: HTTP {response.status_code}.")
+        version = response.headers.get("ETag") or response.headers.get("Last-Modified")
+        if version:
+            tag.write_text(version)
+        continued = response.status_code == 206
+        length = response.headers.get("Content-Length")
+        expected = int(length) + (start if continued else 0) if length else None
+        with part.open("ab" if continued else "wb") as file:
+            _copy(response.iter_bytes(CHUNK), file)
+    size = part.stat().st_size
+    return "" if expected in (None, size) else f"{size} of {expected} bytes came"
+
+
+def _copy(chunks: Iterable[bytes], file: Any) -> None:
+    for chunk in chunks:
+        file.write(chunk)
