@@ -1,12 +1,15 @@
 """What every workflow script runs inside: logging, threads, and errors as one sentence."""
 
+import hashlib
+import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -51,3 +54,27 @@ def fail(sentence: str, log: str | Path) -> None:
     print(f"Error: {sentence} (log: {log})", file=sys.stderr)
     logging.shutdown()
     raise SystemExit(1) from None
+
+
+def checkpoint_path(
+    output: str | Path, inputs: Iterable[str | Path], parameters: Mapping[str, Any]
+) -> Path:
+    """Return where the state of an unfinished training of `output` is kept.
+
+    The name carries a digest of the parameters and of the inputs' sizes and times, so that a
+    training never goes on from what other parameters or data had begun; such leftovers are removed.
+    """
+    output = Path(output)
+    state = [(str(path), *_size_and_time(Path(path))) for path in inputs]
+    text = json.dumps([state, parameters], sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = output.with_name(f".{output.stem}.{digest}.checkpoint")
+    for other in output.parent.glob(f".{output.stem}.*.checkpoint"):
+        if other != path:
+            other.unlink()
+    return path
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,61 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/ood.smk"
+include: "rules/seeds.smk"
+include: "rules/pseudo.smk"
+include: "rules/segmentation.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    hard_ood,
+    seeds,
+    pseudo_masks,
+    segmentation,
+    report,
+
+
+# The whole pipeline, from data to the report page.
+rule all:
+    default_target: True
+    input:
+        rules.report_page.output,
+
+
+# Hard OoD images with their review statistics (paper Sec. 3.1).
+rule hard_ood:
+    input:
+        hard_ood_results(),
+
+
+# Initial seeds of every experiment, scored (Table 1).
+rule seeds:
+    input:
+        seed_results(),
+
+
+# Pseudo ground-truth masks of every experiment, scored (Table 2).
+rule pseudo_masks:
+    input:
+        pseudo_mask_results(),
+
+
+# Segmentation networks of every experiment, scored on val (Table 3).
+rule segmentation:
+    input:
+        segmentation_results(),
+
+
+# The page with every table and figure.
+rule report:
+    input:
+        rules.report_page.output,

@@ -1,0 +1,143 @@
+# What every rule file uses: the checked configuration, paths, and lists of results.
+
+import os
+import sys
+from pathlib import Path
+
+# `wood` is imported from this checkout, here and in every job.
+sys.path.insert(0, workflow.basedir)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [workflow.basedir, *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+from snakemake.exceptions import WorkflowError
+
+from wood import config as settings
+from wood.digest import code_digest
+from wood.errors import InputError
+
+try:
+    settings.check(config)
+    settings.check_files(config)
+except InputError as error:
+    raise WorkflowError(str(error))
+
+
+RESULTS = f"results/{config['dataset']}"
+OOD = f"{RESULTS}/ood"
+CLASSIFIER = f"{RESULTS}/classifiers/{{classifier}}/seed-{{seed}}"
+EXPERIMENT = f"{RESULTS}/experiments/{{experiment}}/seed-{{seed}}"
+SCORES = f"{RESULTS}/scores"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+
+VOC = config["data"]["voc_root"] or f"{RESULTS}/demo/VOCdevkit/VOC2012"
+MASKS = config["data"]["masks"] or f"{VOC}/SegmentationClass"
+HAS_MASKS = settings.has_masks(config)
+
+SEEDS = config["seeds"]
+SHARDS = {
+    "images": [f"{number:04d}" for number in range(config["shards"]["images"])],
+    "candidates": [f"{number:04d}" for number in range(config["shards"]["candidates"])],
+}
+CLASSES = config["classes"]
+ALL_CLASSES = settings.data_set_classes(config)
+
+
+wildcard_constraints:
+    classifier="[^/]+",
+    experiment="[^/]+",
+    localization="[^/]+",
+    seed=r"\d+",
+    shard=r"\d+",
+
+
+def image_set_files(name):
+    """The files of a devkit that say which images belong to an image set."""
+    if config["data"]["source"] == "demo":
+        return [f"{VOC}/ImageSets"]
+    folder = f"{VOC}/ImageSets/Segmentation"
+    sbd = config["data"]["sbd_root"]
+    if name == "train_aug" and sbd and not os.path.exists(f"{folder}/{name}.txt"):
+        return [f"{folder}/train.txt", f"{folder}/val.txt", sbd]
+    return [f"{folder}/{name}.txt"]
+
+
+def classifier_settings(wildcards):
+    return settings.classifier(config, wildcards.classifier)
+
+
+def experiment_settings(wildcards):
+    return settings.experiment(config, wildcards.experiment)
+
+
+def classifier_weights(classifier, seed):
+    return f"{RESULTS}/classifiers/{classifier}/seed-{seed}/model.safetensors"
+
+
+def map_shards(experiment, seed):
+    """The localization maps that an experiment uses."""
+    chosen = settings.experiment(config, experiment)
+    return expand(
+        "{results}/classifiers/{classifier}/seed-{seed}/maps/{localization}/{shard}.safetensors",
+        results=RESULTS,
+        classifier=chosen["classifier"],
+        localization=chosen["localization"],
+        seed=seed,
+        shard=SHARDS["images"],
+    )
+
+
+def pseudo_mask_folder(experiment, seed):
+    """The pseudo-masks that an experiment uses; experiments that share them have one folder."""
+    owner = settings.sharing(config, experiment)
+    return f"{RESULTS}/experiments/{owner}/seed-{seed}/pseudo_masks"
+
+
+def scores(stage):
+    """The score files of a stage; none for data without masks."""
+    if not HAS_MASKS or (stage == "segmentation" and not config["data"]["val"]):
+        return []
+    return expand(
+        "{scores}/{stage}/{experiment}/seed-{seed}.json",
+        scores=SCORES,
+        stage=stage,
+        experiment=settings.experiments(config, stage),
+        seed=SEEDS,
+    )
+
+
+def hard_ood_results():
+    if config["ood"]["source"] == "none":
+        return []
+    sheets = [f"{OOD}/hard_ood.csv", f"{OOD}/contact_sheet.jpg"]
+    return sheets + ([f"{OOD}/review_stats.json"] if config["ood"]["source"] == "openimages" else [])
+
+
+def seed_results():
+    maps = [
+        shard
+        for experiment in settings.experiments(config, "seeds")
+        for seed in SEEDS
+        for shard in map_shards(experiment, seed)
+    ]
+    return maps + scores("seeds")
+
+
+def pseudo_mask_results():
+    masks = [
+        pseudo_mask_folder(experiment, seed)
+        for experiment in settings.experiments(config, "pseudo_masks")
+        for seed in SEEDS
+    ]
+    return sorted(set(masks)) + scores("pseudo_masks")
+
+
+def segmentation_results():
+    networks = expand(
+        "{results}/experiments/{experiment}/seed-{seed}/network.safetensors",
+        results=RESULTS,
+        experiment=settings.experiments(config, "segmentation"),
+        seed=SEEDS,
+    )
+    return networks + scores("segmentation")

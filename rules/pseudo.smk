@@ -1,0 +1,180 @@
+# Pseudo ground-truth masks: IR labels, IRNet, random walk, and the scores of each step (Table 2).
+
+PSEUDO = f"{EXPERIMENT}/pseudo"
+
+
+def pseudo_settings(wildcards):
+    return experiment_settings(wildcards)["pseudo"]
+
+
+def shard_of_maps(wildcards):
+    """The shard of localization maps of an experiment that has the wildcards' number."""
+    number = SHARDS["images"].index(wildcards.shard)
+    return map_shards(wildcards.experiment, wildcards.seed)[number]
+
+
+# Confident foreground and background after dense CRF; the rest is 255.
+rule ir_labels:
+    input:
+        maps=shard_of_maps,
+        images=f"{RESULTS}/data/train.csv",
+    output:
+        directory(f"{PSEUDO}/ir_labels/{{shard}}"),
+    params:
+        settings=lambda wildcards: {
+            key: pseudo_settings(wildcards)[key]
+            for key in ("foreground_threshold", "background_threshold", "gt_prob")
+        },
+        class_names=CLASSES,
+        max_failed_fraction=config["data"]["max_failed_fraction"],
+        code=code_digest("wood.affinity.ir_labels"),
+    log:
+        f"{LOGS}/pseudo/ir_labels/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/ir_labels/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    threads: config["threads"]["crf"]
+    resources:
+        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
+        runtime=240,
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/ir_labels.py"
+
+
+# Class boundary map and displacement field.
+rule train_irnet:
+    input:
+        ir_labels=expand(f"{PSEUDO}/ir_labels/{{shard}}", shard=SHARDS["images"], allow_missing=True),
+        images=f"{RESULTS}/data/train.csv",
+    output:
+        weights=f"{PSEUDO}/irnet.safetensors",
+        log=f"{PSEUDO}/irnet.jsonl",
+    params:
+        settings=lambda wildcards: pseudo_settings(wildcards)["irnet"],
+        threads=config["threads"]["training"],
+        code=code_digest("wood.affinity.train"),
+    log:
+        f"{LOGS}/pseudo/train_irnet/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/train_irnet/{{experiment}}-{{seed}}.tsv"
+    threads: config["threads"]["training"]
+    resources:
+        mem_mb=6000,
+        runtime=720,
+        gpu=config["gpus"],
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/train_irnet.py"
+
+
+# The localization maps spread by the random walk, and thresholded.
+rule walk:
+    input:
+        maps=shard_of_maps,
+        images=f"{RESULTS}/data/train.csv",
+        irnet=f"{PSEUDO}/irnet.safetensors",
+    output:
+        temp(directory(f"{PSEUDO}/masks/{{shard}}")),
+    params:
+        settings=lambda wildcards: {
+            key: pseudo_settings(wildcards)[key]
+            for key in ("radius", "beta", "exp_times", "mask_threshold", "power")
+        },
+        class_names=CLASSES,
+        max_failed_fraction=config["data"]["max_failed_fraction"],
+        threads=config["threads"]["inference"],
+        code=code_digest("wood.affinity.pseudo_masks"),
+    log:
+        f"{LOGS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=config["gpus"],
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/walk.py"
+
+
+# One folder of palette PNGs, named and sized like the images.
+rule collect_pseudo_masks:
+    input:
+        expand(f"{PSEUDO}/masks/{{shard}}", shard=SHARDS["images"], allow_missing=True),
+    output:
+        directory(f"{EXPERIMENT}/pseudo_masks"),
+    params:
+        code=code_digest("wood.store"),
+    log:
+        f"{LOGS}/pseudo/collect_pseudo_masks/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/collect_pseudo_masks/{{experiment}}-{{seed}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/collect_folders.py"
+
+
+# The seeds refined by dense CRF alone: the column "+CRF" of Table 2.
+rule seeds_with_crf:
+    input:
+        maps=shard_of_maps,
+        images=f"{RESULTS}/data/train.csv",
+        scored=f"{RESULTS}/data/evaluation.csv",
+    output:
+        directory(f"{EXPERIMENT}/seeds_with_crf/{{shard}}"),
+    params:
+        threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
+        gt_prob=lambda wildcards: pseudo_settings(wildcards)["gt_prob"],
+        class_names=CLASSES,
+        max_failed_fraction=config["data"]["max_failed_fraction"],
+        code=code_digest("wood.affinity.ir_labels"),
+    log:
+        f"{LOGS}/pseudo/seeds_with_crf/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/seeds_with_crf/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    threads: config["threads"]["crf"]
+    resources:
+        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
+        runtime=240,
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/seeds_with_crf.py"
+
+
+rule score_pseudo_masks:
+    input:
+        mask=lambda wildcards: pseudo_mask_folder(wildcards.experiment, wildcards.seed),
+        seed_crf=expand(
+            f"{EXPERIMENT}/seeds_with_crf/{{shard}}", shard=SHARDS["images"], allow_missing=True
+        ),
+        images=f"{RESULTS}/data/evaluation.csv",
+        masks=MASKS,
+    output:
+        f"{SCORES}/pseudo_masks/{{experiment}}/seed-{{seed}}.json",
+    params:
+        class_names=CLASSES,
+        all_classes=ALL_CLASSES,
+        split=config["data"]["evaluation"],
+        code=code_digest("wood.evaluation"),
+    log:
+        f"{LOGS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/score_pseudo_masks.py"

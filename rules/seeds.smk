@@ -1,0 +1,172 @@
+# Classifiers (F_in, W-OoD, controls), localization maps, and the scores of the seeds.
+
+
+def initial_weights(wildcards):
+    """The classifier to start from, if any."""
+    parent = classifier_settings(wildcards)["init"]
+    return {"init": classifier_weights(parent, wildcards.seed)} if parent else {}
+
+
+def ood_inputs(wildcards):
+    """What the losses on OoD images need."""
+    chosen = classifier_settings(wildcards)
+    if not chosen["ood"]:
+        return {}
+    found = {"hard_ood": f"{OOD}/hard_ood.csv"}
+    if settings.uses_distance(chosen):
+        found["centers"] = f"{CLASSIFIER}/centers.safetensors".format(**wildcards)
+    return found
+
+
+def parent_file(wildcards, name):
+    """A file of the classifier that this one starts from."""
+    parent = classifier_settings(wildcards)["init"]
+    return f"{RESULTS}/classifiers/{parent}/seed-{wildcards.seed}/{name}"
+
+
+# Trains a classifier by Eq. 3 and 4.
+rule train_classifier:
+    input:
+        unpack(initial_weights),
+        unpack(ood_inputs),
+        images=f"{RESULTS}/data/train.csv",
+        labels=f"{RESULTS}/data/labels.parquet",
+    output:
+        weights=f"{CLASSIFIER}/model.safetensors",
+        log=f"{CLASSIFIER}/training.jsonl",
+    params:
+        settings=classifier_settings,
+        class_names=CLASSES,
+        threads=config["threads"]["training"],
+        code=code_digest("wood.seeds.classifier"),
+    log:
+        f"{LOGS}/seeds/train_classifier/{{classifier}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/train_classifier/{{classifier}}-{{seed}}.tsv"
+    threads: config["threads"]["training"]
+    resources:
+        mem_mb=6000,
+        runtime=720,
+        gpu=config["gpus"],
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/train_classifier.py"
+
+
+# Features z of D_in or D_ood, on whole images.
+rule features:
+    input:
+        images=lambda wildcards: {
+            "in": f"{RESULTS}/data/train.csv",
+            "ood": f"{OOD}/hard_ood.csv",
+        }[wildcards.domain],
+        classifier=f"{CLASSIFIER}/model.safetensors",
+    output:
+        f"{CLASSIFIER}/features-{{domain}}.safetensors",
+    params:
+        long_side=config["ood"]["long_side"],
+        max_batch_pixels=config["max_batch_pixels"],
+        max_failed_fraction=config["data"]["max_failed_fraction"],
+        threads=config["threads"]["inference"],
+        code=code_digest("wood.seeds.features"),
+    log:
+        f"{LOGS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.tsv"
+    threads: config["threads"]["inference"]
+    wildcard_constraints:
+        domain="in|ood",
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=config["gpus"],
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/features.py"
+
+
+# p^in and p^ood, from the features of the classifier that a W-OoD classifier starts from.
+rule centers:
+    input:
+        features_in=lambda wildcards: parent_file(wildcards, "features-in.safetensors"),
+        features_ood=lambda wildcards: parent_file(wildcards, "features-ood.safetensors"),
+        labels=f"{RESULTS}/data/labels.parquet",
+    output:
+        f"{CLASSIFIER}/centers.safetensors",
+    params:
+        clusters=lambda wildcards: classifier_settings(wildcards)["ood"]["clusters"],
+        grouping=lambda wildcards: classifier_settings(wildcards)["ood"]["grouping"],
+        code=code_digest("wood.ood.centers"),
+    log:
+        f"{LOGS}/seeds/centers/{{classifier}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/centers/{{classifier}}-{{seed}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/centers.py"
+
+
+# One shard of localization maps.
+rule localize:
+    input:
+        images=f"{RESULTS}/data/train.csv",
+        labels=f"{RESULTS}/data/labels.parquet",
+        classifier=f"{CLASSIFIER}/model.safetensors",
+    output:
+        f"{CLASSIFIER}/maps/{{localization}}/{{shard}}.safetensors",
+    params:
+        settings=lambda wildcards: config["localizations"][wildcards.localization],
+        shard_count=config["shards"]["images"],
+        class_names=CLASSES,
+        max_batch_pixels=config["max_batch_pixels"],
+        max_failed_fraction=config["data"]["max_failed_fraction"],
+        threads=config["threads"]["inference"],
+        code=code_digest("wood.seeds.cam"),
+    log:
+        f"{LOGS}/seeds/localize/{{classifier}}-{{seed}}-{{localization}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/localize/{{classifier}}-{{seed}}-{{localization}}-{{shard}}.tsv"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=config["gpus"],
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/localize.py"
+
+
+# mIoU, precision, recall and F1 of the seeds, with the curve over thresholds.
+rule score_seeds:
+    input:
+        maps=lambda wildcards: map_shards(wildcards.experiment, wildcards.seed),
+        images=f"{RESULTS}/data/evaluation.csv",
+        masks=MASKS,
+    output:
+        f"{SCORES}/seeds/{{experiment}}/seed-{{seed}}.json",
+    params:
+        class_names=CLASSES,
+        all_classes=ALL_CLASSES,
+        threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
+        split=config["data"]["evaluation"],
+        code=code_digest("wood.seeds.evaluate"),
+    log:
+        f"{LOGS}/seeds/score_seeds/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/score_seeds/{{experiment}}-{{seed}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/score_seeds.py"

@@ -1,0 +1,98 @@
+# The segmentation network (Sec. 3.3): training on pseudo-masks, predictions and scores on val.
+
+
+def segmentation_settings(wildcards):
+    return experiment_settings(wildcards)["segmentation"]
+
+
+# DeepLab-v2 on the pseudo-masks.
+rule train_segmentation:
+    input:
+        masks=lambda wildcards: pseudo_mask_folder(wildcards.experiment, wildcards.seed),
+        images=f"{RESULTS}/data/train.csv",
+    output:
+        weights=f"{EXPERIMENT}/network.safetensors",
+        log=f"{EXPERIMENT}/network.jsonl",
+    params:
+        settings=lambda wildcards: {
+            key: value
+            for key, value in segmentation_settings(wildcards).items()
+            if key != "inference"
+        },
+        class_names=CLASSES,
+        threads=config["threads"]["training"],
+        code=code_digest("wood.segmentation.train"),
+    log:
+        f"{LOGS}/segmentation/train_segmentation/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/segmentation/train_segmentation/{{experiment}}-{{seed}}.tsv"
+    threads: config["threads"]["training"]
+    resources:
+        mem_mb=6000,
+        runtime=1440,
+        gpu=config["gpus"],
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/train_segmentation.py"
+
+
+# One shard of predictions on val, without and with dense CRF.
+rule segment:
+    input:
+        images=f"{RESULTS}/data/val.csv",
+        network=f"{EXPERIMENT}/network.safetensors",
+    output:
+        plain=directory(f"{EXPERIMENT}/predictions/plain/{{shard}}"),
+        crf=directory(f"{EXPERIMENT}/predictions/crf/{{shard}}"),
+    params:
+        settings=lambda wildcards: segmentation_settings(wildcards)["inference"],
+        shard_count=config["shards"]["images"],
+        class_names=CLASSES,
+        max_failed_fraction=config["data"]["max_failed_fraction"],
+        threads=config["threads"]["inference"],
+        code=code_digest("wood.segmentation.inference"),
+    log:
+        f"{LOGS}/segmentation/segment/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/segmentation/segment/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=config["gpus"],
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/segment.py"
+
+
+rule score_segmentation:
+    input:
+        plain=expand(
+            f"{EXPERIMENT}/predictions/plain/{{shard}}", shard=SHARDS["images"], allow_missing=True
+        ),
+        crf=expand(
+            f"{EXPERIMENT}/predictions/crf/{{shard}}", shard=SHARDS["images"], allow_missing=True
+        ),
+        images=f"{RESULTS}/data/val.csv",
+        masks=MASKS,
+    output:
+        f"{SCORES}/segmentation/{{experiment}}/seed-{{seed}}.json",
+    params:
+        class_names=CLASSES,
+        all_classes=ALL_CLASSES,
+        split=config["data"]["val"],
+        code=code_digest("wood.evaluation"),
+    log:
+        f"{LOGS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/score_segmentation.py"

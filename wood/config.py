@@ -1,0 +1,240 @@
+"""The configuration: checked before anything runs; classifiers and experiments resolved.
+
+A classifier or experiment is named as what it overrides of a base, so that an ablation is one
+line; its resolved parameters are what its rules depend on.
+"""
+
+import copy
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wood.errors import InputError
+
+SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
+
+STAGES = ("seeds", "pseudo_masks", "segmentation")
+
+Tree = Mapping[str, Any]
+
+
+def merge(base: Tree, override: Tree) -> dict[str, Any]:
+    """Return `base` with the entries of `override` put over it, mappings entry by entry."""
+    merged = copy.deepcopy(dict(base))
+    for key, value in override.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def check(config: Tree) -> None:
+    """Check a configuration against the schema and against itself.
+
+    Raises:
+        InputError: names the key and what is wrong with it.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text())
+    _check_schema(config, schema)
+    _check_complete(config, schema, schema["$defs"], "")
+    names = _present(config["classifiers"])
+    for name in names:
+        _check_classifier(config, name)
+    for name in _present(config["experiments"]):
+        settings = experiment(config, name)
+        for key, known in (
+            ("classifier", names),
+            ("localization", _present(config["localizations"])),
+        ):
+            if settings[key] not in known:
+                raise InputError(
+                    f"Configuration: experiments.{name}.{key} is {settings[key]!r}, which is not "
+                    f"one of the {key}s ({', '.join(known)})."
+                )
+    _check_data(config)
+
+
+def classifier(config: Tree, name: str) -> dict[str, Any]:
+    """Return a classifier's resolved parameters; `ood` is a dictionary or None."""
+    resolved = merge(config["classifier"], config["classifiers"][name] or {})
+    if resolved["ood"] == "none":
+        resolved["ood"] = None
+    elif resolved["ood"] is not None:
+        resolved["ood"] = merge(config["wood"], resolved["ood"])
+    return resolved
+
+
+def experiment(config: Tree, name: str) -> dict[str, Any]:
+    """Return an experiment's resolved parameters."""
+    return merge(config["experiment"], config["experiments"][name] or {})
+
+
+def sharing(config: Tree, name: str) -> str:
+    """Return the first experiment whose pseudo-masks are made in the same way as those of `name`.
+
+    A stage runs once for all the experiments that share it, under that experiment's name.
+    """
+    wanted = _pseudo_mask_settings(config, name)
+    return next(
+        other
+        for other in experiments(config, "pseudo_masks")
+        if _pseudo_mask_settings(config, other) == wanted
+    )
+
+
+def _pseudo_mask_settings(config: Tree, name: str) -> list[Any]:
+    settings = experiment(config, name)
+    return [settings[key] for key in ("classifier", "localization", "pseudo")]
+
+
+def experiments(config: Tree, stage: str) -> list[str]:
+    """Return the names of the experiments that run at least to `stage`."""
+    needed = STAGES.index(stage)
+    return [
+        name
+        for name in _present(config["experiments"])
+        if STAGES.index(experiment(config, name)["until"]) >= needed
+    ]
+
+
+def uses_distance(settings: Tree) -> bool:
+    """Return whether a classifier's losses need centres (Eq. 2)."""
+    return bool(settings["ood"]) and any(
+        loss.startswith("dist_") for loss in settings["ood"]["losses"]
+    )
+
+
+def check_files(config: Tree) -> None:
+    """Check that the data that the configuration names is there, before anything runs.
+
+    Raises:
+        InputError: names the folder or file and its key.
+    """
+    from wood.data.voc import check_devkit
+
+    data, ood = config["data"], config["ood"]
+    if data["source"] == "voc":
+        check_devkit(data["voc_root"])
+    places = {
+        "data.labels_csv": data["labels_csv"] if data["source"] == "csv" else None,
+        "data.images": data["images"] if data["source"] == "csv" else None,
+        "data.masks": data["masks"],
+        "data.sbd_root": data["sbd_root"],
+        "ood.list": ood["list"] if ood["source"] == "list" else None,
+        "ood.images": ood["images"] if ood["source"] == "list" else None,
+        "ood.openimages.class_map": ood["openimages"]["class_map"],
+    }
+    if ood["source"] == "openimages" and ood["review"]["policy"] == "truth":
+        places["ood.review.truth"] = ood["review"]["truth"]
+    base = ood["openimages"]["base"]
+    if ood["source"] == "openimages" and base and "://" not in base:
+        places["ood.openimages.base"] = base
+    for key, place in places.items():
+        if place is not None and not Path(place).exists():
+            raise InputError(f"Configuration: {key} is {place}, which does not exist.")
+
+
+def has_masks(config: Tree) -> bool:
+    """Return whether there are pixel masks to score against; without, evaluation drops out."""
+    data = config["data"]
+    if data["source"] == "csv" or data["evaluation"] is None:
+        return False
+    if data["source"] == "demo" or data["masks"] is not None:
+        return True
+    return (Path(data["voc_root"]) / "SegmentationClass").is_dir()
+
+
+def data_set_classes(config: Tree) -> list[str]:
+    """Return the full class list of the devkit, in the order of its mask indices."""
+    from wood.data.masks import VOC_CLASSES
+
+    return list(config["data"]["all_classes"] or VOC_CLASSES)
+
+
+def _present(named: Tree) -> list[str]:
+    """An overlay drops a name by setting it to null."""
+    return [name for name, value in named.items() if value is not None]
+
+
+def _check_schema(config: Tree, schema: Tree) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    if error is None:
+        return
+    key = ".".join(str(part) for part in error.absolute_path)
+    where = f"Configuration: {key}" if key else "Configuration"
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        unknown = next(name for name in error.instance if name not in known)
+        near = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})."
+        full = f"{key}.{unknown}" if key else unknown
+        raise InputError(f"Configuration: {full} is not a known key{hint}")
+    raise InputError(f"{where}: {error.message}.")
+
+
+def _check_complete(config: Tree, schema: Tree, definitions: Tree, prefix: str) -> None:
+    """Every key that the schema names has a value once the overlays are merged."""
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
+    for key, part in schema.get("properties", {}).items():
+        if key not in config:
+            raise InputError(f"Configuration: {prefix}{key} is missing.")
+        if isinstance(config[key], Mapping):
+            _check_complete(config[key], part, definitions, f"{prefix}{key}.")
+
+
+def _check_classifier(config: Tree, name: str) -> None:
+    seen = [name]
+    while (parent := classifier(config, seen[-1])["init"]) is not None:
+        if parent not in _present(config["classifiers"]):
+            raise InputError(
+                f"Configuration: classifiers.{seen[-1]}.init is {parent!r}, "
+                "which is not one of the classifiers."
+            )
+        if parent in seen:
+            raise InputError(f"Configuration: classifiers.{name}.init leads back to itself.")
+        seen.append(parent)
+    settings = classifier(config, name)
+    if settings["ood"] and config["ood"]["source"] == "none":
+        raise InputError(
+            f"Configuration: classifiers.{name} uses OoD images, but ood.source is none."
+        )
+    if uses_distance(settings) and settings["init"] is None:
+        raise InputError(
+            f"Configuration: classifiers.{name} has a distance loss, so it needs `init`, the "
+            "classifier whose features give the centres."
+        )
+
+
+def _check_data(config: Tree) -> None:
+    data, ood = config["data"], config["ood"]
+    needed = {
+        "voc": [("data.voc_root", data["voc_root"])],
+        "csv": [("data.labels_csv", data["labels_csv"]), ("data.images", data["images"])],
+        "demo": [],
+    }[data["source"]]
+    if ood["source"] == "list":
+        needed += [("ood.list", ood["list"]), ("ood.images", ood["images"])]
+    if ood["source"] == "openimages" and data["source"] != "demo":
+        needed += [("ood.openimages.base", ood["openimages"]["base"])]
+    for key, value in needed:
+        if value is None:
+            raise InputError(f"Configuration: {key} is needed with this source, and is null.")
+    if ood["source"] != "none":
+        scoring = ood["classifier"]
+        if scoring not in _present(config["classifiers"]):
+            raise InputError(
+                f"Configuration: ood.classifier is {scoring!r}, which is not one of the "
+                "classifiers."
+            )
+        if classifier(config, scoring)["ood"]:
+            raise InputError(
+                f"Configuration: ood.classifier is {scoring!r}, which itself needs OoD images."
+            )

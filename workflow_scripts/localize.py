@@ -1,0 +1,18 @@
+"""One shard of localization maps."""
+
+from wood.jobs import job
+from wood.seeds.cam import localize
+
+with job(snakemake.log[0], snakemake.params.threads):
+    localize(
+        snakemake.input.images,
+        snakemake.input.labels,
+        snakemake.input.classifier,
+        snakemake.output[0],
+        shard_index=int(snakemake.wildcards.shard),
+        shard_count=snakemake.params.shard_count,
+        class_names=snakemake.params.class_names,
+        scales=snakemake.params.settings["scales"],
+        max_batch_pixels=snakemake.params.max_batch_pixels,
+        max_failed_fraction=snakemake.params.max_failed_fraction,
+    )

@@ -1,0 +1,16 @@
+"""Scores of the seeds, with the curve over thresholds."""
+
+from wood.jobs import job
+from wood.seeds.evaluate import score_seeds
+
+with job(snakemake.log[0]):
+    score_seeds(
+        snakemake.input.maps,
+        snakemake.input.masks,
+        snakemake.input.images,
+        class_names=snakemake.params.class_names,
+        all_classes=snakemake.params.all_classes,
+        threshold=snakemake.params.threshold,
+        split=snakemake.params.split,
+        output=snakemake.output[0],
+    )

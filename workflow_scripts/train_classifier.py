@@ -1,0 +1,21 @@
+"""Train one classifier: F_in, W-OoD, or a control."""
+
+from wood.jobs import checkpoint_path, job
+from wood.seeds.classifier import train_classifier
+
+with job(snakemake.log[0], snakemake.params.threads):
+    train_classifier(
+        snakemake.input.images,
+        snakemake.input.labels,
+        snakemake.output.weights,
+        snakemake.output.log,
+        settings=snakemake.params.settings,
+        class_names=snakemake.params.class_names,
+        seed=int(snakemake.wildcards.seed),
+        checkpoint=checkpoint_path(
+            snakemake.output.weights, snakemake.input, dict(snakemake.params)
+        ),
+        init=snakemake.input.get("init"),
+        hard_ood=snakemake.input.get("hard_ood"),
+        centers=snakemake.input.get("centers"),
+    )
