@@ -29,9 +29,11 @@ def test_mask_survives_a_round_trip_with_its_palette(tmp_path):
     mask = np.arange(256, dtype=np.int64).reshape(8, 32)
     save_mask(tmp_path / "new" / "m.png", mask)
     read = load_mask(tmp_path / "new" / "m.png", size=(8, 32))
-    assert read.dtype == np.uint8 and (read == mask).all()
+    assert read.dtype == np.uint8
+    assert (read == mask).all()
     with Image.open(tmp_path / "new" / "m.png") as image:
-        assert image.mode == "P" and image.getpalette() == VOC_PALETTE
+        assert image.mode == "P"
+        assert image.getpalette() == VOC_PALETTE
 
 
 def test_one_pixel_and_few_valued_masks(tmp_path):

@@ -99,7 +99,8 @@ def test_absent_class_is_left_out_but_a_missed_one_is_not():
 def test_wholly_ignored_and_skipped_images():
     scores = SegmentationScores(NAMES)
     scores.update(np.full((2, 2), 255), np.ones((2, 2), dtype=int))
-    assert scores.summary()["miou"] is None and scores.images == 1
+    assert scores.summary()["miou"] is None
+    assert scores.images == 1
     scores.update(np.array([[0, 1, 255]]), None)
     assert scores.confusion.tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
     json.dumps(scores.summary(), allow_nan=False)
@@ -119,7 +120,8 @@ def test_merge_is_the_same_as_counting_together():
         together.update(target, prediction)
         (first if number < 2 else second).update(target, prediction)
     first.merge(second)
-    assert first.summary() == together.summary() and first.images == 4
+    assert first.summary() == together.summary()
+    assert first.images == 4
     with pytest.raises(ValueError, match="different classes"):
         first.merge(SegmentationScores(["background", "dog", "cat"]))
 
@@ -140,13 +142,15 @@ def test_other_shapes_and_values_are_errors(target, prediction):
     scores = SegmentationScores(NAMES)
     with pytest.raises(ValueError, match=r"target|prediction"):
         scores.update(target, prediction)
-    assert scores.images == 0 and not scores.confusion.any()
+    assert scores.images == 0
+    assert not scores.confusion.any()
 
 
 def test_inputs_are_left_alone():
     target, prediction = np.array([[0, 255]]), np.array([[255, 1]])
     SegmentationScores(NAMES).update(target, prediction)
-    assert target.tolist() == [[0, 255]] and prediction.tolist() == [[255, 1]]
+    assert target.tolist() == [[0, 255]]
+    assert prediction.tolist() == [[255, 1]]
 
 
 def test_unsigned_masks_of_many_classes_do_not_overflow():

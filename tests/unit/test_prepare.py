@@ -109,7 +109,8 @@ def test_class_outside_the_full_list_stops_with_its_file(prepare, voc):
 def test_one_bad_annotation_is_listed_and_skipped(prepare, voc, tmp_path):
     (voc / "Annotations" / "2007_000002.xml").write_text("<annotation>")
     images, labels = prepare(classes=["cat", "person"], max_failed_fraction=0.25)
-    assert "2007_000002" not in labels.index and len(images) == 2
+    assert "2007_000002" not in labels.index
+    assert len(images) == 2
     skipped = pd.read_csv(tmp_path / "out" / "skipped.csv")
     assert skipped["image_id"].tolist() == ["2007_000002"]
     assert "2007_000002.xml" in skipped["reason"][0]
@@ -207,6 +208,8 @@ def test_csv_as_a_spreadsheet_saves_it(own):
         ("image_id,cat\nb,1\n", "'dog' is missing"),
         ("image_id,cat,dog\n007,1,0\nb,0,yes\n", "row 3, column 'dog'.*'yes'"),
         ("image_id,cat,dog\n007,1,0\nb,0.5,1\n", r"row 3, column 'cat'.*'0\.5'"),
+        ("image_id,cat,dog\n007,1,0,1\nb,0,1,1\n", "more values than the header"),
+        ("image_id,cat,dog\n007,1,0\nb,0,1,1\n", "not a CSV file.*line 3"),
         ("image_id,cat,dog\n007,1\nb,0,1\n", "row 2, column 'dog'"),
         ("image_id,cat,dog\nb,1,0\n007,0,1\nb,1,0\n", "row 4.*'b' is in row 2"),
         ("image_id,cat,dog\n../b,1,1\n", r"row 2.*'\.\./b'"),

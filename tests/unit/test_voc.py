@@ -154,7 +154,8 @@ def test_train_aug_of_lists_with_the_real_sizes(tmp_path):
     write(tmp_path / "sbd" / "val.txt", "\n".join(sbd[8498:]))
     assert len(sbd) == len(set(sbd)) == 11_355
     derived = derive_train_aug(voc, tmp_path / "sbd")
-    assert len(derived) == 10_582 and not set(derived) & set(val)
+    assert len(derived) == 10_582
+    assert not set(derived) & set(val)
 
 
 def test_missing_sbd_lists_are_named(tmp_path):

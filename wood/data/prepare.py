@@ -223,15 +223,16 @@ def _write(
 def _read_csv(csv: str | Path) -> pd.DataFrame:
     try:
         # Read as text so that an id like 007 stays what it is.
-        table = pd.read_csv(
-            csv, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-        )
+        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{csv}: no such label file.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{csv}: not a CSV file ({str(error).strip()}).") from None
     if table.empty:
         raise InputError(f"{csv}: the label file names no image.")
+    # Where every row is longer than the header, pandas takes the first column for an index.
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(f"{csv}: the rows have more values than the header has columns.")
     return table
 
 

@@ -1,0 +1,105 @@
+"""Scores of masks on disk: pseudo ground-truth masks and a network's predictions."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wood.data.lists import half, read_image_list
+from wood.data.masks import VOC_CLASSES, check_values, load_mask, load_target
+from wood.errors import InputError
+from wood.metrics import SegmentationScores
+from wood.progress import progress
+from wood.store import write_json
+
+logger = logging.getLogger(__name__)
+
+HALVES = ("A", "B")
+
+
+def score_masks(
+    prediction_dirs: Sequence[str | Path],
+    target_dir: str | Path,
+    image_list: str | Path,
+    *,
+    class_names: Sequence[str],
+    split: str,
+    output: str | Path,
+    all_classes: Sequence[str] = VOC_CLASSES,
+    skip_without_target: bool = False,
+) -> None:
+    """Score the predicted masks of the listed images against their true masks.
+
+    Args:
+        prediction_dirs: the folders (one a shard) with <image_id>.png; values are 0 for the
+            background, 1-based places in `class_names`, and 255, which counts as background.
+        target_dir: the folder of true masks, with values of the data set's list `all_classes`.
+        image_list: CSV of the images to score.
+        class_names: the foreground classes; true masks of other classes are background.
+        split: the name of the image set, for the record.
+        output: JSON with the summary of `SegmentationScores`, `split`, `images` (scored),
+            `missing` (of them without a prediction, all background), `without_target` (listed
+            images left out) and `halves`, the summary and `images` of each half of the images.
+        all_classes: the data set's full class list.
+        skip_without_target: leave out images without a true mask instead of stopping.
+
+    Raises InputError if a folder or a true mask is missing, no image has one, or a mask is
+    damaged, of another size than its counterpart, or has a value that is no class.
+    """
+    for folder in (*prediction_dirs, target_dir):
+        if not Path(folder).is_dir():
+            raise InputError(f"{folder}: there is no such folder of masks.")
+    predictions = {
+        path.stem: path for folder in prediction_dirs for path in sorted(Path(folder).glob("*.png"))
+    }
+    names = ("background", *class_names)
+    scores = {name: SegmentationScores(names) for name in HALVES}
+    image_ids, without_target = with_targets(image_list, target_dir)
+    if without_target and not skip_without_target:
+        raise InputError(
+            f"{Path(target_dir) / without_target[0]}.png: no such mask, "
+            f"but {image_list} lists the image."
+        )
+    missing = 0
+    for image_id in progress(image_ids, len(image_ids), "masks scored"):
+        target = load_target(
+            Path(target_dir) / f"{image_id}.png", class_names, all_classes=all_classes
+        )
+        prediction = None
+        if image_id in predictions:
+            prediction = load_mask(predictions[image_id], target.shape)
+            check_values(predictions[image_id], prediction, len(class_names))
+        else:
+            missing += 1
+        scores[half(image_id)].update(target, prediction)
+    if missing:
+        logger.warning("%d of %d images have no predicted mask", missing, len(image_ids))
+    whole = SegmentationScores(names)
+    for part in scores.values():
+        whole.merge(part)
+    result: dict[str, Any] = {
+        **whole.summary(),
+        "split": split,
+        "images": whole.images,
+        "missing": missing,
+        "without_target": len(without_target),
+        "halves": {
+            name: {**part.summary(), "images": part.images} for name, part in scores.items()
+        },
+    }
+    write_json(output, result)
+
+
+def with_targets(image_list: str | Path, target_dir: str | Path) -> tuple[list[str], list[str]]:
+    """The listed image ids that have a true mask in `target_dir`, and those that have none.
+
+    Raises InputError if none has one.
+    """
+    image_ids = read_image_list(image_list)["image_id"].tolist()
+    masks = {path.stem for path in Path(target_dir).glob("*.png")}
+    if masks.isdisjoint(image_ids):
+        raise InputError(f"{target_dir}: there is no mask of the images in {image_list}.")
+    return (
+        [image_id for image_id in image_ids if image_id in masks],
+        [image_id for image_id in image_ids if image_id not in masks],
+    )
