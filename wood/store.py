@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,24 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def collect_folders(folders: Iterable[str | Path], output: str | Path) -> None:
+    """Put the files of several folders into one, by hard links where the file system has them.
+
+    Raises:
+        InputError: two folders hold files of one name.
+    """
+    with atomic_directory(output) as temporary:
+        for folder in folders:
+            for file in sorted(Path(folder).iterdir()):
+                target = temporary / file.name
+                if target.exists():
+                    raise InputError(f"{file}: another folder holds a file of this name too.")
+                try:
+                    target.hardlink_to(file)
+                except OSError:
+                    shutil.copy2(file, target)
 
 
 def write_text(path: str | Path, text: str) -> None:

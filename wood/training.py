@@ -138,8 +138,8 @@ def fit(
         momentum=settings["momentum"],
     )
     state = _State(model, optimizer, Path(checkpoint), decay=settings.get("ema", 0))
-    start = state.resume()
-    curve = _Curve(Path(log), start, max(1, iterations // LOG_LINES), watch)
+    start, drawn = state.resume()
+    curve = _Curve(Path(log), max(1, iterations // LOG_LINES), watch, drawn)
 
     sources = {"": (dataset, settings["batch_size"]), **(extra or {})}
     loaders = {
@@ -177,8 +177,7 @@ def fit(
             curve.add(done, done / epoch_of, settings["lr"] * decay, terms)
             due = time.monotonic() - saved >= settings.get("checkpoint_seconds", 120)
             if done < iterations and (due or terminated):
-                curve.write()
-                state.save(done)
+                state.save(done, curve.state())
                 saved = time.monotonic()
                 if terminated:
                     logger.warning("Stopped at iteration %d; it goes on from there.", done)
@@ -221,7 +220,7 @@ class _State:
     def parameters(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
-    def save(self, iteration: int) -> None:
+    def save(self, iteration: int, curve: Mapping[str, Any]) -> None:
         if _rank() != 0:
             return
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
@@ -230,11 +229,12 @@ class _State:
             buffer = self.optimizer.state[parameter].get("momentum_buffer")
             if buffer is not None:
                 tensors[f"momentum.{number}"] = buffer
-        save_tensors(self.path, tensors, {"iteration": iteration})
+        save_tensors(self.path, tensors, {"iteration": iteration, "curve": curve})
 
-    def resume(self) -> int:
+    def resume(self) -> tuple[int, dict[str, Any]]:
+        """Return the iterations done and the state of the curve."""
         if not self.path.exists():
-            return 0
+            return 0, {}
         tensors, metadata = load_tensors(self.path)
 
         def part(prefix: str) -> dict[str, Tensor]:
@@ -254,7 +254,7 @@ class _State:
                 value
             )
         logger.info("Going on from iteration %d (%s).", metadata["iteration"], self.path)
-        return metadata["iteration"]
+        return metadata["iteration"], metadata["curve"]
 
     @torch.no_grad()
     def average(self) -> None:
@@ -276,19 +276,20 @@ class _Curve:
     def __init__(
         self,
         path: Path,
-        start: int,
         every: int,
         watch: Callable[[Mapping[str, float]], None] | None,
+        drawn: Mapping[str, Any],
     ):
         self.path = path
         self.every = every
         self.watch = watch
-        self.lines = []
-        if start and path.exists():
-            kept = (json.loads(line) for line in path.read_text().splitlines())
-            self.lines = [line for line in kept if line["iteration"] <= start]
-        self.sums: dict[str, Tensor] = {}
-        self.count = 0
+        self.lines: list[dict[str, float]] = drawn.get("lines", [])
+        self.sums: dict[str, Tensor | float] = drawn.get("sums", {})
+        self.count: int = drawn.get("count", 0)
+
+    def state(self) -> dict[str, Any]:
+        sums = {name: float(value) for name, value in self.sums.items()}
+        return {"lines": self.lines, "sums": sums, "count": self.count}
 
     def add(self, iteration: int, epoch: float, lr: float, terms: Mapping[str, Tensor]) -> None:
         for name, term in terms.items():
@@ -310,7 +311,9 @@ class _Curve:
 
     def write(self) -> None:
         if _rank() == 0:
-            write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in self.lines))
+            write_text(
+                self.path, "".join(f"{json.dumps(line, sort_keys=True)}\n" for line in self.lines)
+            )
 
 
 @contextmanager

@@ -1,0 +1,177 @@
+"""The training loop: same weights however it is run, stopped and split."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wood.errors import InputError
+from wood.training import fit
+
+ROOT = Path(__file__).parents[2]
+
+SETTINGS = {
+    "epochs": 3,
+    "batch_size": 4,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-3,
+    "power": 0.9,
+}
+
+
+class Points:
+    """Twelve noisy points of a line; the noise is drawn anew each epoch."""
+
+    def __len__(self):
+        return 12
+
+    def example(self, index, rng):
+        x = torch.tensor([index / 12, rng.normal()], dtype=torch.float32)
+        return {"x": x, "y": torch.tensor([3 * index / 12], dtype=torch.float32)}
+
+
+def squared_error(model, batch, progress):
+    loss = (model(batch["x"]) - batch["y"]).square().mean()
+    return loss, {"error": loss}
+
+
+def train(folder, dataset=None, loss=squared_error, **changes):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
+    fit(
+        model,
+        dataset or Points(),
+        loss,
+        groups=[{"params": list(model.parameters()), "lr_scale": 1.0}],
+        settings={**SETTINGS, **changes},
+        seed=1,
+        checkpoint=folder / "checkpoint",
+        log=folder / "log.jsonl",
+    )
+    return model.state_dict()
+
+
+def equal(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_workers_change_nothing(tmp_path):
+    assert equal(train(tmp_path), train(tmp_path, workers=2))
+
+
+def test_the_loss_falls_and_every_iteration_is_logged(tmp_path):
+    train(tmp_path, epochs=20)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == list(range(1, 61))
+    assert lines[-1]["error"] < lines[0]["error"] / 2
+
+
+def test_learning_rate_decays_polynomially_in_steps(tmp_path):
+    train(tmp_path, update_lr_every=2)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    expected = [0.1 * (1 - step / 9) ** 0.9 for step in (0, 0, 2, 2, 4, 4, 6, 6, 8)]
+    assert [line["lr"] for line in lines] == pytest.approx(expected)
+
+
+class Stopping(Points):
+    """Sends SIGTERM to its own process when the epoch 1 begins."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def example(self, index, rng):
+        self.asked += 1
+        if self.asked == 18:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().example(index, rng)
+
+
+def test_a_terminated_training_goes_on_to_the_same_weights_and_curve(tmp_path):
+    whole = train(tmp_path / "whole", ema=0.9)
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path / "stopped", dataset=Stopping(), ema=0.9)
+    assert stop.value.code == 143
+    assert (tmp_path / "stopped" / "checkpoint").exists()
+    resumed = train(tmp_path / "stopped", ema=0.9)
+    assert equal(whole, resumed)
+    curves = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "stopped")]
+    assert curves[0] == curves[1]
+    assert not (tmp_path / "stopped" / "checkpoint").exists()
+
+
+def test_accumulation_equals_the_whole_batch(tmp_path):
+    def no_dropout(model, batch, progress):
+        model.eval()
+        return squared_error(model, batch, progress)
+
+    whole = train(tmp_path, loss=no_dropout)
+    parts = train(tmp_path, loss=no_dropout, accumulate=2)
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=0, atol=1e-6)
+
+
+def test_moving_average_follows_the_weights(tmp_path):
+    assert not equal(train(tmp_path), train(tmp_path, ema=0.5))
+    assert equal(train(tmp_path), train(tmp_path, ema=1e-12))
+
+
+def test_fewer_images_than_a_batch_is_said(tmp_path):
+    with pytest.raises(InputError, match=r"12 images .* batch holds 13"):
+        train(tmp_path, batch_size=13)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
+    def broken(model, batch, progress):
+        return model(batch["x"]).mean() * np.inf, {}
+
+    with pytest.raises(InputError, match="not finite at iteration 1 "):
+        train(tmp_path, loss=broken)
+
+
+PROCESS = """
+import sys, torch
+import torch.distributed as dist
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from safetensors.torch import save_file
+from tests.unit.test_training import no_dropout_state
+
+rank, port, out = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{{port}}", rank=rank, world_size=2)
+save_file(no_dropout_state(out), out / f"rank-{{rank}}.safetensors")
+dist.destroy_process_group()
+"""
+
+
+def no_dropout_state(folder):
+    def loss(model, batch, progress):
+        model.eval()
+        return squared_error(model, batch, progress)
+
+    return train(folder, loss=loss)
+
+
+def test_two_processes_share_a_batch(tmp_path, free_port):
+    """Two processes with half a batch each get the weights of one with the whole batch."""
+    from safetensors.torch import load_file
+
+    script = tmp_path / "process.py"
+    script.write_text(PROCESS.format(root=str(ROOT)))
+    running = [
+        subprocess.Popen([sys.executable, script, str(rank), str(free_port), tmp_path])
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    single = no_dropout_state(tmp_path / "single")
+    for rank in range(2):
+        shared = load_file(tmp_path / f"rank-{rank}.safetensors")
+        for name in single:
+            torch.testing.assert_close(shared[name], single[name], rtol=0, atol=1e-6)

@@ -1,0 +1,15 @@
+"""IR labels of one shard of localization maps."""
+
+from wood.affinity.ir_labels import make_ir_labels
+from wood.jobs import job
+
+with job(snakemake.log[0]):
+    make_ir_labels(
+        snakemake.input.maps,
+        snakemake.input.images,
+        snakemake.output[0],
+        class_names=snakemake.params.class_names,
+        **snakemake.params.settings,
+        workers=snakemake.threads,
+        max_failed_fraction=snakemake.params.max_failed_fraction,
+    )
