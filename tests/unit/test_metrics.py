@@ -96,6 +96,15 @@ def test_absent_class_is_left_out_but_a_missed_one_is_not():
     assert summary["per_class"]["cat"]["iou"] == 0
 
 
+def test_class_only_in_the_prediction_counts():
+    scores = SegmentationScores(NAMES)
+    scores.update(np.array([[0, 0, 0, 0]]), np.array([[0, 0, 0, 2]]))
+    summary = scores.summary()
+    assert summary["miou"] == pytest.approx((3 / 4 + 0) / 2)
+    assert summary["recall"] == pytest.approx((3 / 4 + 0) / 2)
+    assert summary["per_class"]["dog"] == {"iou": 0, "precision": 0, "recall": 0}
+
+
 def test_wholly_ignored_and_skipped_images():
     scores = SegmentationScores(NAMES)
     scores.update(np.full((2, 2), 255), np.ones((2, 2), dtype=int))
