@@ -182,6 +182,7 @@ def create_backbone(
             stored.load_into(backbone, state, weights)
         return backbone
     if name == "wide_resnet38":
+        # Here, because that module takes its base class from this one.
         from wood.models.wide_resnet38 import WideResNet38
 
         if output_stride != 8:

@@ -1,4 +1,4 @@
-"""ImageNet and published weights: read without unpickling, checked, renamed to this project's names."""
+"""ImageNet and published weights: read without unpickling, checked, renamed."""
 
 import hashlib
 import logging
@@ -88,7 +88,9 @@ def download(url: str, folder: str | Path | None = None) -> Path:
     if path.exists():
         expected = expected or (record.read_text().strip() if record.exists() else None)
         if expected and not file_sha256(path).startswith(expected):
-            raise InputError(f"{path}: the SHA-256 does not begin with {expected}: delete the file.")
+            raise InputError(
+                f"{path}: the SHA-256 does not begin with {expected}: a broken download?"
+            )
         return path
     try:
         with atomic_path(path) as temporary:

@@ -91,9 +91,8 @@ class WideResNet38(Backbone):
                 x, activated = block(x)
                 if number == 0:
                     maps.append(activated)
-        last = functional.relu(self.bn7(x))
-        # Without the activated inputs of level 2 (half of the memory) and of level 7.
-        return [*maps[1:5], last]
+        of_levels_3_to_6 = maps[1:5]
+        return [*of_levels_3_to_6, functional.relu(self.bn7(x))]
 
 
 def _level(
