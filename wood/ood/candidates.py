@@ -232,8 +232,8 @@ class _Sorter:
         unknown = found - known
         if found and len(unknown) == len(found):
             raise InputError(
-                f"{path}: none of its labels, such as {min(unknown)!r}, is in the class description "
-                "file; is it of another version?"
+                f"{path}: none of its labels, such as {min(unknown)!r}, is in the class "
+                "description file; is it of another version?"
             )
         if unknown:
             logger.warning("%s: %d labels have no name", path, len(unknown))
@@ -318,9 +318,7 @@ def _filter_buckets(
             )
             found = named.filter(pl.col("label").is_in(list(foreground)))
             explain.write_table(
-                found.select(
-                    "image_id", pl.col("name").alias("label"), "source", "confidence"
-                )
+                found.select("image_id", pl.col("name").alias("label"), "source", "confidence")
                 .sort("image_id", "label", "source", "confidence")
                 .to_arrow()
                 .cast(EXPLANATION)

@@ -182,9 +182,7 @@ def _check(path: Path, name: str, known: dict[str, str], checksums: Path) -> Non
     write_json(checksums, known)
 
 
-def _download(
-    address: str, path: Path, *, retries: int, timeout: float, user_agent: str
-) -> None:
+def _download(address: str, path: Path, *, retries: int, timeout: float, user_agent: str) -> None:
     """Download one file to `path`, continuing `path`.part after an interruption."""
     import httpx
 

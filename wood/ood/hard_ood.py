@@ -1,0 +1,270 @@
+"""The hard OoD set: ranked candidates without a foreground object (paper, Sec. 3.1)."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from wood.data.lists import read_image_list
+from wood.errors import InputError
+from wood.ood.decisions import ACCEPT, REJECT, merge
+from wood.ood.statistics import review_statistics
+from wood.store import atomic_path, read_table, write_json
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ["image_id", "split", "class", "score", "path", "license", "author", "url"]
+POLICIES = ("decisions", "truth", "none")
+
+
+def select_hard_ood(
+    ranking: str | Path,
+    output: str | Path,
+    statistics: str | Path,
+    *,
+    policy: str,
+    decisions: str | Path | Sequence[str | Path] | None = None,
+    truth: str | Path | None = None,
+    scores: Sequence[str | Path] = (),
+    classes: Sequence[str] = (),
+    total: int | None = None,
+    per_class: int | None = None,
+    minimum: int = 1,
+) -> pd.DataFrame:
+    """Take the accepted images of a ranking as the hard OoD set, and count what that cost.
+
+    Args:
+        ranking: what `wood.ood.ranking.rank` wrote.
+        output: hard_ood.csv, hardest first: `COLUMNS`.
+        statistics: review_stats.json, see `review_statistics`, with `disagreements`: images on
+            which reviewers disagree, where the stricter answer (reject) wins.
+        policy: "decisions" (a person's; undecided images are not used), "truth" (a file answers in
+            a person's place, hardest first, until enough are accepted), or "none" (no pruning).
+        decisions: one or several decisions.csv; policy "decisions".
+        truth: CSV of image id and foreground class, empty where there is none; policy "truth".
+        scores: the score shards, to count the candidates.
+        classes: the foreground classes, for the order in the statistics.
+        total: take at most so many images.
+        per_class: take at most so many of each predicted class.
+        minimum: fewest images that the next steps can use, such as the number of clusters K.
+
+    Raises:
+        InputError: the policy is unknown or lacks its file, or there are too few accepted images.
+    """
+    ranked = read_table(ranking)
+    disagreements: list[dict[str, str]] = []
+    if policy == "decisions":
+        files = _files(decisions, "decisions")
+        answers, conflicts = merge(files)
+        disagreements = conflicts.to_dict("records")
+        for row in disagreements:
+            logger.warning(
+                "reviewers disagree on %s (accepted by %s, rejected by %s): it is rejected",
+                row["image_id"],
+                row["accepted_by"],
+                row["rejected_by"],
+            )
+        answers = answers[answers["image_id"].isin(ranked["image_id"])]
+    elif policy == "truth":
+        known = read_truth(_files(truth, "truth")[0])
+        answers = _answer(ranked, known, total, per_class)
+    elif policy == "none":
+        answers = pd.DataFrame({"image_id": [], "decision": []}, dtype=object)
+    else:
+        raise InputError(f"ood.review.policy: {policy!r} is none of {', '.join(POLICIES)}.")
+    kept = ranked
+    if policy != "none":
+        accepted = answers.loc[answers["decision"] == ACCEPT, "image_id"]
+        kept = ranked[ranked["image_id"].isin(accepted)]
+    chosen = _limit(kept, total, per_class)
+    if len(chosen) < max(1, minimum):
+        raise InputError(_too_few(ranking, policy, len(ranked), len(answers), len(chosen), minimum))
+    write_hard_ood(output, chosen)
+    stats = review_statistics(
+        ranked,
+        answers,
+        policy=policy,
+        candidates=sum(_rows(path) for path in scores) if scores else None,
+        used=len(chosen),
+        classes=classes,
+    )
+    write_json(statistics, stats | {"disagreements": disagreements})
+    logger.info("%d hard OoD images of %d above the threshold", len(chosen), len(ranked))
+    return chosen[COLUMNS]
+
+
+def write_hard_ood(path: str | Path, images: pd.DataFrame) -> None:
+    """Write hard_ood.csv: `COLUMNS`, scores with six digits."""
+    with atomic_path(path) as temporary:
+        images[COLUMNS].to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def read_truth(path: str | Path) -> pd.Series:
+    """Read a truth file: for each image id the foreground class in it, "" where there is none.
+
+    The first column is ImageID or image_id, the second the class (its name is free).
+
+    Raises:
+        InputError: the file is missing, has other columns, or names an image twice.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such truth file.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a CSV file ({str(error).strip()}).") from None
+    if len(table.columns) < 2 or table.columns[0] not in ("ImageID", "image_id"):
+        raise InputError(f"{path}: the columns are not image_id and foreground_class.")
+    truth = table.set_index(table.columns[0])[table.columns[1]]
+    if truth.index.has_duplicates:
+        twice = truth.index[truth.index.duplicated()][0]
+        raise InputError(f"{path}: the image {twice!r} is listed twice.")
+    return truth
+
+
+def select_random_ood(
+    manifest: Sequence[str | Path],
+    output: str | Path,
+    *,
+    count: int,
+    seed: int,
+    policy: str = "truth",
+    decisions: str | Path | Sequence[str | Path] | None = None,
+    truth: str | Path | None = None,
+) -> pd.DataFrame:
+    """Take random candidates without a foreground object: the control of the hard OoD set.
+
+    Args:
+        manifest: the manifests of all candidates (see `download_images`); scores play no part.
+        output: a CSV with the columns of hard_ood.csv; class and score are empty.
+        count: images to take.
+        seed: of the sample.
+        policy, decisions, truth: as in `select_hard_ood`.
+
+    Raises:
+        InputError: fewer than `count` candidates are known to hold no foreground object.
+    """
+    images = pd.concat([read_table(path) for path in manifest], ignore_index=True)
+    images = images[images["status"] == "ok"]
+    if policy == "decisions":
+        answers, _ = merge(_files(decisions, "decisions"))
+        accepted = set(answers.loc[answers["decision"] == ACCEPT, "image_id"])
+    elif policy == "truth":
+        known = read_truth(_files(truth, "truth")[0])
+        accepted = set(known.index[known == ""])
+    elif policy == "none":
+        accepted = set(images["image_id"])
+    else:
+        raise InputError(f"ood.review.policy: {policy!r} is none of {', '.join(POLICIES)}.")
+    images = images[images["image_id"].isin(accepted)].sort_values("image_id", ignore_index=True)
+    if len(images) < count:
+        raise InputError(
+            f"{output}: {count} random OoD images are wanted, but only {len(images)} candidates "
+            "are known to hold no foreground object."
+        )
+    picked = np.random.default_rng(seed).choice(len(images), size=count, replace=False)
+    chosen = images.iloc[np.sort(picked)].assign(score=np.nan)
+    chosen["class"] = ""
+    write_hard_ood(output, chosen)
+    return chosen[COLUMNS]
+
+
+def from_list(listing: str | Path, images: str | Path | None, output: str | Path) -> pd.DataFrame:
+    """Take an existing OoD set (`ood.source: list`), such as the authors' ood_list.txt.
+
+    Args:
+        listing: a text file with one image file name a line (without an ending, .jpg is meant), or
+            a CSV with the columns image_id and path, and possibly others of hard_ood.csv.
+        images: the folder that the names are relative to; None takes that of the list.
+        output: hard_ood.csv; what the list does not say is empty.
+
+    Raises:
+        InputError: the list is missing or empty, a name leaves the folder, or an image is missing.
+    """
+    listing = Path(listing)
+    folder = Path(images) if images else listing.parent
+    is_csv = listing.suffix.lower() == ".csv"
+    table = read_image_list(listing) if is_csv else _read_names(listing)
+    table["path"] = [_existing(listing, folder, name) for name in table["path"]]
+    for column in COLUMNS:
+        if column not in table.columns:
+            table[column] = ""
+    write_hard_ood(output, table)
+    return table[COLUMNS]
+
+
+def _read_names(listing: Path) -> pd.DataFrame:
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise InputError(f"{listing}: no such list of OoD images.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{listing}: not a text file in UTF-8.") from None
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise InputError(f"{listing}: the list names no image.")
+    paths = [name if Path(name).suffix else f"{name}.jpg" for name in names]
+    table = pd.DataFrame({"image_id": [Path(path).stem for path in paths], "path": paths})
+    twice = table["image_id"][table["image_id"].duplicated()]
+    if not twice.empty:
+        raise InputError(f"{listing}: the image {twice.iloc[0]!r} is listed twice.")
+    return table
+
+
+def _existing(listing: Path, folder: Path, name: str) -> str:
+    if ".." in Path(name).parts:
+        raise InputError(f"{listing}: {name!r} leaves the folder of the images.")
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"{listing}: the image {path} is missing.")
+    return str(path.resolve())
+
+
+def _files(paths: str | Path | Sequence[str | Path] | None, key: str) -> list[Path]:
+    if paths is None:
+        raise InputError(f"ood.review.{key}: the policy needs a file.")
+    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    return [Path(path) for path in listed]
+
+
+def _answer(
+    ranked: pd.DataFrame, truth: pd.Series, total: int | None, per_class: int | None
+) -> pd.DataFrame:
+    """Answer as a reviewer would who goes through the ranking and stops when there is enough."""
+    rows, accepted, by_class = [], 0, dict.fromkeys(ranked["class"].unique(), 0)
+    for image_id, name in zip(ranked["image_id"], ranked["class"], strict=True):
+        if image_id not in truth.index or (per_class is not None and by_class[name] >= per_class):
+            continue
+        if total is not None and accepted >= total:
+            break
+        decision = REJECT if truth[image_id] else ACCEPT
+        rows.append((image_id, decision))
+        if decision == ACCEPT:
+            accepted += 1
+            by_class[name] += 1
+    return pd.DataFrame(rows, columns=["image_id", "decision"])
+
+
+def _limit(images: pd.DataFrame, total: int | None, per_class: int | None) -> pd.DataFrame:
+    if per_class is not None:
+        images = images.groupby("class", sort=False).head(per_class)
+    return images if total is None else images.head(total)
+
+
+def _too_few(
+    ranking: str | Path, policy: str, ranked: int, checked: int, chosen: int, minimum: int
+) -> str:
+    found = f"{ranking}: {chosen} hard OoD images are accepted, at least {max(1, minimum)} needed"
+    if policy == "decisions" and checked < ranked:
+        return f"{found}; {ranked - checked} images are not decided yet: run `snakemake review`."
+    return f"{found}; all {checked or ranked} were looked at: lower ood.threshold or the number K."
+
+
+def _rows(path: str | Path) -> int:
+    try:
+        return pq.ParquetFile(path).metadata.num_rows
+    except OSError as error:
+        raise InputError(f"{path}: not a readable Parquet file ({error}).") from None

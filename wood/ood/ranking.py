@@ -1,0 +1,115 @@
+"""Ranking the candidates by their foreground scores: the easy OoD images go (paper, Sec. 3.1)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from wood.errors import InputError
+from wood.store import atomic_path, read_table, write_table
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = [
+    "rank",
+    "image_id",
+    "split",
+    "class",
+    "score",
+    "path",
+    "license",
+    "author",
+    "url",
+    "labels",
+]
+SCORED = ["image_id", "split", "class", "score", "path"]
+FROM_CANDIDATES = ["image_id", "license", "author", "url", "labels"]
+
+
+def rank(
+    scores: Sequence[str | Path],
+    candidates: str | Path,
+    output: str | Path,
+    output_csv: str | Path,
+    *,
+    threshold: float | Mapping[str, float] = 0.5,
+    per_class: bool = False,
+    cap_per_class: int | None = None,
+) -> pd.DataFrame:
+    """Keep the candidates with max_c p(c) at or above the threshold, hardest first.
+
+    Args:
+        scores: the shards that `score_images` wrote.
+        candidates: what `filter_candidates` wrote, for licence, author, address and labels.
+        output: Parquet of `COLUMNS`.
+        output_csv: the same to read, scores with four digits.
+        threshold: least score; or one for each class, 0.5 for those not named.
+        per_class: count the ranks in each class, and order by class; otherwise over all.
+        cap_per_class: keep at most so many of each predicted class.
+
+    Returns:
+        The ranking, ordered by score, ties by image_id. The class of an image is the predicted one.
+
+    Raises:
+        InputError: no shard is given, an image is scored twice, or none is above the threshold.
+    """
+    if not scores:
+        raise InputError("scores: there is no score file to rank.")
+    parts, total = [], 0
+    for path in scores:
+        part = read_table(path, SCORED)
+        total += len(part)
+        parts.append(part[part["score"] >= _thresholds(part["class"], threshold)])
+    ranking = pd.concat(parts, ignore_index=True)
+    twice = ranking["image_id"][ranking["image_id"].duplicated()]
+    if not twice.empty:
+        raise InputError(f"{scores[0]}: the image {twice.iloc[0]!r} is scored twice.")
+    if ranking.empty:
+        raise InputError(
+            f"{Path(scores[0]).parent}: none of {total} candidates has a score of {threshold} or "
+            "more, so there is no hard OoD image; lower ood.threshold or collect more candidates."
+        )
+    ranking = ranking.sort_values(["score", "image_id"], ascending=[False, True])
+    if cap_per_class is not None:
+        ranking = ranking.groupby("class", sort=False).head(cap_per_class)
+    if per_class:
+        ranking = ranking.sort_values("class", kind="stable")
+        numbers = ranking.groupby("class", sort=False).cumcount() + 1
+    else:
+        numbers = pd.Series(range(1, len(ranking) + 1), index=ranking.index)
+    ranking = ranking.assign(rank=numbers).merge(
+        _details(candidates, ranking["image_id"]), on="image_id", how="left"
+    )
+    ranking = ranking.fillna({name: "" for name in FROM_CANDIDATES[1:]})[COLUMNS]
+    write_table(output, ranking)
+    with atomic_path(output_csv) as temporary:
+        ranking.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
+    logger.info("%d of %d candidates are above the threshold", len(ranking), total)
+    return ranking
+
+
+def _thresholds(classes: pd.Series, threshold: float | Mapping[str, float]) -> pd.Series | float:
+    if not isinstance(threshold, Mapping):
+        return threshold
+    return classes.map(lambda name: threshold.get(name, 0.5)).astype(float)
+
+
+def _details(candidates: str | Path, image_ids: pd.Series) -> pd.DataFrame:
+    """Read what the candidates say of these images, without holding the other millions."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    wanted = pa.array(image_ids, type=pa.string())
+    try:
+        file = pq.ParquetFile(candidates)
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{candidates}: not a readable Parquet file ({reason}).") from None
+    groups = (
+        file.read_row_group(number, columns=FROM_CANDIDATES)
+        for number in range(file.num_row_groups)
+    )
+    found = [group.filter(pc.is_in(group["image_id"], wanted)).to_pandas() for group in groups]
+    return pd.concat(found, ignore_index=True)
