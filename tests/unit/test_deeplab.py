@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from wood.errors import InputError
+from wood.models.backbones import ResNet, create_backbone
+from wood.models.deeplab import (
+    Aspp,
+    DeepLabV2,
+    load_network,
+    multi_scale_logits,
+    save_network,
+    segmentation_loss,
+)
+from wood.segmentation.train import DeepLabLoss
+from wood.store import load_tensors, save_tensors
+
+METADATA = {
+    "backbone": "test_resnet",
+    "output_stride": 16,
+    "atrous_rates": [1, 2],
+    "class_names": ["cat", "dog"],
+}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return DeepLabV2(create_backbone("test_resnet", weights=None), 3, [1, 2])
+
+
+def test_aspp_is_the_sum_of_its_dilated_convolutions():
+    torch.manual_seed(0)
+    aspp = Aspp(5, 3, [1, 4, 6])
+    features = torch.randn(2, 5, 9, 11)
+    expected = torch.zeros(2, 3, 9, 11)
+    for branch, rate in zip(aspp.branches, [1, 4, 6], strict=True):
+        nn.init.normal_(branch.bias)
+        # A 3x3 convolution with dilation r reads nine shifted copies of its padded input.
+        padded = functional.pad(features, [rate] * 4)
+        for row in range(3):
+            for column in range(3):
+                top, left = row * rate, column * rate
+                shifted = padded[:, :, top : top + 9, left : left + 11]
+                weight = branch.weight[:, :, row, column]
+                expected += torch.einsum("ld,bdhw->blhw", weight, shifted)
+        expected += branch.bias[None, :, None, None]
+    assert torch.allclose(aspp(features), expected, atol=1e-5)
+
+
+def test_logits_have_the_backbones_stride():
+    torch.manual_seed(0)
+    for stride in (8, 16):
+        backbone = create_backbone("test_resnet", weights=None, output_stride=stride)
+        network = DeepLabV2(backbone, 21, [6, 12])
+        assert network(torch.randn(1, 3, 65, 97)).shape == (1, 21, -(-65 // stride),
+                                                            -(-97 // stride))  # fmt: skip
+
+
+def test_batch_norm_is_frozen_entirely_and_the_groups_have_published_rates(network):
+    groups = network.parameter_groups()
+    assert [group["lr_scale"] for group in groups] == [1, 10, 20]
+    assert [group.get("weight_decay") for group in groups] == [None, None, 0]
+    assert [p.ndim for p in groups[1]["params"]] == [4, 4]
+    assert [p.ndim for p in groups[2]["params"]] == [1, 1]
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    frozen = {id(p) for m in norms for p in m.parameters()}
+    assert frozen
+    assert not frozen & {id(p) for p in groups[0]["params"]}
+    before = [m.running_mean.clone() for m in norms]
+    network.train()(torch.randn(2, 3, 32, 32)).sum().backward()
+    assert all(torch.equal(m.running_mean, b) for m, b in zip(norms, before, strict=True))
+    assert all(p.grad is None for m in norms for p in m.parameters())
+
+
+def test_the_stem_of_a_resnet_trains():
+    network = DeepLabV2(ResNet(50, 16), 2, [1])
+    in_group = {id(p) for p in network.parameter_groups()[0]["params"]}
+    assert id(network.backbone.conv1.weight) in in_group
+    assert id(network.backbone.bn1.weight) not in in_group
+
+
+class Halving(nn.Module):
+    """Logits by hand: two labels from the colours, at stride 2."""
+
+    def forward(self, images):
+        return images[:, :2, ::2, ::2]
+
+
+def test_multi_scale_loss_equals_the_sum_computed_by_hand():
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 8, 8)
+    target = torch.randint(0, 2, (2, 8, 8)).to(torch.uint8)
+    target[0, :3] = 255
+
+    def resized(x, size):
+        return functional.interpolate(x, size=(size, size), mode="bilinear")
+
+    whole = images[:, :2, ::2, ::2]
+    half = resized(images, 4)[:, :2, ::2, ::2]
+    most = resized(images, 6)[:, :2, ::2, ::2]
+    highest = torch.maximum(whole, torch.maximum(resized(half, 4), resized(most, 4)))
+
+    expected = 0.0
+    for logits in (whole, half, most, highest):
+        size = logits.shape[-1]
+        # The nearest pixel to the centre of each cell.
+        index = ((torch.arange(size) + 0.5) * 8 / size).long()
+        small = target[:, index][:, :, index]
+        losses = [
+            -torch.log_softmax(logits[b, :, y, x], 0)[small[b, y, x].long()]
+            for b in range(2)
+            for y in range(size)
+            for x in range(size)
+            if small[b, y, x] != 255
+        ]
+        expected += torch.stack(losses).mean()
+
+    loss, terms = DeepLabLoss(True)(Halving(), {"image": images, "target": target}, 0.0)
+    assert loss.item() == pytest.approx(float(expected), rel=1e-5)
+    assert torch.equal(multi_scale_logits(Halving(), images)[-1], highest)
+    assert terms["loss_max"] < loss
+    single, _ = DeepLabLoss(False)(Halving(), {"image": images, "target": target}, 0.0)
+    assert torch.equal(single, segmentation_loss(whole, target))
+
+
+def test_an_ignored_pixel_has_no_gradient_and_an_ignored_image_no_loss():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    target = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    target[0, 1, 2] = 255
+    segmentation_loss(logits, target).backward()
+    zero = logits.grad[0].abs().sum(0) == 0
+    assert zero.nonzero().tolist() == [[1, 2]]
+    loss = segmentation_loss(logits, torch.full_like(target, 255))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_a_saved_network_gives_the_same_logits(network, tmp_path):
+    path = tmp_path / "network.safetensors"
+    save_network(path, network, METADATA)
+    loaded, metadata = load_network(path)
+    images = torch.randn(1, 3, 40, 40)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), network.eval()(images))
+    assert metadata["class_names"] == ["cat", "dog"]
+    assert not loaded.training
+
+
+def test_weights_of_another_architecture_or_with_nan_are_refused(network, tmp_path):
+    path = tmp_path / "network.safetensors"
+    save_tensors(path, network.state_dict(), {"architecture": "cam", **METADATA})
+    with pytest.raises(InputError, match=r"network\.safetensors.*another architecture \(cam"):
+        load_network(path)
+    save_network(path, network, METADATA | {"backbone": "test_efficientnet"})
+    with pytest.raises(InputError, match=r"network\.safetensors.*another architecture"):
+        load_network(path)
+    save_network(path, network, METADATA | {"class_names": ["cat"]})
+    with pytest.raises(InputError, match="shape"):
+        load_network(path)
+    save_network(path, network, METADATA)
+    tensors, metadata = load_tensors(path)
+    tensors["aspp.branches.0.bias"][0] = np.nan
+    save_tensors(path, tensors, metadata)
+    with pytest.raises(InputError, match=r"aspp\.branches\.0\.bias.*NaN"):
+        load_network(path)

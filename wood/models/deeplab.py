@@ -1,0 +1,150 @@
+"""DeepLab-v2 (Chen et al., 2018) on any backbone, with its multi-scale (MSC) form."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from wood.errors import InputError
+from wood.models.backbones import Backbone, create_backbone
+from wood.models.weights import load_into, refuse_nan
+from wood.store import load_tensors, save_tensors
+
+ARCHITECTURE = "deeplab-v2"
+
+
+class Aspp(nn.Module):
+    """Atrous spatial pyramid pooling: the sum of dilated 3x3 convolutions, one for each rate."""
+
+    def __init__(self, features: int, labels: int, rates: Sequence[int]):
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Conv2d(features, labels, 3, padding=rate, dilation=rate) for rate in rates
+        )
+        for branch in self.branches:
+            nn.init.normal_(branch.weight, std=0.01)
+            nn.init.zeros_(branch.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D, h, w) -> (B, L, h, w)."""
+        return sum(branch(features) for branch in self.branches)
+
+
+class DeepLabV2(nn.Module):
+    """A backbone's last stage and ASPP.
+
+    Batch norm is frozen entirely, statistics and affine weights; ResNet's stem trains, both as
+    published.
+
+    Args:
+        backbone: its deepest stage is read.
+        labels: L, the classes and the background, which is number 0.
+        rates: dilations of ASPP's branches, on the grid of the backbone's stride.
+    """
+
+    def __init__(self, backbone: Backbone, labels: int, rates: Sequence[int]):
+        super().__init__()
+        self.backbone = backbone
+        self.aspp = Aspp(backbone.stage_channels[-1], labels, rates)
+        for module in backbone.modules():
+            if isinstance(module, _BatchNorm):
+                module.requires_grad_(False)
+        if stem := getattr(backbone, "conv1", None):
+            stem.requires_grad_(True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised images -> (B, L, h, w) logits at the backbone's stride."""
+        return self.aspp(self.backbone.stages(images)[-1])
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the groups that `wood.training.fit` takes, with DeepLab-v2's learning rates."""
+        branches = self.aspp.branches
+        return [
+            {"params": self.backbone.parameters_to_train(), "lr_scale": 1.0},
+            {"params": [branch.weight for branch in branches], "lr_scale": 10.0},
+            {
+                "params": [branch.bias for branch in branches],
+                "lr_scale": 20.0,
+                "weight_decay": 0.0,
+            },
+        ]
+
+
+def rescale_images(images: Tensor, factor: float) -> Tensor:
+    """Resize (B, 3, H, W) by `factor` (bilinear); no side falls below 1."""
+    if factor == 1:
+        return images
+    size = [max(1, int(side * factor)) for side in images.shape[-2:]]
+    return functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
+
+
+def multi_scale_logits(
+    network: nn.Module, images: Tensor, scales: Sequence[float] = (0.5, 0.75)
+) -> list[Tensor]:
+    """Return the logits at scale 1, at each of `scales`, and their maximum on the grid of scale 1.
+
+    DeepLab-v2's MSC: every one of them has a loss in training, the maximum is the prediction.
+    """
+    whole = network(images)
+    others = [network(rescale_images(images, scale)) for scale in scales]
+    resized = [
+        functional.interpolate(x, size=whole.shape[-2:], mode="bilinear", align_corners=False)
+        for x in others
+    ]
+    return [whole, *others, torch.stack([whole, *resized]).amax(dim=0)]
+
+
+def segmentation_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+    """Cross-entropy over the pixels that are not ignored, on the grid of the logits.
+
+    Args:
+        logits: (B, L, h, w).
+        target: (B, H, W) integers, brought to (h, w) by their nearest pixels.
+
+    Returns:
+        A scalar; 0 where every pixel is ignored.
+    """
+    small = functional.interpolate(
+        target[:, None].float(), size=logits.shape[-2:], mode="nearest-exact"
+    )[:, 0].long()
+    total = functional.cross_entropy(
+        logits.float(), small, ignore_index=ignore_index, reduction="sum"
+    )
+    return total / (small != ignore_index).sum().clamp(min=1)
+
+
+def save_network(path: str | Path, network: DeepLabV2, metadata: Mapping[str, Any]) -> None:
+    """Write the weights and what is needed to build the network again.
+
+    `metadata` holds at least `backbone`, `output_stride`, `atrous_rates` and `class_names`
+    (foreground).
+    """
+    save_tensors(path, network.state_dict(), {"architecture": ARCHITECTURE, **metadata})
+
+
+def load_network(path: str | Path) -> tuple[DeepLabV2, dict[str, Any]]:
+    """Build the network that `path` holds, in evaluation mode, with its metadata.
+
+    Raises:
+        InputError: the file is broken, of another architecture, or holds NaN.
+    """
+    tensors, metadata = load_tensors(path)
+    found = metadata.get("architecture", "unknown")
+    if found != ARCHITECTURE:
+        raise InputError(
+            f"{path}: the weights are of another architecture ({found} instead of {ARCHITECTURE})."
+        )
+    network = DeepLabV2(
+        create_backbone(
+            metadata["backbone"], output_stride=metadata["output_stride"], weights=None
+        ),
+        len(metadata["class_names"]) + 1,
+        metadata["atrous_rates"],
+    )
+    refuse_nan(tensors, path)
+    load_into(network, tensors, path)
+    return network.eval(), metadata
