@@ -1,0 +1,196 @@
+"""The report's figures as inline SVG."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wood import plots
+from wood.errors import InputError
+from wood.report.scores import Scores, member, points
+from wood.report.spec import Experiment, Spec, TrainingLog
+from wood.report.tables import class_value
+
+ROLE_COLOURS = {
+    "baseline": plots.BASELINE,
+    "control": plots.CONTROL,
+    "wood": plots.WOOD,
+}
+NOT_TERMS = ("iteration", "epoch", "lr")
+TERM_TITLES = {
+    "loss": "total loss",
+    "cls_in": "classification, in-distribution",
+    "cls_ood": "classification, hard OoD",
+    "dist_in": "distance to the class centres",
+    "dist_ood": "distance to the OoD centres",
+}
+
+
+def colours(roles: Mapping[str, str]) -> dict[str, str]:
+    """Give every name a colour: its role's, or the next free one."""
+    taken: dict[str, str] = {}
+    free = 0
+    for name, role in roles.items():
+        colour = ROLE_COLOURS.get(role)
+        if colour is None or colour in taken.values():
+            colour = plots.OTHERS[free % len(plots.OTHERS)]
+            free += 1
+        taken[name] = colour
+    return taken
+
+
+def class_bars(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> str | None:
+    """Fig. 6: IoU of the seeds per class without and with W-OoD, sorted by improvement."""
+    members = {role: member(family, role) for role in ("baseline", "control", "wood")}
+    if members["baseline"] is None or members["wood"] is None:
+        return None
+    ious: dict[str, dict[str, float]] = {}
+    for role, experiment in members.items():
+        if experiment is None:
+            continue
+        for name in ["background", *spec.class_names]:
+            measure = scores.measure(
+                experiment, "seeds", lambda s, n=name: class_value(s["configured"], n)
+            )
+            if measure is not None:
+                ious.setdefault(name, {})[role] = measure.mean
+    names = [name for name, values in ious.items() if {"baseline", "wood"} <= values.keys()]
+    if not names:
+        return None
+    names.sort(key=lambda name: ious[name]["baseline"] - ious[name]["wood"])
+    places = np.arange(len(names))
+    with plots.figure(max(480, 110 + 44 * len(names)), 320) as (drawn, axes):
+        axis = axes[0, 0]
+        for role, shift in (("baseline", -0.2), ("wood", 0.2)):
+            heights = [ious[name][role] for name in names]
+            axis.bar(
+                places + shift, heights, 0.38, color=ROLE_COLOURS[role], label=members[role].title
+            )
+        if members["control"]:
+            found = [(x, ious[name]["control"]) for x, name in zip(places, names, strict=True)
+                     if "control" in ious[name]]  # fmt: skip
+            for number, (x, height) in enumerate(found):
+                label = members["control"].title if number == 0 else None
+                axis.plot([x - 0.42, x + 0.42], [height] * 2, color=plots.CONTROL, label=label)
+        for x, name in zip(places, names, strict=True):
+            gain = ious[name]["wood"] - ious[name]["baseline"]
+            axis.text(x, max(ious[name].values()) + 1.5, points(gain), ha="center", size=11)
+        axis.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor")
+        axis.tick_params(axis="x", length=0)
+        axis.grid(axis="x", visible=False)
+        axis.set_ylabel("seed IoU (%)")
+        top = max(max(values.values()) for values in ious.values())
+        axis.set_ylim(0, min(110, top + 10))
+        handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        titles = [experiment.title for experiment in members.values() if experiment]
+        titles = [title for title in titles if title in handles]
+        axis.legend(
+            [handles[title] for title in titles],
+            titles,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=3,
+            borderaxespad=0,
+        )
+        return plots.svg(
+            drawn, f"bars-{_word(family[0].family)}", "Seed IoU per class without and with W-OoD"
+        )
+
+
+def threshold_curves(spec: Spec, scores: Scores) -> str | None:
+    """The seeds over all thresholds: mIoU against the threshold, precision against recall."""
+    shown = [e for e in spec.experiments if scores.of(e, "seeds")]
+    if not any(score.get("curve") for e in shown for score in scores.of(e, "seeds")):
+        return None
+    palette = colours({e.name: e.role for e in shown})
+    with plots.figure(900, 340, 1, 2) as (drawn, axes):
+        left, right = axes[0]
+        for experiment in shown:
+            colour = palette[experiment.name]
+            files = [score for score in scores.of(experiment, "seeds") if score.get("curve")]
+            for number, score in enumerate(files):
+                curve = score["curve"]
+                label = experiment.title if number == 0 else None
+                thresholds = [point["threshold"] for point in curve]
+                miou = [100 * point["miou"] for point in curve]
+                left.plot(thresholds, miou, color=colour, label=label)
+                recall = [100 * point["recall"] for point in curve]
+                precision = [100 * point["precision"] for point in curve]
+                right.plot(recall, precision, color=colour)
+                at = min(range(len(curve)), key=lambda i: abs(thresholds[i] - score["threshold"]))
+                right.plot(recall[at], precision[at], "o", color=colour, markersize=7)
+        for threshold in {score["threshold"] for e in shown for score in scores.of(e, "seeds")}:
+            left.axvline(threshold, color=plots.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        left.set(xlabel="threshold", ylabel="mIoU (%)", title="mIoU over thresholds")
+        right.set(xlabel="recall (%)", ylabel="precision (%)", title="Precision against recall")
+        drawn.legend(loc="outside lower center", ncols=min(3, len(shown)))
+        return plots.svg(drawn, "thresholds", "Seed quality over all thresholds")
+
+
+def training_curves(logs: Sequence[TrainingLog], stage: str) -> str | None:
+    """The loss and its named terms over the iterations, one panel a term; smoothed, raw behind."""
+    logs = [log for log in logs if log.stage == stage]
+    lines = {(log.name, log.seed): read_log(log.path) for log in logs}
+    terms = list(
+        dict.fromkeys(
+            key for rows in lines.values() for row in rows for key, value in row.items()
+            if key not in NOT_TERMS and isinstance(value, int | float)
+        )
+    )  # fmt: skip
+    if not terms:
+        return None
+    palette = colours({log.name: log.role for log in logs})
+    columns = min(3, len(terms))
+    rows = -(-len(terms) // columns)
+    with plots.figure(300 * columns, 230 * rows + 40, rows, columns) as (drawn, axes):
+        labelled: set[str] = set()
+        for axis, term in zip(axes.flat, terms, strict=False):
+            for log in logs:
+                points = [
+                    (row["iteration"], row[term])
+                    for row in lines[log.name, log.seed]
+                    if isinstance(row.get(term), int | float)
+                ]
+                if not points:
+                    continue
+                x, y = zip(*points, strict=True)
+                colour = palette[log.name]
+                axis.plot(x, y, color=colour, linewidth=0.8, alpha=0.35)
+                label = None if log.name in labelled else log.name
+                labelled.add(log.name)
+                axis.plot(x, plots.running_mean(y, max(1, len(y) // 10)), color=colour, label=label)
+            axis.set_title(TERM_TITLES.get(term, term.replace("_", " ")))
+            axis.set_xlabel("iteration")
+            axis.locator_params(nbins=5)
+        for axis in axes.flat[len(terms) :]:
+            axis.set_axis_off()
+        drawn.legend(loc="outside lower center", ncols=4)
+        return plots.svg(drawn, f"training-{_word(stage)}", f"Training curves of the {stage}")
+
+
+def read_log(path: str) -> list[dict[str, Any]]:
+    """Read a training log: one JSON object a line; a last line cut short by a kill is left out.
+
+    Raises:
+        InputError: a line before the last is not a JSON object with an iteration.
+    """
+    lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            if number == len(lines):
+                break
+            row = None
+        if not isinstance(row, dict) or "iteration" not in row:
+            raise InputError(f"{path}: line {number} is not a line of a training log.")
+        rows.append(row)
+    return rows
+
+
+def _word(text: str) -> str:
+    """Make a name fit for an identifier."""
+    return "".join(letter if letter.isalnum() else "-" for letter in text.lower())

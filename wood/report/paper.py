@@ -1,0 +1,62 @@
+"""The paper's published numbers, read from `paper_numbers.csv`, the one place they are written.
+
+One row is one number: table (1 to 5, A1, A2, A3-val, A3-test, or "text"), row, column, value and
+the place where the paper prints it. Where the paper disagrees with itself (IRN's seed is 49.5 in
+Table 1 and 49.8 in Sec. 4.3.1) a key stands twice, each with its place; the table's own is first.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from wood.errors import InputError
+
+NUMBERS = Path(__file__).with_name("paper_numbers.csv")
+
+
+@dataclass(frozen=True)
+class PaperNumber:
+    """One published number, as printed (mIoU and the like in per cent), and where it is printed."""
+
+    table: str
+    row: str
+    column: str
+    value: float
+    place: str
+
+
+@cache
+def paper_numbers() -> tuple[PaperNumber, ...]:
+    """Return every published number, in the file's order."""
+    with NUMBERS.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            PaperNumber(
+                line["table"], line["row"], line["column"], float(line["value"]), line["place"]
+            )
+            for line in csv.DictReader(file)
+        )
+
+
+def paper_number(table: str, row: str | None, column: str) -> PaperNumber | None:
+    """Return the number the table prints, or None where the paper has none."""
+    return next(
+        (n for n in paper_numbers() if (n.table, n.row, n.column) == (table, row, column)), None
+    )
+
+
+def other_values(table: str, row: str, column: str) -> list[PaperNumber]:
+    """Return what the paper prints for the same thing elsewhere, where that differs."""
+    return [n for n in paper_numbers() if (n.table, n.row, n.column) == (table, row, column)][1:]
+
+
+def paper_rows(table: str) -> list[str]:
+    """Return the rows of one of the paper's tables, in its order.
+
+    Raises:
+        InputError: the paper's numbers have no such table.
+    """
+    rows = list(dict.fromkeys(n.row for n in paper_numbers() if n.table == table))
+    if not rows:
+        raise InputError(f"{NUMBERS.name}: no table {table!r} among the paper's numbers.")
+    return rows

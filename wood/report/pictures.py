@@ -1,0 +1,266 @@
+"""The picture grids: which images are shown follows a stated rule, never a hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wood.data.images import load_image
+from wood.data.lists import read_image_list
+from wood.data.masks import load_mask, load_target
+from wood.metrics import SegmentationScores
+from wood.plots import data_uri, heat_overlay, mask_overlay
+from wood.report.scores import Scores, member
+from wood.report.spec import Experiment, Run, Spec
+from wood.seeds.maps import LocalizationMaps, read_maps
+
+LONGEST = 288  # pixels of a picture's long side, on the page shown smaller
+GAIN, LOSS, RANDOM = "largest gain", "largest loss", "random"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An image and the rule that chose it; `gain` is in points of its own mIoU."""
+
+    image_id: str
+    rule: str
+    gain: float | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a row: its heading and data URI; None where there is nothing to show."""
+
+    heading: str
+    uri: str | None
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """One chosen image in all its columns."""
+
+    choice: Choice
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class PictureGrid:
+    """The rows of one class (or of all classes together)."""
+
+    title: str
+    rows: list[PictureRow]
+
+
+def choose(gains: Mapping[str, float | None], rng: np.random.Generator) -> list[Choice]:
+    """Choose by the rule: the largest gain, the largest loss, and one at random of the others.
+
+    Without a gain (no true masks) only the random choice is left. An image that gained nothing
+    is no gain, one that lost nothing no loss.
+    """
+    chosen: list[Choice] = []
+    known = sorted((g, image_id) for image_id, g in gains.items() if g is not None)
+    if known and known[-1][0] > 0:
+        chosen.append(Choice(known[-1][1], GAIN, known[-1][0]))
+    if known and known[0][0] < 0:
+        chosen.append(Choice(known[0][1], LOSS, known[0][0]))
+    taken = {choice.image_id for choice in chosen}
+    others = sorted(image_id for image_id in gains if image_id not in taken)
+    if others:
+        image_id = others[int(rng.integers(len(others)))]
+        chosen.append(Choice(image_id, RANDOM, gains[image_id]))
+    return chosen
+
+
+def seed_labels(maps: LocalizationMaps, threshold: float) -> np.ndarray:
+    """Cut maps at `threshold`: (H, W) uint8, the strongest class plus one, 0 = background."""
+    height, width = maps.size
+    if len(maps.classes) == 0:
+        return np.zeros((height, width), np.uint8)
+    heat = maps.upsampled().numpy()
+    classes = maps.classes.numpy().astype(np.uint8)[heat.argmax(axis=0)] + 1
+    return np.where(heat.max(axis=0) > threshold, classes, 0).astype(np.uint8)
+
+
+def image_miou(spec: Spec, target: np.ndarray, prediction: np.ndarray | None) -> float | None:
+    """Return one image's own mIoU in per cent, over the classes in its target or prediction."""
+    scores = SegmentationScores(["background", *spec.class_names])
+    scores.update(target, prediction)
+    miou = scores.summary()["miou"]
+    return None if miou is None else 100 * miou
+
+
+def seed_grids(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> list[PictureGrid]:
+    """Image, CAM without and with W-OoD, pseudo-mask, prediction and truth, grouped by class.
+
+    The gain is the image's mIoU with W-OoD minus without, seeds at the configured threshold.
+    Empty where the baseline or W-OoD has no localization maps.
+    """
+    baseline, wood = member(family, "baseline"), member(family, "wood")
+    if not (spec.train_images and baseline and wood):
+        return []
+    before, after = baseline.runs[0], wood.runs[0]
+    if not (before.maps and after.maps):
+        return []
+    paths = _paths(spec.train_images)
+    threshold = _threshold(spec, scores, wood)
+    without, with_wood = (_maps(run, paths, spec.class_names) for run in (before, after))
+    shared = [image_id for image_id in paths if image_id in without and image_id in with_wood]
+    gains = {
+        image_id: _seed_gain(spec, threshold, without[image_id], with_wood[image_id])
+        for image_id in shared
+    }
+    rng = np.random.default_rng(spec.picture_seed)
+    grids = []
+    for index, name in enumerate(spec.class_names):
+        candidates = {
+            image_id: gains[image_id]
+            for image_id in shared
+            if index in without[image_id].classes and index in with_wood[image_id].classes
+        }
+        rows = [
+            PictureRow(
+                choice,
+                _seed_pictures(
+                    spec, index, threshold, paths[choice.image_id], after,
+                    without[choice.image_id], with_wood[choice.image_id],
+                ),
+            )
+            for choice in choose(candidates, rng)
+        ]  # fmt: skip
+        if rows:
+            grids.append(PictureGrid(name, _drop_empty_columns(rows)))
+    return grids
+
+
+def prediction_grid(spec: Spec, family: Sequence[Experiment]) -> PictureGrid | None:
+    """Fig. 4: image, predictions without and with W-OoD, truth, on the validation images."""
+    baseline, wood = member(family, "baseline"), member(family, "wood")
+    if not (spec.val_images and baseline and wood):
+        return None
+    before, after = baseline.runs[0].predictions, wood.runs[0].predictions
+    if not (before and after):
+        return None
+    paths = _paths(spec.val_images)
+    gains: dict[str, float | None] = {}
+    for image_id in paths:
+        first, second = (_mask(folders, image_id) for folders in (before, after))
+        if first is None or second is None:
+            continue
+        gains[image_id] = None
+        target = _truth(spec, image_id, second.shape)
+        if target is not None:
+            scored = [image_miou(spec, target, prediction) for prediction in (first, second)]
+            gains[image_id] = _subtract(scored[1], scored[0])
+    rng = np.random.default_rng(spec.picture_seed)
+    rows = []
+    remaining = dict(gains)
+    for _ in range(2):
+        for choice in choose(remaining, rng):
+            del remaining[choice.image_id]
+            rows.append(choice)
+    order = [GAIN, LOSS, RANDOM]
+    rows.sort(key=lambda choice: order.index(choice.rule))
+    drawn = [
+        PictureRow(choice, _prediction_pictures(spec, choice.image_id, paths, before, after))
+        for choice in rows
+    ]
+    return PictureGrid("all classes", _drop_empty_columns(drawn)) if drawn else None
+
+
+def _threshold(spec: Spec, scores: Scores, experiment: Experiment) -> float | None:
+    files = scores.of(experiment, "seeds")
+    return files[0]["threshold"] if files else spec.threshold
+
+
+def _paths(image_list: str) -> dict[str, str]:
+    images = read_image_list(image_list)
+    return dict(zip(images["image_id"], images["path"], strict=True))
+
+
+def _maps(run: Run, wanted: Mapping[str, str], names: Sequence[str]) -> dict[str, LocalizationMaps]:
+    return {
+        maps.image_id: maps
+        for shard in run.maps
+        for maps in read_maps(shard, names)
+        if maps.image_id in wanted
+    }
+
+
+def _seed_gain(
+    spec: Spec, threshold: float | None, without: LocalizationMaps, with_wood: LocalizationMaps
+) -> float | None:
+    target = _truth(spec, without.image_id, without.size)
+    if target is None or threshold is None:
+        return None
+    before, after = (
+        image_miou(spec, target, seed_labels(maps, threshold)) for maps in (without, with_wood)
+    )
+    return _subtract(after, before)
+
+
+def _subtract(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before
+
+
+def _truth(spec: Spec, image_id: str, size: tuple[int, ...]) -> np.ndarray | None:
+    if spec.truth is None:
+        return None
+    path = Path(spec.truth) / f"{image_id}.png"
+    if not path.exists():
+        return None
+    return load_target(path, spec.class_names, (size[0], size[1]), spec.mask_class_names)
+
+
+def _mask(folders: Sequence[str], image_id: str) -> np.ndarray | None:
+    """Load the image's mask from the first of the folders that has it."""
+    paths = (Path(folder, f"{image_id}.png") for folder in folders)
+    path = next((path for path in paths if path.exists()), None)
+    return load_mask(path) if path else None
+
+
+def _seed_pictures(
+    spec: Spec,
+    index: int,
+    threshold: float | None,
+    path: str,
+    run: Run,
+    without: LocalizationMaps,
+    with_wood: LocalizationMaps,
+) -> list[Picture]:
+    image = load_image(path)
+    pictures = [Picture("Image", data_uri(image, LONGEST))]
+    for heading, maps in (("CAM without", without), ("CAM with W-OoD", with_wood)):
+        heat = maps.upsampled()[maps.classes.tolist().index(index)].numpy()
+        pictures.append(Picture(heading, data_uri(heat_overlay(image, heat, threshold), LONGEST)))
+    image_id = without.image_id
+    pictures.append(_masked("Pseudo-mask", image, _mask(run.masks, image_id)))
+    pictures.append(_masked("Prediction", image, _mask(run.predictions, image_id)))
+    pictures.append(_masked("Truth", image, _truth(spec, image_id, without.size)))
+    return pictures
+
+
+def _prediction_pictures(
+    spec: Spec, image_id: str, paths: Mapping[str, str], before: list[str], after: list[str]
+) -> list[Picture]:
+    image = load_image(paths[image_id])
+    size = (image.height, image.width)
+    return [
+        Picture("Image", data_uri(image, LONGEST)),
+        _masked("Prediction without", image, _mask(before, image_id)),
+        _masked("Prediction with W-OoD", image, _mask(after, image_id)),
+        _masked("Truth", image, _truth(spec, image_id, size)),
+    ]
+
+
+def _masked(heading: str, image: Image.Image, mask: np.ndarray | None) -> Picture:
+    if mask is None:
+        return Picture(heading, None)
+    return Picture(heading, data_uri(mask_overlay(image, mask), LONGEST))
+
+
+def _drop_empty_columns(rows: list[PictureRow]) -> list[PictureRow]:
+    """Leave out a column in which no row has a picture (no truth, no prediction)."""
+    used = {p.heading for row in rows for p in row.pictures if p.uri is not None}
+    return [PictureRow(row.choice, [p for p in row.pictures if p.heading in used]) for row in rows]

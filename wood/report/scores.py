@@ -1,0 +1,256 @@
+"""Score files as measures over seeds, and the sentence that says what they show."""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wood.errors import InputError
+from wood.report.paper import paper_number
+from wood.report.spec import Experiment, Spec
+from wood.store import read_json
+
+ONE_RUN_MARGIN = 0.5  # points: a smaller difference between single runs is called no clear one
+KINDS = ("seeds", "pseudo_masks", "segmentation")
+
+Score = Mapping[str, Any]
+Pick = Callable[[Score], float | None]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One quantity in per cent, one value per seed; at least one."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean over the seeds."""
+        return statistics.fmean(self.values)
+
+    @property
+    def sd(self) -> float | None:
+        """The sample standard deviation over the seeds; None for one seed."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def text(self) -> str:
+        """The mean, with the standard deviation where there is one."""
+        return f"{self.mean:.1f}" if self.sd is None else f"{self.mean:.1f} ± {self.sd:.1f}"
+
+
+def points(value: float) -> str:
+    """Show a difference with its sign and one decimal; one that rounds to zero has no sign."""
+    return f"{value:+.1f}" if abs(value) >= 0.05 else "0.0"
+
+
+class Scores:
+    """Every score file of a report, read once."""
+
+    def __init__(self, spec: Spec) -> None:
+        """Read the files that the runs name.
+
+        Raises:
+            InputError: a file is missing, not JSON, or lacks what a score file has.
+        """
+        self.files: dict[tuple[str, str], list[Score]] = {}
+        for experiment in spec.experiments:
+            for kind in KINDS:
+                paths = [getattr(run, kind) for run in experiment.runs]
+                self.files[experiment.name, kind] = [
+                    _read(path, kind) for path in paths if path is not None
+                ]
+
+    def of(self, experiment: Experiment, kind: str) -> list[Score]:
+        """Return the score files of one kind, one per seed that has one."""
+        return self.files[experiment.name, kind]
+
+    def any(self, kind: str | None = None) -> bool:
+        """Tell whether there is any score (of one kind)."""
+        return any(files for (_, k), files in self.files.items() if kind in (None, k))
+
+    def measure(self, experiment: Experiment, kind: str, pick: Pick) -> Measure | None:
+        """Collect a fraction from each seed's file, as per cent; None where no file has it."""
+        values = [pick(score) for score in self.of(experiment, kind)]
+        found = tuple(100 * value for value in values if value is not None)
+        return Measure(found) if found else None
+
+
+def _read(path: str, kind: str) -> Score:
+    score = read_json(path)
+    needed = ("configured", "oracle", "threshold") if kind == "seeds" else ("miou", "per_class")
+    for key in needed:
+        if not isinstance(score, dict) or key not in score:
+            raise InputError(f"{path}: this is not a score file of {kind}: it has no {key!r}.")
+    return score
+
+
+def final(score: Score) -> Score:
+    """Return a segmentation score's last step: after the dense CRF where that was run."""
+    return score.get("crf") or score
+
+
+def half_b(score: Score) -> Score | None:
+    """Return the summary on half B, at the configured threshold or of the mask; None without."""
+    half = (score.get("halves") or {}).get("B")
+    if half is None or half.get("images") == 0:
+        return None
+    return half.get("configured") or (half.get("stages") or {}).get("mask") or half
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One stage at which W-OoD is compared with its references, and the paper's number for it.
+
+    `halved`: settings were chosen on half A of these images, so only half B makes the claim.
+    """
+
+    title: str
+    kind: str
+    pick: Pick
+    paper_table: str
+    paper_column: str
+    halved: bool
+
+
+def _seed_miou(score: Score) -> float | None:
+    return (half_b(score) or score["configured"])["miou"]
+
+
+def _mask_miou(score: Score) -> float | None:
+    return (half_b(score) or score)["miou"]
+
+
+def _segmentation_miou(score: Score) -> float | None:
+    return final(score)["miou"]
+
+
+CLAIMS = (
+    Claim("Initial seed", "seeds", _seed_miou, "1", "miou", True),
+    Claim("Pseudo-mask", "pseudo_masks", _mask_miou, "2", "mask", True),
+    Claim("Segmentation", "segmentation", _segmentation_miou, "3", "val", False),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """W-OoD against the better of baseline and control at one stage.
+
+    `word` is gain, loss, "no clear difference" or unknown; `difference` and `margin` are in points.
+    """
+
+    word: str
+    sentence: str
+    difference: float | None = None
+    margin: float | None = None
+    against: str | None = None
+
+
+def compare(wood: Measure | None, baseline: Measure | None, control: Measure | None) -> Comparison:
+    """Compare mIoU in per cent, honestly.
+
+    The reference is the better of baseline and control. With several seeds of both, a difference
+    counts where the 95 % interval of Welch's t excludes 0; with one run of either no spread is
+    known, and a difference below `ONE_RUN_MARGIN` points is called no clear one.
+    """
+    references = {
+        name: measure
+        for name, measure in (("the baseline", baseline), ("the control", control))
+        if measure is not None
+    }
+    if wood is None or not references:
+        missing = "W-OoD" if wood is None else "the baseline"
+        return Comparison("unknown", f"No comparison: {missing} has no score yet.")
+    against = max(references, key=lambda name: references[name].mean)
+    reference = references[against]
+    difference = wood.mean - reference.mean
+    margin, spread = _margin(wood, reference)
+    if abs(difference) <= margin:
+        word = "no clear difference"
+    else:
+        word = "gain" if difference > 0 else "loss"
+    better = "the better of the two references" if len(references) > 1 else "the only reference"
+    side = "above" if difference >= 0 else "below"
+    sentence = (
+        f"{abs(difference):.1f} points {side} {against} ({reference.text}), {better}. {spread}"
+    )
+    if control is None:
+        sentence += " Without a control, longer training alone may explain a difference."
+    return Comparison(word, sentence, difference, margin, against)
+
+
+def _margin(wood: Measure, reference: Measure) -> tuple[float, str]:
+    if wood.sd is None or reference.sd is None:
+        return ONE_RUN_MARGIN, "One run, no spread known."
+    from scipy.stats import t
+
+    parts = [m.sd**2 / len(m.values) for m in (wood, reference)]  # type: ignore[operator]
+    error = math.sqrt(sum(parts))
+    if error == 0:
+        return 0.0, f"{len(wood.values)} seeds, no spread between them."
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(m.values) - 1) for part, m in zip(parts, (wood, reference), strict=True)
+    )
+    margin = float(t.ppf(0.975, freedom) * error)
+    difference = wood.mean - reference.mean
+    return margin, (
+        f"95 % interval {difference - margin:+.1f} to {difference + margin:+.1f} over "
+        f"{len(wood.values)} and {len(reference.values)} seeds."
+    )
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What one family shows at one stage: each role's measure, and the comparison."""
+
+    claim: Claim
+    scope: str
+    measures: dict[str, Measure | None]
+    comparison: Comparison
+    paper: str | None
+
+
+def member(experiments: Sequence[Experiment], role: str) -> Experiment | None:
+    """Return the first experiment with this role."""
+    return next((e for e in experiments if e.role == role), None)
+
+
+def headlines(scores: Scores, family: Sequence[Experiment]) -> list[Headline]:
+    """Compare one family's first W-OoD experiment with its baseline and control, stage by stage."""
+    members = {role: member(family, role) for role in ("baseline", "control", "wood")}
+    result = []
+    for claim in CLAIMS:
+        measures = {
+            role: scores.measure(e, claim.kind, claim.pick) if e else None
+            for role, e in members.items()
+        }
+        files = [file for e in members.values() if e for file in scores.of(e, claim.kind)]
+        comparison = compare(measures["wood"], measures["baseline"], measures["control"])
+        scope = _scope(claim, files)
+        paper = _paper_gain(claim, members["baseline"], members["wood"])
+        result.append(Headline(claim, scope, measures, comparison, paper))
+    return result
+
+
+def _scope(claim: Claim, files: Sequence[Score]) -> str:
+    """Say on which images a claim is scored."""
+    if not files:
+        return "not scored"
+    half = half_b(files[0]) and files[0]["halves"]["B"] if claim.halved else None
+    images = half.get("images") if half else files[0].get("images")
+    where = f"{files[0].get('split', 'split not named')}{', half B' if half else ''}"
+    return f"{where}, {images:,} images" if isinstance(images, int) else where
+
+
+def _paper_gain(claim: Claim, baseline: Experiment | None, wood: Experiment | None) -> str | None:
+    """Quote the paper's gain where it prints the same method without and with W-OoD."""
+    rows = [e.paper.get(claim.paper_table) if e else None for e in (baseline, wood)]
+    if None in rows or rows[1].replace(" + W-OoD", "") != rows[0]:  # type: ignore[union-attr]
+        return None
+    before, after = (paper_number(claim.paper_table, row, claim.paper_column) for row in rows)
+    if before is None or after is None:
+        return None
+    return (
+        f"{before.value:.1f} → {after.value:.1f} ({after.value - before.value:+.1f}), {after.place}"
+    )

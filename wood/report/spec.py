@@ -1,0 +1,191 @@
+"""What the report is made from: plain values and paths, checked before anything is drawn."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wood.data.masks import VOC_CLASSES
+from wood.errors import InputError
+from wood.report.paper import paper_rows
+
+ROLES = ("baseline", "control", "wood", "other")
+PAPER_TABLES = ("1", "2", "3")
+STAGES = ("classifier", "irnet", "segmentation")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one training seed of one experiment; None or an empty list where there are none.
+
+    `seeds`, `pseudo_masks` and `segmentation` are score files; `maps` are shards of localization
+    maps; `masks` and `predictions` are the folders (one a shard) of <image_id>.png, whose values
+    are 1-based places in the report's class names.
+    """
+
+    seed: int
+    seeds: str | None = None
+    pseudo_masks: str | None = None
+    segmentation: str | None = None
+    maps: list[str] = field(default_factory=list)
+    masks: list[str] = field(default_factory=list)
+    predictions: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of the tables.
+
+    `family` joins what is compared: one baseline, one control, and what W-OoD makes of them (for
+    example "CAM" and "AdvCAM"). `paper` maps a table ("1", "2", "3") to the row that stands beside.
+    """
+
+    name: str
+    title: str
+    role: str
+    runs: list[Run]
+    family: str = "CAM"
+    classifier: str | None = None
+    paper: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """One training's log: one JSON object a line with iteration, loss and named terms."""
+
+    stage: str
+    name: str
+    path: str
+    role: str = "other"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The collection of hard OoD: its list, its statistics, and one contact sheet per class."""
+
+    hard_ood: str | None = None
+    review_stats: str | None = None
+    contact_sheets: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything on the page; `class_names` are the foreground classes in their order.
+
+    `comparable` says that data, classes and settings are the paper's. `mask_class_names` is the
+    full class list of the true masks in `truth`. `threshold` is used for the pictures when there
+    are no seed scores. `picture_seed` draws the random rows of the picture grid.
+    """
+
+    dataset: str
+    class_names: list[str]
+    experiments: list[Experiment]
+    title: str | None = None
+    description: str | None = None
+    comparable: bool = False
+    mask_class_names: list[str] = field(default_factory=lambda: list(VOC_CLASSES))
+    threshold: float | None = None
+    train_images: str | None = None
+    val_images: str | None = None
+    truth: str | None = None
+    picture_seed: int = 0
+    logs: list[TrainingLog] = field(default_factory=list)
+    ood: Collection | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
+
+    def families(self) -> dict[str, list[Experiment]]:
+        """Return the experiments by family, both in the order they were named."""
+        families: dict[str, list[Experiment]] = {}
+        for experiment in self.experiments:
+            families.setdefault(experiment.family, []).append(experiment)
+        return families
+
+
+Kind = TypeVar("Kind")
+
+
+def parse_spec(values: Mapping[str, Any]) -> Spec:
+    """Turn nested plain dictionaries into a `Spec`.
+
+    Raises:
+        InputError: a key is unknown or missing, a role, stage or paper row does not exist, a name
+            stands twice, or a file that is named is not there.
+    """
+    values = dict(values)
+    experiments = [_experiment(value) for value in values.pop("experiments", [])]
+    logs = [_build(TrainingLog, value, "logs") for value in values.pop("logs", [])]
+    ood = values.pop("ood", None)
+    collection = _build(Collection, ood, "ood") if ood is not None else None
+    spec = _build(
+        Spec, {**values, "experiments": experiments, "logs": logs, "ood": collection}, "report"
+    )
+    _check(spec)
+    return spec
+
+
+def _experiment(values: Mapping[str, Any]) -> Experiment:
+    name = values.get("name", "experiments")
+    runs = [_build(Run, run, f"{name}.runs") for run in values.get("runs", [])]
+    return _build(Experiment, {**values, "runs": runs}, str(name))
+
+
+def _build(kind: type[Kind], values: Mapping[str, Any], where: str) -> Kind:
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise InputError(f"{where}: the report does not know the key {unknown[0]!r}.")
+    for name, f in known.items():
+        if name not in values and f.default is MISSING and f.default_factory is MISSING:
+            raise InputError(f"{where}: the key {name!r} is missing.")
+    return kind(**values)
+
+
+def _check(spec: Spec) -> None:
+    if not spec.experiments:
+        raise InputError("report: no experiment is named.")
+    if not spec.class_names:
+        raise InputError("report: no class is named.")
+    names = [experiment.name for experiment in spec.experiments]
+    for experiment in spec.experiments:
+        if names.count(experiment.name) > 1:
+            raise InputError(f"report: the experiment {experiment.name!r} is named twice.")
+        if not experiment.runs:
+            raise InputError(f"{experiment.name}: the experiment has no runs.")
+        _check_role(experiment.role, experiment.name)
+        for table, row in experiment.paper.items():
+            if table not in PAPER_TABLES or row not in paper_rows(table):
+                raise InputError(
+                    f"{experiment.name}: the paper's Table {table} has no row {row!r}."
+                )
+    for family, members in spec.families().items():
+        for role in ("baseline", "control"):
+            if sum(member.role == role for member in members) > 1:
+                raise InputError(f"report: the family {family!r} has more than one {role}.")
+    for log in spec.logs:
+        _check_role(log.role, log.name)
+        if log.stage not in STAGES:
+            raise InputError(
+                f"{log.name}: the stage {log.stage!r} is not one of {', '.join(STAGES)}."
+            )
+    for path in _paths(spec):
+        if not Path(path).exists():
+            raise InputError(f"{path}: no such file or folder.")
+
+
+def _check_role(role: str, name: str) -> None:
+    if role not in ROLES:
+        raise InputError(f"{name}: the role {role!r} is not one of {', '.join(ROLES)}.")
+
+
+def _paths(spec: Spec) -> list[str]:
+    paths = [spec.train_images, spec.val_images, spec.truth, *(log.path for log in spec.logs)]
+    for experiment in spec.experiments:
+        for run in experiment.runs:
+            paths += [run.seeds, run.pseudo_masks, run.segmentation]
+            paths += [*run.maps, *run.masks, *run.predictions]
+    if spec.ood:
+        paths += [spec.ood.hard_ood, spec.ood.review_stats, *spec.ood.contact_sheets.values()]
+    return [str(path) for path in paths if path is not None]

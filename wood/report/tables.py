@@ -1,0 +1,293 @@
+"""The report's tables as data: what a cell shows, what it sorts by, and what stands above it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from wood.report.paper import other_values, paper_number, paper_rows
+from wood.report.scores import Measure, Score, Scores, final, half_b, member, points
+from wood.report.spec import Experiment, Spec
+
+NONE = "-"
+PAPER_COLUMNS = {
+    "1": {"miou": "mIoU", "precision": "Prec.", "recall": "Recall", "f1": "F1"},
+    "2": {"seed": "Seed", "seed_crf": "+ CRF", "mask": "Mask"},
+    "3": {"val": "val", "test": "test"},
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, the number it sorts by, and a class for its look."""
+
+    text: str
+    value: float | None = None
+    look: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; `group` is the heading shared with its neighbours."""
+
+    label: str
+    group: str = ""
+    numeric: bool = True
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page; `key` names its CSV file, `looks` has one class per row."""
+
+    key: str
+    title: str
+    caption: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    looks: list[str] = field(default_factory=list)
+
+    def groups(self) -> list[tuple[str, int]]:
+        """Return the headings over the columns and how many columns each spans."""
+        groups: list[tuple[str, int]] = []
+        for column in self.columns:
+            if groups and groups[-1][0] == column.group:
+                groups[-1] = (column.group, groups[-1][1] + 1)
+            else:
+                groups.append((column.group, 1))
+        return groups
+
+
+def number(measure: Measure | None) -> Cell:
+    """Show a measure; a dash where there is none."""
+    if measure is None:
+        return Cell(NONE, look="none")
+    values = ", ".join(f"{value:.2f}" for value in measure.values)
+    return Cell(measure.text, round(measure.mean, 4), hint=f"per seed: {values}")
+
+
+def difference(ours: Measure | None, reference: Measure | None) -> Cell:
+    """Show how many points `ours` lies above `reference`, seed means against seed means."""
+    if ours is None or reference is None:
+        return Cell(NONE, look="none")
+    gain = ours.mean - reference.mean
+    text = points(gain)
+    look = {"+": "up", "-": "down"}.get(text[0], "")
+    return Cell(text, round(gain, 4), look)
+
+
+def seeds_table(spec: Spec, scores: Scores) -> Table:
+    """Table 1: quality of the initial seeds."""
+    columns = [Column("Method", numeric=False)]
+    columns += [Column(label, "Configured threshold") for label in PAPER_COLUMNS["1"].values()]
+    columns += [
+        Column("mIoU", "Half B", hint="images that chose no threshold or setting"),
+        Column("mIoU", "Oracle", hint="at the best threshold on the scored masks themselves"),
+        Column("at", "Oracle", hint="that threshold"),
+    ]
+    columns += _paper_headings("1")
+    rows = []
+    for experiment in spec.experiments:
+        row = [_method(experiment)]
+        for key in PAPER_COLUMNS["1"]:
+            row.append(_cell(scores, experiment, "seeds", lambda s, key=key: s["configured"][key]))
+        row.append(_cell(scores, experiment, "seeds", lambda s: (half_b(s) or {}).get("miou")))
+        row.append(_cell(scores, experiment, "seeds", lambda s: s["oracle"]["summary"]["miou"]))
+        row.append(_thresholds(scores.of(experiment, "seeds")))
+        rows.append(row + _paper_cells("1", experiment))
+    used = sorted({f"{s['threshold']:g}" for e in spec.experiments for s in scores.of(e, "seeds")})
+    caption = (
+        f"Seeds against the true masks ({_where(spec, scores, 'seeds')}), in per cent. "
+        f"Configured threshold: {', '.join(used) or 'none'}, fixed before scoring and shared by "
+        "all methods. Half B: the half of the images on which nothing was chosen; our claims rest "
+        "on it. Oracle: the threshold that is best on the scored masks, which is how the paper's "
+        "seed rows are made." + _disagreements("1", spec)
+    )
+    return _table(spec, "table-1-seeds", "Initial seeds", caption, columns, rows)
+
+
+def masks_table(spec: Spec, scores: Scores) -> Table:
+    """Table 2: from the seed to the pseudo ground-truth mask."""
+    columns = [Column("Method", numeric=False)]
+    columns += [Column(label, "All images") for label in PAPER_COLUMNS["2"].values()]
+    columns += [Column("Mask", "Half B")]
+    columns += [Column(label, "Mask, all images") for label in ("Prec.", "Recall")]
+    columns += _paper_headings("2")
+    rows = []
+    for experiment in spec.experiments:
+        row = [
+            _method(experiment),
+            _cell(scores, experiment, "seeds", lambda s: s["configured"]["miou"]),
+            _cell(
+                scores, experiment, "pseudo_masks",
+                lambda s: ((s.get("stages") or {}).get("seed_crf") or {}).get("miou"),
+            ),
+            _cell(scores, experiment, "pseudo_masks", lambda s: s["miou"]),
+            _cell(scores, experiment, "pseudo_masks", lambda s: (half_b(s) or {}).get("miou")),
+            _cell(scores, experiment, "pseudo_masks", lambda s: s.get("precision")),
+            _cell(scores, experiment, "pseudo_masks", lambda s: s.get("recall")),
+        ]  # fmt: skip
+        rows.append(row + _paper_cells("2", experiment))
+    caption = (
+        f"mIoU of the seed at the configured threshold, after the dense CRF, and of the mask that "
+        f"the random walk of IRNet makes of it ({_where(spec, scores, 'pseudo_masks')}), in per "
+        "cent." + _disagreements("2", spec)
+    )
+    return _table(spec, "table-2-pseudo-masks", "Pseudo ground-truth masks", caption, columns, rows)
+
+
+def segmentation_table(spec: Spec, scores: Scores) -> Table:
+    """Table 3: the segmentation network."""
+    columns = [
+        Column("Method", numeric=False),
+        Column("mIoU", "Network alone"),
+        Column("mIoU", "With dense CRF"),
+        Column("Prec.", "Last step"),
+        Column("Recall", "Last step"),
+        *_paper_headings("3"),
+    ]
+    rows = []
+    for experiment in spec.experiments:
+        row = [
+            _method(experiment),
+            _cell(scores, experiment, "segmentation", lambda s: s["miou"]),
+            _cell(scores, experiment, "segmentation", lambda s: (s.get("crf") or {}).get("miou")),
+            _cell(scores, experiment, "segmentation", lambda s: final(s).get("precision")),
+            _cell(scores, experiment, "segmentation", lambda s: final(s).get("recall")),
+        ]
+        rows.append(row + _paper_cells("3", experiment))
+    caption = (
+        f"mIoU of DeepLab-v2 trained on the pseudo-masks "
+        f"({_where(spec, scores, 'segmentation')}), in per cent. Our scores on the test set do not "
+        "exist: only the Pascal VOC server can make them."
+    )
+    return _table(spec, "table-3-segmentation", "Segmentation", caption, columns, rows)
+
+
+def class_table(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> Table | None:
+    """Per class: IoU of seeds and of the segmentation without and with W-OoD, by improvement."""
+    members = {role: member(family, role) for role in ("baseline", "control", "wood")}
+    if members["baseline"] is None or members["wood"] is None:
+        return None
+    columns = [Column("Class", numeric=False)]
+    parts = [("Seed", "seeds", lambda s: s["configured"])]
+    if scores.of(members["wood"], "segmentation"):
+        parts.append(("Segmentation", "segmentation", final))
+    labels = {"baseline": "without", "control": "control", "wood": "W-OoD"}
+    shown = [role for role, experiment in members.items() if experiment]
+    for group, _, _ in parts:
+        columns += [Column(labels[role], group) for role in shown] + [Column("gain", group)]
+    rows = []
+    for name in ["background", *spec.class_names]:
+        row = [Cell(name)]
+        for _, kind, summary in parts:
+            measures = {
+                role: scores.measure(
+                    members[role], kind, lambda s, f=summary, n=name: class_value(f(s), n)
+                )
+                for role in shown
+            }
+            row += [number(measures[role]) for role in shown]
+            row.append(difference(measures["wood"], measures["baseline"]))
+        rows.append(row)
+    gain = 1 + len(shown)
+    rows.sort(key=lambda row: -(row[gain].value if row[gain].value is not None else -1e9))
+    caption = (
+        f"IoU in per cent, {members['baseline'].title} against {members['wood'].title}, sorted by "
+        "the gain of the seed over the baseline. The control stands between them where there is "
+        "one: a gain that it shows too is due to longer training."
+    )
+    return Table(f"classes-{family[0].family}", "Per class", caption, columns, rows)
+
+
+def class_value(summary: Score, name: str, key: str = "iou") -> float | None:
+    """Return one class's IoU, precision or recall; None where the class does not occur."""
+    return (summary["per_class"].get(name) or {}).get(key)
+
+
+def published_table(table: str) -> Table:
+    """One of the paper's tables, every published row."""
+    labels = PAPER_COLUMNS[table]
+    rows = []
+    for name in paper_rows(table):
+        cells = [_published(table, name, column) for column in labels]
+        rows.append([Cell(name), *cells])
+    columns = [Column("Method", numeric=False)] + [Column(label) for label in labels.values()]
+    looks = ["wood" if "W-OoD" in name else "" for name in paper_rows(table)]
+    return Table(
+        f"paper-table-{table}", f"The paper's Table {table}, all rows", "", columns, rows, looks
+    )
+
+
+def _published(table: str, row: str | None, column: str) -> Cell:
+    found = paper_number(table, row, column)
+    if found is None:
+        return Cell(NONE, look="paper none")
+    return Cell(f"{found.value:.1f}", found.value, "paper", found.place)
+
+
+def _paper_headings(table: str) -> list[Column]:
+    labels = PAPER_COLUMNS[table].values()
+    return [Column(label, f"Paper, Table {table}") for label in labels]
+
+
+def _paper_cells(table: str, experiment: Experiment) -> list[Cell]:
+    row = experiment.paper.get(table)
+    return [_published(table, row, column) for column in PAPER_COLUMNS[table]]
+
+
+def _disagreements(table: str, spec: Spec) -> str:
+    """Say where the paper itself prints another value for a number shown beside ours."""
+    rows = dict.fromkeys(e.paper[table] for e in spec.experiments if table in e.paper)
+    parts = []
+    for row in rows:
+        for column, label in PAPER_COLUMNS[table].items():
+            parts += [
+                f"{other.value:.1f} for {row} ({label}) in {other.place}"
+                for other in other_values(table, row, column)
+            ]
+    return f" The paper also prints {' and '.join(parts)}." if parts else ""
+
+
+def _cell(scores: Scores, experiment: Experiment, kind: str, pick) -> Cell:
+    return number(scores.measure(experiment, kind, pick))
+
+
+def _thresholds(files: Sequence[Score]) -> Cell:
+    values = [score["oracle"]["threshold"] for score in files]
+    if not values:
+        return Cell(NONE, look="none")
+    low, high = min(values), max(values)
+    text = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return Cell(text, sum(values) / len(values))
+
+
+def _method(experiment: Experiment) -> Cell:
+    return Cell(experiment.title, hint=experiment.name)
+
+
+def _where(spec: Spec, scores: Scores, kind: str) -> str:
+    for experiment in spec.experiments:
+        for score in scores.of(experiment, kind):
+            images = score.get("images")
+            count = f", {images:,} images" if isinstance(images, int) else ""
+            return f"{score.get('split', 'split not named')}{count}"
+    return "not scored yet"
+
+
+def _table(
+    spec: Spec, key: str, title: str, caption: str, columns: list[Column], rows: list[list[Cell]]
+) -> Table:
+    keep = [
+        index
+        for index, column in enumerate(columns)
+        if not column.group.startswith("Paper") or any(row[index].value for row in rows)
+    ]
+    looks = [experiment.role for experiment in spec.experiments]
+    return Table(
+        key,
+        title,
+        caption,
+        [columns[index] for index in keep],
+        [[row[index] for index in keep] for row in rows],
+        looks,
+    )
