@@ -59,6 +59,11 @@ def web_address(base: str) -> str:
     return base.rstrip("/")
 
 
+def quiet_http_log() -> None:
+    """Keep httpx from logging a line for every request."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
 def wanted_files(
     splits: Sequence[str], files: Mapping[str, Any] | None = None
 ) -> dict[str, str | dict[str, str]]:
@@ -186,6 +191,7 @@ def _download(address: str, path: Path, *, retries: int, timeout: float, user_ag
     """Download one file to `path`, continuing `path`.part after an interruption."""
     import httpx
 
+    quiet_http_log()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     reason = ""

@@ -1,0 +1,120 @@
+"""Contact sheets of the hard OoD set: per class (paper, Fig. 2) and per K-means cluster (A2)."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from wood.data.images import load_image
+from wood.data.lists import read_image_list
+from wood.errors import InputError
+from wood.store import atomic_path
+
+logger = logging.getLogger(__name__)
+
+FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+GAP = 6
+LABEL_WIDTH = 120
+CAPTION_HEIGHT = 16
+BACKGROUND, INK, FAINT = "white", "#222222", "#888888"
+
+
+def contact_sheet(
+    hard_ood: str | Path, output: str | Path, *, per_class: int = 8, tile: int = 128
+) -> None:
+    """Draw the hardest images of each predicted class: one row a class, hardest at the left.
+
+    Args:
+        hard_ood: hard_ood.csv.
+        output: .jpg or .png.
+        per_class: images in a row.
+        tile: pixels of the square that an image is cropped to.
+
+    Raises:
+        InputError: the list is empty or unreadable, or the output is of another kind.
+    """
+    images = read_image_list(hard_ood)
+    scores = pd.to_numeric(images.get("score", ""), errors="coerce")
+    images = images.assign(number=scores).sort_values(
+        ["number", "image_id"], ascending=[False, True], kind="stable"
+    )
+    rows = []
+    for name, of_class in images.groupby("class"):
+        title = f"{name or 'hard OoD'}\n{len(of_class)} images"
+        captions = ["" if np.isnan(score) else f"{score:.3f}" for score in of_class["number"]]
+        rows.append((title, list(of_class["path"]), captions))
+    _draw(rows, output, per_class, tile)
+
+
+def cluster_sheet(
+    hard_ood: str | Path,
+    assignment: Sequence[int] | np.ndarray,
+    output: str | Path,
+    *,
+    per_cluster: int = 8,
+    tile: int = 128,
+    seed: int = 0,
+) -> None:
+    """Draw some images of each cluster of the hard OoD set: one row a cluster, largest first.
+
+    Args:
+        hard_ood: hard_ood.csv with N images.
+        assignment: (N,) the cluster of each, in the order of the list.
+        output: .jpg or .png.
+        per_cluster: images in a row, drawn at random with `seed`.
+        tile: pixels of the square that an image is cropped to.
+
+    Raises:
+        InputError: as `contact_sheet`, or there are not N assignments.
+    """
+    images = read_image_list(hard_ood)
+    assignment = np.asarray(assignment)
+    if assignment.shape != (len(images),):
+        raise InputError(
+            f"{hard_ood}: there are {len(images)} images, but {assignment.size} cluster assignments."
+        )
+    rng = np.random.default_rng(seed)
+    rows = []
+    for cluster in np.unique(assignment):
+        members = np.flatnonzero(assignment == cluster)
+        shown = np.sort(rng.permutation(members)[:per_cluster])
+        chosen = images.iloc[shown]
+        title = f"cluster {cluster}\n{len(members)} images"
+        captions = list(chosen.get("class", pd.Series("", index=chosen.index)))
+        rows.append((len(members), (title, list(chosen["path"]), captions)))
+    rows.sort(key=lambda row: -row[0])
+    _draw([row for _, row in rows], output, per_cluster, tile)
+
+
+def _draw(
+    rows: Sequence[tuple[str, list[str], list[str]]], output: str | Path, columns: int, tile: int
+) -> None:
+    kind = FORMATS.get(Path(output).suffix.lower())
+    if kind is None:
+        raise InputError(f"{output}: a contact sheet is a .jpg or a .png file.")
+    step = tile + GAP
+    row_height = tile + CAPTION_HEIGHT + GAP
+    size = (LABEL_WIDTH + columns * step + GAP, len(rows) * row_height + GAP)
+    sheet = Image.new("RGB", size, BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    large, small = ImageFont.load_default(15), ImageFont.load_default(11)
+    for number, (title, paths, captions) in enumerate(rows):
+        top = GAP + number * row_height
+        draw.multiline_text((GAP, top + tile // 2 - 16), title, fill=INK, font=large)
+        for column, (path, caption) in enumerate(zip(paths[:columns], captions, strict=False)):
+            left = LABEL_WIDTH + column * step
+            sheet.paste(_thumbnail(path, tile), (left, top))
+            draw.text((left, top + tile + 2), caption, fill=FAINT, font=small)
+    with atomic_path(output) as temporary:
+        sheet.save(temporary, format=kind, quality=85)
+
+
+def _thumbnail(path: str, tile: int) -> Image.Image:
+    try:
+        return ImageOps.fit(load_image(path), (tile, tile))
+    except InputError as error:
+        logger.warning("%s It stays blank.", error)
+        return Image.new("RGB", (tile, tile), FAINT)

@@ -1,0 +1,507 @@
+"""Images of the candidates: downloaded politely, or found in a local folder (paper, Sec. 3.1)."""
+
+import asyncio
+import io
+import itertools
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from PIL import Image
+
+from wood.data.images import load_image
+from wood.errors import InputError
+from wood.ood.metadata import USER_AGENT, local_folder, quiet_http_log, web_address
+from wood.progress import progress
+from wood.store import atomic_path, write_table
+
+if TYPE_CHECKING:
+    import httpx
+
+logger = logging.getLogger(__name__)
+
+IMAGE_BASE = "s3://open-images-dataset"
+SOURCES = ("base", "thumbnail", "original")
+OK, MISSING, FAILED = "ok", "missing", "failed"
+KEPT = ["license", "author", "url"]
+MANIFEST = ["image_id", "split", "path", "width", "height", "status", "reason", *KEPT, "rotation"]
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+GONE = frozenset({403, 404, 410})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_REDIRECTS = 5
+LONGEST_WAIT = 60.0
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard to ask, and how much to take.
+
+    Attributes:
+        connections: requests under way at once.
+        rate_limit: requests started in a second, over all connections; None for no limit.
+        retries: attempts for one address beyond the first.
+        timeout: seconds without a byte before an attempt counts as hung.
+        backoff: seconds before the first retry; doubled for each further one, with jitter.
+        max_bytes: of one file.
+        max_pixels: of one image, seen in its header before it is decoded.
+        user_agent: how the requests introduce themselves.
+    """
+
+    connections: int = 16
+    rate_limit: float | None = 50.0
+    retries: int = 5
+    timeout: float = 30.0
+    backoff: float = 0.5
+    max_bytes: int = 50_000_000
+    max_pixels: int = 64_000_000
+    user_agent: str = USER_AGENT
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One image to get: where it goes, and the addresses to try in turn."""
+
+    number: int
+    path: Path
+    addresses: tuple[str, ...]
+    rotation: float | None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of an image."""
+
+    number: int
+    status: str
+    reason: str = ""
+    path: Path | None = None
+    size: tuple[int, int] = (0, 0)
+
+
+class _Unusable(Exception):
+    """An address that gives no image; `gone` tells "there is none" from "it could not be had"."""
+
+    def __init__(self, reason: str, gone: bool = False) -> None:
+        super().__init__(reason)
+        self.gone = gone
+
+
+class _Transient(Exception):
+    """A failed attempt that is worth another one, after `wait` seconds if the server says so."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def download_images(
+    candidates: str | Path,
+    images_dir: str | Path,
+    output: str | Path,
+    *,
+    base: str | Path = IMAGE_BASE,
+    splits: Sequence[str] | None = None,
+    shard_index: int = 0,
+    shard_count: int = 1,
+    sources: Sequence[str] = SOURCES,
+    check: bool = True,
+    max_failed_fraction: float = 0.05,
+    **limits: Any,
+) -> pd.DataFrame:
+    """Get one shard of the candidates' images and write the manifest of what came of each.
+
+    Downloaded images lie at images_dir/<split>/<id>.jpg, whole, decodable and upright: a file that
+    is there is not asked for again, so that a killed run goes on where it stopped. Images of a
+    local folder stay where they are, but for those that the list says are rotated, which are
+    written upright to images_dir.
+
+    Args:
+        candidates: what `filter_candidates` wrote.
+        images_dir: the folder of the images, shared by all shards.
+        output: Parquet manifest, in the order of the candidates: `MANIFEST`. status is "ok",
+            "missing" (404, 403, 410 or no file: nobody has it any more) or "failed"; reason says
+            why; rotation is the list's (degrees counter-clockwise), already applied to the pixels.
+        base: where <split>/<id>.jpg lie: http(s)://, s3:// (unsigned), file:// or a folder.
+        splits: leave out candidates of other splits; None takes all.
+        shard_index, shard_count: which part of the candidates.
+        sources: what to ask, in turn: "base", then the "thumbnail" and "original" of the list.
+        check: decode each image of a local folder; otherwise only its header is read.
+        max_failed_fraction: share of failed (not of missing) images past which the stage fails.
+        limits: see `Limits`.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: an image id that leaves the folder, no candidate in the shard, not one image to
+            be had, or too many failures. The images that did come stay.
+    """
+    bounds = Limits(**limits)
+    unknown = sorted(set(sources) - set(SOURCES))
+    if unknown or not sources:
+        raise InputError(f"sources: {unknown or 'nothing'} is not among {', '.join(SOURCES)}.")
+    rows = read_shard(candidates, shard_index, shard_count)
+    if splits is not None:
+        rows = rows[rows["split"].isin(splits)].reset_index(drop=True)
+    if rows.empty:
+        raise InputError(f"{candidates}: there is no candidate in shard {shard_index}.")
+    for name in pd.concat([rows["image_id"], rows["split"].drop_duplicates()]):
+        _refuse_unsafe(candidates, name)
+    folder = local_folder(base)
+    images_dir = Path(images_dir)
+    if folder is not None:
+        outcomes = _local(rows, folder, images_dir, bounds, check)
+    else:
+        _remove_parts(rows, images_dir)
+        jobs = _jobs(rows, images_dir, web_address(str(base)), sources)
+        outcomes = _download(jobs, bounds)
+    shown = progress(outcomes, len(rows), "images")
+    found = sorted(shown, key=lambda outcome: outcome.number)
+    manifest = _manifest(rows, found)
+    counts = manifest["status"].value_counts()
+    logger.info(", ".join(f"{counts.get(name, 0)} {name}" for name in (OK, MISSING, FAILED)))
+    for row in manifest[manifest["status"] != OK].itertuples():
+        logger.warning("%s/%s: %s (%s)", row.split, row.image_id, row.status, row.reason)
+    _fail_past(manifest, base, max_failed_fraction)
+    write_table(output, manifest)
+    return manifest
+
+
+def read_shard(path: str | Path, index: int, count: int) -> pd.DataFrame:
+    """Read one of `count` contiguous parts of a Parquet file, only the row groups that it needs.
+
+    Raises:
+        InputError: the file is missing or not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not 0 <= index < count:
+        raise ValueError(f"shard {index} of {count}")
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a readable Parquet file ({reason}).") from None
+    start, stop = (file.metadata.num_rows * number // count for number in (index, index + 1))
+    parts, first = [], 0
+    for number in range(file.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
+        low, high = max(start, first), min(stop, first + rows)
+        if low < high:
+            parts.append(file.read_row_group(number).slice(low - first, high - low))
+        first += rows
+    return pa.concat_tables(parts or [file.schema_arrow.empty_table()]).to_pandas()
+
+
+def _refuse_unsafe(source: str | Path, name: str) -> None:
+    if not name or name.startswith(".") or any(c in "/\\:" or ord(c) < 32 for c in name):
+        raise InputError(f"{source}: {name!r} cannot be the name of a file, so it is no image id.")
+
+
+def _fail_past(manifest: pd.DataFrame, base: str | Path, max_failed_fraction: float) -> None:
+    bad = manifest[manifest["status"] != OK]
+    failed = bad[bad["status"] == FAILED]
+    if len(bad) == len(manifest):
+        raise InputError(
+            f"{base}: not one of {len(manifest)} images could be had; the first one: "
+            f"{bad['image_id'].iloc[0]}: {bad['reason'].iloc[0]}."
+        )
+    if len(failed) > max_failed_fraction * len(manifest):
+        raise InputError(
+            f"{base}: {len(failed)} of {len(manifest)} images failed, more than "
+            f"max_failed_fraction {max_failed_fraction:g} allows; the first one: "
+            f"{failed['image_id'].iloc[0]}: {failed['reason'].iloc[0]}."
+        )
+
+
+def _manifest(rows: pd.DataFrame, outcomes: Sequence[_Outcome]) -> pd.DataFrame:
+    found = pd.DataFrame(
+        {
+            "path": [str(o.path.resolve()) if o.path else "" for o in outcomes],
+            "width": [o.size[0] for o in outcomes],
+            "height": [o.size[1] for o in outcomes],
+            "status": [o.status for o in outcomes],
+            "reason": [o.reason for o in outcomes],
+        }
+    )
+    rotation = rows["rotation"].fillna(0).astype("int16")
+    kept = rows[["image_id", "split", *KEPT]].assign(rotation=rotation)
+    return pd.concat([kept, found], axis=1)[MANIFEST]
+
+
+def _rotation(value: float | None) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+# Images of a local folder
+
+
+def _local(
+    rows: pd.DataFrame, folder: Path, images_dir: Path, limits: Limits, check: bool
+) -> Iterator[_Outcome]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of images.")
+
+    def look(job: tuple[int, Any]) -> _Outcome:
+        number, row = job
+        path = folder / row.split / f"{row.image_id}.jpg"
+        rotation = _rotation(row.rotation)
+        if not path.is_file():
+            return _Outcome(number, MISSING, f"{path}: no such file")
+        try:
+            if rotation or check:
+                image = load_image(path, limits.max_pixels, rotation)
+            if rotation:
+                path = images_dir / row.split / path.name
+                _save(image, path)
+            size = image.size if check else _header_size(path)
+        except InputError as error:
+            return _Outcome(number, FAILED, str(error))
+        return _Outcome(number, OK, path=path, size=size)
+
+    jobs = enumerate(rows.itertuples(index=False))
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        while block := list(itertools.islice(jobs, 256)):
+            yield from pool.map(look, block)
+
+
+def _header_size(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not a readable image ({error}).") from None
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="JPEG", quality=JPEG_QUALITY)
+
+
+# Images over HTTP
+
+
+def _jobs(
+    rows: pd.DataFrame, images_dir: Path, base: str, sources: Sequence[str]
+) -> Iterator[_Job]:
+    columns = {"thumbnail": "thumbnail_url", "original": "original_url"}
+    for number, row in enumerate(rows.to_dict("records")):
+        listed = {source: row.get(column) or "" for source, column in columns.items()}
+        listed["base"] = f"{base}/{row['split']}/{row['image_id']}.jpg"
+        addresses = (listed[source] for source in sources)
+        yield _Job(
+            number,
+            images_dir / row["split"] / f"{row['image_id']}.jpg",
+            tuple(address for address in addresses if address.startswith(("http://", "https://"))),
+            _rotation(row["rotation"]),
+        )
+
+
+def _remove_parts(rows: pd.DataFrame, images_dir: Path) -> None:
+    """Remove what a killed run left of this shard's images; other shards may be running."""
+    for split, of_split in rows.groupby("split"):
+        names = {f"{image_id}.jpg" for image_id in of_split["image_id"]}
+        for part in (images_dir / split).glob(".*.part"):
+            if part.name[1:].removesuffix(".part").rpartition(".")[0] in names:
+                part.unlink(missing_ok=True)
+
+
+def _download(jobs: Iterator[_Job], limits: Limits) -> Iterator[_Outcome]:
+    with asyncio.Runner() as runner:
+        downloader = _Downloader(limits, jobs)
+        try:
+            runner.run(downloader.start())
+            while (outcome := runner.run(downloader.outcome())) is not None:
+                yield outcome
+        finally:
+            runner.run(downloader.stop())
+
+
+@dataclass
+class _Pace:
+    """Spaces the starts of requests evenly, over all connections."""
+
+    per_second: float | None
+    _free_at: float = field(default=0.0)
+
+    async def wait(self) -> None:
+        if not self.per_second:
+            return
+        now = asyncio.get_running_loop().time()
+        start = max(now, self._free_at)
+        self._free_at = start + 1 / self.per_second
+        await asyncio.sleep(start - now)
+
+
+class _Downloader:
+    """Workers that share one iterator of jobs and one connection pool."""
+
+    def __init__(self, limits: Limits, jobs: Iterator[_Job]) -> None:
+        self.limits = limits
+        self.jobs = jobs
+        self.pace = _Pace(limits.rate_limit)
+
+    async def start(self) -> None:
+        import httpx
+
+        quiet_http_log()
+        self.outcomes: asyncio.Queue[_Outcome | BaseException | None] = asyncio.Queue()
+        self.client = httpx.AsyncClient(
+            timeout=self.limits.timeout,
+            limits=httpx.Limits(max_connections=self.limits.connections),
+            headers={"User-Agent": self.limits.user_agent},
+            follow_redirects=False,
+        )
+        self.workers = [asyncio.create_task(self._work()) for _ in range(self.limits.connections)]
+        self.end = asyncio.create_task(self._finish())
+
+    async def outcome(self) -> _Outcome | None:
+        """Return the next finished image, or None after the last."""
+        outcome = await self.outcomes.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    async def stop(self) -> None:
+        tasks = [*self.workers, self.end]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.client.aclose()
+
+    async def _finish(self) -> None:
+        try:
+            await asyncio.gather(*self.workers)
+            await self.outcomes.put(None)
+        except Exception as error:  # a full disk, for one: it must reach the caller
+            await self.outcomes.put(error)
+
+    async def _work(self) -> None:
+        for job in self.jobs:
+            await self.outcomes.put(await self._image(job))
+
+    async def _image(self, job: _Job) -> _Outcome:
+        if job.path.exists():
+            try:
+                size = await asyncio.to_thread(_header_size, job.path)
+                return _Outcome(job.number, OK, path=job.path, size=size)
+            except InputError:
+                logger.warning("%s: was not an image, and is fetched again", job.path)
+        reasons, gone = [], True
+        for address in job.addresses:
+            try:
+                size = await self._with_retries(address, job)
+                return _Outcome(job.number, OK, path=job.path, size=size)
+            except _Unusable as error:
+                reasons.append(f"{address}: {error}")
+                gone = gone and error.gone
+        reason = "; ".join(reasons) or "there is no address to ask"
+        return _Outcome(job.number, MISSING if gone else FAILED, reason)
+
+    async def _with_retries(self, address: str, job: _Job) -> tuple[int, int]:
+        from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt
+
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(_Transient),
+            stop=stop_after_attempt(self.limits.retries + 1),
+            wait=self._wait,
+        )
+        try:
+            return await attempts(self._attempt, address, job)
+        except RetryError as error:
+            last = error.last_attempt.exception()
+            tries = error.last_attempt.attempt_number
+            raise _Unusable(f"{last}, {tries} times") from None
+
+    def _wait(self, state: Any) -> float:
+        from tenacity import wait_random_exponential
+
+        asked = state.outcome.exception().wait
+        backoff = wait_random_exponential(multiplier=2 * self.limits.backoff, max=LONGEST_WAIT)
+        return min(max(asked, backoff(state)), LONGEST_WAIT)
+
+    async def _attempt(self, address: str, job: _Job) -> tuple[int, int]:
+        import httpx
+
+        try:
+            # The body as a whole has a limit too: a byte now and then must not hold a connection.
+            async with asyncio.timeout(10 * self.limits.timeout):
+                content = await self._get(address)
+        except httpx.InvalidURL as error:
+            raise _Unusable(f"not an address ({error})") from None
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise _Transient(f"{type(error).__name__} {error}".strip()) from None
+        try:
+            return await asyncio.to_thread(_store, content, job, self.limits.max_pixels)
+        except InputError as error:
+            if content.startswith(JPEG_START) and JPEG_END not in content[-64:]:
+                raise _Transient("truncated JPEG") from None
+            raise _Unusable(str(error).split(": ", 1)[-1].rstrip(".")) from None
+
+    async def _get(self, address: str) -> bytes:
+        request = self.client.build_request("GET", address)
+        for _ in range(MAX_REDIRECTS + 1):
+            await self.pace.wait()
+            response = await self.client.send(request, stream=True)
+            try:
+                if response.status_code not in REDIRECTS:
+                    return await self._body(response)
+                if response.next_request is None:
+                    raise _Unusable(f"HTTP {response.status_code} without a place to go")
+                if response.next_request.url.scheme != request.url.scheme:
+                    raise _Unusable(f"redirected to {response.next_request.url.scheme}")
+                if "photo_unavailable" in response.next_request.url.path:
+                    raise _Unusable("taken back by its author", gone=True)
+                request = response.next_request
+            finally:
+                await response.aclose()
+        raise _Unusable(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _body(self, response: "httpx.Response") -> bytes:
+        code = response.status_code
+        if code in RETRIED:
+            raise _Transient(f"HTTP {code}", _seconds(response.headers.get("Retry-After")))
+        if code != 200:
+            raise _Unusable(f"HTTP {code}", gone=code in GONE)
+        too_large = f"more than {self.limits.max_bytes} bytes"
+        if int(response.headers.get("Content-Length") or 0) > self.limits.max_bytes:
+            raise _Unusable(too_large)
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > self.limits.max_bytes:
+                raise _Unusable(too_large)
+        return bytes(content)
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Read Retry-After in seconds; as a date, which few servers send, it counts as not given."""
+    return float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+
+
+def _store(content: bytes, job: _Job, max_pixels: int) -> tuple[int, int]:
+    """Check that `content` is an image and write it upright; return its size.
+
+    Bytes that are an upright JPEG already are written as they came.
+    """
+    with atomic_path(job.path) as temporary:
+        temporary.write_bytes(content)
+        image = load_image(temporary, max_pixels, job.rotation)
+        if not _is_upright_jpeg(content, job.rotation):
+            with temporary.open("wb") as file:
+                image.save(file, format="JPEG", quality=JPEG_QUALITY)
+    return image.size
+
+
+def _is_upright_jpeg(content: bytes, rotation: float | None) -> bool:
+    with Image.open(io.BytesIO(content)) as image:
+        orientation = image.getexif().get(0x0112, 1)
+        return image.format == "JPEG" and orientation in (0, 1) and not rotation

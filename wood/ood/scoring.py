@@ -1,0 +1,174 @@
+"""Foreground scores p(c) of the candidate images by the in-distribution classifier (Sec. 3.1)."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from wood.data.images import load_image
+from wood.data.transforms import resize_long_side
+from wood.devices import autocast, find_device
+from wood.errors import InputError
+from wood.models.cam import load_classifier
+from wood.progress import progress
+from wood.store import read_table, write_table
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ["image_id", "path", "split", "class", "score"]
+MOST_WAITING = 1024
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One resized image: its row in the manifest and its pixels (3, H, W) uint8; None if bad."""
+
+    row: int
+    pixels: Tensor | None
+
+
+def score_images(
+    manifest: str | Path,
+    classifier: str | Path,
+    output: str | Path,
+    *,
+    long_side: int,
+    max_batch_pixels: int = 32 * 224 * 224,
+    workers: int = 2,
+    max_failed_fraction: float = 0.01,
+) -> pd.DataFrame:
+    """Score the images of one manifest: p(c) = sigmoid(logit of c), whole image, one scale.
+
+    Args:
+        manifest: what `download_images` wrote; only images with the status "ok" are scored.
+        classifier: weights of F_in.
+        output: Parquet, in the order of the manifest: `COLUMNS`, where class is the one with the
+            highest score and score is max_c p(c), then one float32 column per class.
+        long_side: pixels to which the longer side is resized, smaller images too.
+        max_batch_pixels: pixels of the images of one size that go through the network at once.
+        workers: threads that decode and resize ahead of the network.
+        max_failed_fraction: share of unreadable images past which the stage fails; the others are
+            logged and left out.
+
+    Raises:
+        InputError: there is no image to score, or too many are unreadable.
+    """
+    model, metadata = load_classifier(classifier)
+    names = list(metadata["class_names"])
+    images = read_table(manifest, ["image_id", "path", "split", "status"])
+    images = images[images["status"] == "ok"].reset_index(drop=True)
+    if images.empty:
+        raise InputError(f"{manifest}: there is no image to score.")
+    device = find_device()
+    model = model.to(device, memory_format=torch.channels_last).eval()
+    mean, std = (
+        torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
+        for values in (model.backbone.mean, model.backbone.std)
+    )
+    scores = np.full((len(images), len(names)), np.nan, dtype=np.float32)
+    loader = load_ahead(images["path"], long_side, workers)
+    shown = progress(loader, len(images), "scoring")
+    busy = 0.0
+    started = time.monotonic()
+    for rows, pixels in batches(shown, max_batch_pixels):
+        before = time.monotonic()
+        with torch.inference_mode(), autocast(device):
+            batch = pixels.to(device).to(memory_format=torch.channels_last)
+            logits, _ = model((batch - mean) / std)
+        scores[rows] = logits.float().sigmoid().cpu().numpy()
+        busy += time.monotonic() - before
+    seconds = time.monotonic() - started
+    logger.info(
+        "%d images in %.1f s, %.1f images/s; the network alone %.1f images/s, busy %.0f%%",
+        len(images),
+        seconds,
+        len(images) / seconds,
+        len(images) / max(busy, 1e-9),
+        100 * busy / seconds,
+    )
+    table = _table(images, scores, names)
+    failed = len(images) - len(table)
+    if failed > max_failed_fraction * len(images):
+        raise InputError(
+            f"{manifest}: {failed} of {len(images)} images are unreadable, more than "
+            f"max_failed_fraction {max_failed_fraction:g} allows."
+        )
+    write_table(output, table)
+    return table
+
+
+def _table(images: pd.DataFrame, scores: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
+    readable = ~np.isnan(scores).any(axis=1)
+    kept, scores = images[readable].reset_index(drop=True), scores[readable]
+    kept = kept.assign(score=scores.max(axis=1, initial=0))
+    kept["class"] = np.asarray(names, dtype=object)[scores.argmax(axis=1)]
+    columns = pd.DataFrame(scores, columns=list(names))
+    return pd.concat([kept[COLUMNS], columns], axis=1)
+
+
+def load_ahead(paths: Sequence[str], long_side: int, workers: int) -> Iterator[Loaded]:
+    """Yield the images in their order, resized by threads that run ahead; bad ones are logged."""
+    ahead = 16 * workers
+    waiting: deque[tuple[int, Future[Tensor]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for row, path in enumerate(paths):
+            waiting.append((row, pool.submit(load_resized, path, long_side)))
+            if len(waiting) > ahead:
+                yield _result(*waiting.popleft())
+        while waiting:
+            yield _result(*waiting.popleft())
+
+
+def _result(row: int, future: "Future[Tensor]") -> Loaded:
+    try:
+        return Loaded(row, future.result())
+    except InputError as error:
+        logger.warning("%s It is skipped.", error)
+        return Loaded(row, None)
+
+
+def load_resized(path: str | Path, long_side: int) -> Tensor:
+    """Return the image as (3, H, W) uint8 with max(H, W) = `long_side`.
+
+    Raises:
+        InputError: the image is unreadable.
+    """
+    image = resize_long_side(load_image(path), long_side)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def batches(images: Iterable[Loaded], max_pixels: int) -> Iterator[tuple[list[int], Tensor]]:
+    """Group images of one size; yield their rows and a (B, 3, H, W) uint8 tensor.
+
+    A batch has at most `max_pixels` pixels, and at least one image. Sizes differ from photograph to
+    photograph, so several groups grow at once; the largest goes on its way when `MOST_WAITING`
+    images wait.
+    """
+    groups: dict[tuple[int, ...], list[Loaded]] = {}
+    waiting = 0
+    for image in images:
+        if image.pixels is None:
+            continue
+        _, height, width = shape = tuple(image.pixels.shape)
+        group = groups.setdefault(shape, [])
+        group.append(image)
+        waiting += 1
+        full = (len(group) + 1) * height * width > max_pixels
+        if full or waiting >= MOST_WAITING:
+            ready = shape if full else max(groups, key=lambda key: len(groups[key]))
+            waiting -= len(groups[ready])
+            yield _stacked(groups.pop(ready))
+    for group in groups.values():
+        yield _stacked(group)
+
+
+def _stacked(group: Sequence[Loaded]) -> tuple[list[int], Tensor]:
+    return [image.row for image in group], torch.stack([image.pixels for image in group])
