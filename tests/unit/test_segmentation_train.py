@@ -1,0 +1,169 @@
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from wood.data.lists import write_image_list
+from wood.data.masks import save_mask
+from wood.errors import InputError
+from wood.models.deeplab import load_network
+from wood.segmentation.inference import MultiScale
+from wood.segmentation.predict import predict
+from wood.segmentation.train import MaskedPhotographs, find_masks, train_segmentation
+
+SETTINGS = {
+    "iterations": 40,
+    "batch_size": 4,
+    "lr": 0.02,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "power": 0.9,
+    "update_lr_every": 10,
+    "workers": 0,
+}
+
+
+def draw(rng, width=72, height=56):
+    """Noise with a red or a green rectangle: classes 1 and 2."""
+    pixels = rng.integers(60, 120, (height, width, 3)).astype(np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    label = int(rng.integers(1, 3))
+    top, left = int(rng.integers(0, 16)), int(rng.integers(0, 24))
+    pixels[top : top + 36, left : left + 40, label - 1] = 250
+    mask[top : top + 36, left : left + 40] = label
+    mask[:, -2:] = 255
+    return pixels, mask
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Eight images, their masks in two folders, and the list."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(8):
+        pixels, mask = draw(rng)
+        path = tmp_path / "images" / f"scene{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        save_mask(tmp_path / f"masks{number % 2}" / f"scene{number}.png", mask)
+        rows.append((f"scene{number}", str(path)))
+    write_image_list(tmp_path / "images.csv", pd.DataFrame(rows, columns=["image_id", "path"]))
+    return tmp_path
+
+
+def train(folder, name="network", **changes):
+    arguments = {
+        "class_names": ["red", "green"],
+        "backbone": "test_resnet",
+        "weights": None,
+        "output_stride": 8,
+        "atrous_rates": [1, 2],
+        "crop": 48,
+        "scale_range": [0.75, 1.25],
+        "multi_scale_training": True,
+        "settings": SETTINGS,
+        "seed": 0,
+        "checkpoint": folder / f"{name}.checkpoint",
+    } | changes
+    train_segmentation(
+        folder / "images.csv",
+        [folder / "masks0", folder / "masks1"],
+        folder / f"{name}.safetensors",
+        folder / f"{name}.jsonl",
+        **arguments,
+    )
+    return folder / f"{name}.safetensors"
+
+
+def test_a_few_steps_of_the_smallest_network_learn_the_colours(scenes):
+    (scenes / "masks0" / "of-another-run.png").write_bytes(b"not a picture")
+    path = train(scenes)
+    losses = [json.loads(line)["loss"] for line in (scenes / "network.jsonl").open()]
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:3])
+    network, metadata = load_network(path)
+    assert metadata["class_names"] == ["red", "green"]
+    pixels, mask = draw(np.random.default_rng(1))
+    found = predict(network, Image.fromarray(pixels), MultiScale((1.0,)))
+    valid = mask != 255
+    assert (found == mask)[valid].mean() > max(0.75, (mask == 0)[valid].mean() + 0.1)
+
+
+def test_the_same_seed_gives_the_same_bytes(scenes):
+    settings = SETTINGS | {"iterations": 2}
+    first = train(scenes, "first", settings=settings).read_bytes()
+    assert first == train(scenes, "second", settings=settings).read_bytes()
+    assert first != train(scenes, "third", settings=settings, seed=1).read_bytes()
+
+
+def test_image_and_mask_are_moved_together_and_padding_is_ignored(tmp_path):
+    rng = np.random.default_rng(0)
+    mask = rng.integers(0, 3, (4, 6)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+    pixels = np.zeros((*mask.shape, 3), np.uint8)
+    pixels[:] = mask[..., None] * 100
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    save_mask(tmp_path / "mask.png", mask)
+    data = MaskedPhotographs(
+        [tmp_path / "image.png"], [tmp_path / "mask.png"], 40, (1, 1), (0, 0, 0), (1, 1, 1)
+    )
+    seen = set()
+    for seed in range(8):
+        example = data.example(0, np.random.default_rng(seed))
+        target = example["target"]
+        inside = target != 255
+        assert inside.sum() == 32 * 40
+        expected = target.float() * 100 / 255
+        assert torch.equal(example["image"][:, inside], expected[inside].expand(3, -1))
+        assert (example["image"][:, ~inside] == 0).all()
+        seen.add(target.numpy().tobytes())
+    assert len(seen) > 4
+    again = data.example(0, np.random.default_rng(7))
+    assert torch.equal(again["image"], example["image"])
+
+
+def test_the_resize_factor_stays_in_its_range(scenes):
+    images, masks = find_masks(scenes / "images.csv", [scenes / "masks0", scenes / "masks1"], 2)
+    data = MaskedPhotographs(images, masks, 200, (0.5, 2), (0, 0, 0), (1, 1, 1))
+    widths = []
+    for seed in range(40):
+        inside = data.example(0, np.random.default_rng(seed))["image"].any(dim=0)
+        widths.append(int(inside.any(dim=0).sum()))
+    assert 36 <= min(widths) < 50
+    assert 110 < max(widths) <= 144
+
+
+def test_missing_masks_stop_the_work_unless_a_share_is_allowed(scenes, caplog):
+    (scenes / "masks1" / "scene3.png").unlink()
+    with pytest.raises(InputError, match=r"masks0.*1 of 8 images have no mask.*'scene3'"):
+        train(scenes)
+    with caplog.at_level(logging.WARNING):
+        images, masks = find_masks(
+            scenes / "images.csv", [scenes / "masks0", scenes / "masks1"], 2, 0.2
+        )
+    assert "scene3" in caplog.text
+    assert len(images) == len(masks) == 7
+    with pytest.raises(InputError, match="no such folder"):
+        find_masks(scenes / "images.csv", [scenes / "nowhere"], 2)
+
+
+def test_masks_of_another_size_or_with_other_classes_stop_the_work(scenes):
+    path = scenes / "masks1" / "scene3.png"
+    save_mask(path, np.full((56, 72), 3, np.uint8))
+    with pytest.raises(InputError, match=r"scene3\.png: the mask has value 3"):
+        train(scenes)
+    save_mask(path, np.zeros((56, 71), np.uint8))
+    with pytest.raises(InputError, match=r"scene3\.png: the mask has 71x56 pixels"):
+        train(scenes)
+
+
+def test_an_unreadable_image_is_left_out_up_to_a_share(scenes):
+    (scenes / "images" / "scene5.png").write_bytes(b"\x89PNG broken")
+    folders = [scenes / "masks0", scenes / "masks1"]
+    with pytest.raises(InputError, match=r"scene5\.png"):
+        find_masks(scenes / "images.csv", folders, 2)
+    images, _ = find_masks(scenes / "images.csv", folders, 2, 0.2)
+    assert len(images) == 7
+    assert not any("scene5" in path for path in images)
