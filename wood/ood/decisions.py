@@ -127,21 +127,26 @@ def merge(paths: Sequence[str | Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     # Within one file its order rules, whatever the clock did; between files the time must.
     answers = pd.concat([_last_answers(read_history(path)) for path in paths] or [_empty()])
-    last = _last_answers(answers.sort_values("time", key=_moments, kind="stable"))
-    last = last[last["decision"] != UNDO]
+    return settle(answers.sort_values("time", key=_moments, kind="stable"))
 
-    settled, disagreements = [], []
-    for image_id, answers in last.groupby("image_id", sort=False):
-        rejected = answers[answers["decision"] == REJECT]
-        accepted = answers[answers["decision"] == ACCEPT]
-        settled.append((accepted if rejected.empty else rejected).iloc[0])
-        if len(rejected) and len(accepted):
-            names = ["; ".join(sorted(part["reviewer"])) for part in (accepted, rejected)]
-            disagreements.append([image_id, *names])
-    return (
-        pd.DataFrame(settled, columns=COLUMNS).reset_index(drop=True) if settled else _empty(),
-        pd.DataFrame(disagreements, columns=["image_id", "accepted_by", "rejected_by"]),
-    )
+
+def settle(history: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Settle a history (columns and order as `read_history`); returns what `merge` does."""
+    last = _last_answers(history)
+    last = last[last["decision"] != UNDO].reset_index(drop=True)
+    strictest = last.sort_values("decision", ascending=False, kind="stable")  # reject, accept
+    settled = strictest.drop_duplicates("image_id").sort_index().reset_index(drop=True)
+    return settled, _disagreements(last)
+
+
+def _disagreements(last: pd.DataFrame) -> pd.DataFrame:
+    disputed = last[last.groupby("image_id")["decision"].transform("nunique") > 1]
+    rows = [
+        [image_id, *("; ".join(sorted(names[words == word])) for word in (ACCEPT, REJECT))]
+        for image_id, answers in disputed.groupby("image_id", sort=False)
+        for names, words in [(answers["reviewer"], answers["decision"])]
+    ]
+    return pd.DataFrame(rows, columns=["image_id", "accepted_by", "rejected_by"])
 
 
 def check_image_id(image_id: str, where: str) -> None:
@@ -153,6 +158,16 @@ def check_image_id(image_id: str, where: str) -> None:
     unsafe = image_id in ("", ".", "..") or any(c in "/\\" or ord(c) < 32 for c in image_id)
     if unsafe:
         raise InputError(f"{where}: {image_id!r} is not an image id.")
+
+
+def check_reviewer(name: str, where: str = "--reviewer") -> None:
+    """Refuse a reviewer's name that would break a line.
+
+    Raises:
+        InputError: it is empty or holds a control character.
+    """
+    if not name.strip() or any(ord(character) < 32 for character in name):
+        raise InputError(f"{where}: {name!r} is not a reviewer's name.")
 
 
 def _empty() -> pd.DataFrame:
@@ -191,8 +206,7 @@ def _check(fields: Sequence[str], where: str) -> None:
     check_image_id(image_id, where)
     if word not in WORDS:
         raise InputError(f"{where}: {word!r} is not a decision, write {', '.join(WORDS)}.")
-    if not reviewer:
-        raise InputError(f"{where}: the reviewer is missing.")
+    check_reviewer(reviewer, where)
     if any(ord(character) < 32 for field in fields for character in field):
         raise InputError(f"{where}: a field holds a line break or another control character.")
     try:
