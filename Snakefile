@@ -34,7 +34,7 @@ rule all:
 # Hard OoD images with their review statistics (paper Sec. 3.1).
 rule hard_ood:
     input:
-        hard_ood_results(),
+        hard_ood_results().values(),
 
 
 # Initial seeds of every experiment, scored (Table 1).

@@ -34,6 +34,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 VOC = config["data"]["voc_root"] or f"{RESULTS}/demo/VOCdevkit/VOC2012"
 MASKS = config["data"]["masks"] or f"{VOC}/SegmentationClass"
 HAS_MASKS = settings.has_masks(config)
+HAS_VAL = config["data"]["source"] != "csv" and config["data"]["val"] is not None
 
 SEEDS = config["seeds"]
 SHARDS = {
@@ -94,9 +95,18 @@ def pseudo_mask_folder(experiment, seed):
     return f"{RESULTS}/experiments/{owner}/seed-{seed}/pseudo_masks"
 
 
+def review_answers():
+    """The file with the reviewer's answers; an empty list where nobody prunes, or nobody has yet."""
+    review = config["ood"]["review"]
+    if review["policy"] == "truth":
+        return review["truth"] or f"{RESULTS}/demo/review-truth.csv"
+    decisions = review["decisions"] or f"{OOD}/decisions.csv"
+    return decisions if review["policy"] == "decisions" and os.path.exists(decisions) else []
+
+
 def scores(stage):
     """The score files of a stage; none for data without masks."""
-    if not HAS_MASKS or (stage == "segmentation" and not config["data"]["val"]):
+    if not HAS_MASKS or (stage == "segmentation" and not HAS_VAL):
         return []
     return expand(
         "{scores}/{stage}/{experiment}/seed-{seed}.json",
@@ -108,10 +118,13 @@ def scores(stage):
 
 
 def hard_ood_results():
+    """The list of hard OoD images, and what shows it, by the names the page uses."""
     if config["ood"]["source"] == "none":
-        return []
-    sheets = [f"{OOD}/hard_ood.csv", f"{OOD}/contact_sheet.jpg"]
-    return sheets + ([f"{OOD}/review_stats.json"] if config["ood"]["source"] == "openimages" else [])
+        return {}
+    found = {"hard_ood": f"{OOD}/hard_ood.csv", "contact_sheet": f"{OOD}/contact_sheet.jpg"}
+    if config["ood"]["source"] == "openimages":
+        found["review_stats"] = f"{OOD}/review_stats.json"
+    return found
 
 
 def seed_results():

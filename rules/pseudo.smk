@@ -151,6 +151,7 @@ rule seeds_with_crf:
         "../workflow_scripts/seeds_with_crf.py"
 
 
+# Scores of the pseudo-masks, and of the seeds with dense CRF.
 rule score_pseudo_masks:
     input:
         mask=lambda wildcards: pseudo_mask_folder(wildcards.experiment, wildcards.seed),

@@ -43,8 +43,8 @@ rule segment:
         images=f"{RESULTS}/data/val.csv",
         network=f"{EXPERIMENT}/network.safetensors",
     output:
-        plain=directory(f"{EXPERIMENT}/predictions/plain/{{shard}}"),
-        crf=directory(f"{EXPERIMENT}/predictions/crf/{{shard}}"),
+        plain=temp(directory(f"{EXPERIMENT}/prediction_shards/plain/{{shard}}")),
+        crf=temp(directory(f"{EXPERIMENT}/prediction_shards/crf/{{shard}}")),
     params:
         settings=lambda wildcards: segmentation_settings(wildcards)["inference"],
         shard_count=config["shards"]["images"],
@@ -67,14 +67,39 @@ rule segment:
         "../workflow_scripts/segment.py"
 
 
+# One folder of predictions.
+rule collect_predictions:
+    input:
+        expand(
+            f"{EXPERIMENT}/prediction_shards/{{kind}}/{{shard}}",
+            shard=SHARDS["images"],
+            allow_missing=True,
+        ),
+    output:
+        directory(f"{EXPERIMENT}/predictions/{{kind}}"),
+    params:
+        code=code_digest("wood.store"),
+    log:
+        f"{LOGS}/segmentation/collect_predictions/{{experiment}}-{{seed}}-{{kind}}.log",
+    benchmark:
+        f"{BENCHMARKS}/segmentation/collect_predictions/{{experiment}}-{{seed}}-{{kind}}.tsv"
+    threads: 1
+    wildcard_constraints:
+        kind="plain|crf",
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    conda:
+        "../envs/wood.yaml"
+    script:
+        "../workflow_scripts/collect_folders.py"
+
+
+# mIoU and per-class IoU on val, without and with dense CRF.
 rule score_segmentation:
     input:
-        plain=expand(
-            f"{EXPERIMENT}/predictions/plain/{{shard}}", shard=SHARDS["images"], allow_missing=True
-        ),
-        crf=expand(
-            f"{EXPERIMENT}/predictions/crf/{{shard}}", shard=SHARDS["images"], allow_missing=True
-        ),
+        plain=f"{EXPERIMENT}/predictions/plain",
+        crf=f"{EXPERIMENT}/predictions/crf",
         images=f"{RESULTS}/data/val.csv",
         masks=MASKS,
     output:

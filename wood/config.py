@@ -101,6 +101,18 @@ def experiments(config: Tree, stage: str) -> list[str]:
     ]
 
 
+def needed_hard_ood(config: Tree) -> int:
+    """Return how many hard OoD images the classifiers need at least: one per cluster, a batch."""
+    needed = [1]
+    for name in _present(config["classifiers"]):
+        settings = classifier(config, name)
+        if settings["ood"]:
+            needed.append(settings["ood"]["batch_size"])
+        if uses_distance(settings) and settings["ood"]["grouping"] == "kmeans":
+            needed.append(settings["ood"]["clusters"])
+    return max(needed)
+
+
 def uses_distance(settings: Tree) -> bool:
     """Return whether a classifier's losses need centres (Eq. 2)."""
     return bool(settings["ood"]) and any(
@@ -134,7 +146,7 @@ def check_files(config: Tree) -> None:
     if ood["source"] == "openimages" and base and "://" not in base:
         places["ood.openimages.base"] = base
     for key, place in places.items():
-        if place is not None and not Path(place).exists():
+        if isinstance(place, str) and not Path(place).exists():
             raise InputError(f"Configuration: {key} is {place}, which does not exist.")
 
 

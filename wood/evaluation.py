@@ -1,7 +1,7 @@
 """Scores of masks on disk: pseudo ground-truth masks and a network's predictions."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 HALVES = ("A", "B")
 
 
-def score_masks(
-    prediction_dirs: Sequence[str | Path],
+def score_pseudo_masks(
+    mask_dirs: Sequence[str | Path],
+    seed_crf_dirs: Sequence[str | Path],
     target_dir: str | Path,
     image_list: str | Path,
     *,
@@ -26,8 +27,75 @@ def score_masks(
     split: str,
     output: str | Path,
     all_classes: Sequence[str] = VOC_CLASSES,
-    skip_without_target: bool = False,
 ) -> None:
+    """Score pseudo ground-truth masks, and beside them the seeds with dense CRF (Table 2).
+
+    The JSON is that of `score_masks` for the masks, with `stages`: {"seed_crf", "mask"}, the
+    summaries. Images without a true mask are left out.
+    """
+    results = {
+        name: score_masks(
+            folders,
+            target_dir,
+            image_list,
+            class_names=class_names,
+            split=split,
+            all_classes=all_classes,
+            skip_without_target=True,
+        )
+        for name, folders in (("seed_crf", seed_crf_dirs), ("mask", mask_dirs))
+    }
+    stages = {name: _summary(result) for name, result in results.items()}
+    write_json(output, {**results["mask"], "stages": stages})
+
+
+def score_segmentation(
+    prediction_dirs: Sequence[str | Path],
+    crf_dirs: Sequence[str | Path],
+    target_dir: str | Path,
+    image_list: str | Path,
+    *,
+    class_names: Sequence[str],
+    split: str,
+    output: str | Path,
+    all_classes: Sequence[str] = VOC_CLASSES,
+) -> None:
+    """Score a network's predictions (Table 3), without and with dense CRF.
+
+    The JSON is that of `score_masks` for the predictions without CRF, with `crf`, the summary with
+    it (None without `crf_dirs`). Images without a true mask are left out.
+    """
+    plain, crf = (
+        score_masks(
+            folders,
+            target_dir,
+            image_list,
+            class_names=class_names,
+            split=split,
+            all_classes=all_classes,
+            skip_without_target=True,
+        )
+        if folders
+        else None
+        for folders in (prediction_dirs, crf_dirs)
+    )
+    write_json(output, {**plain, "crf": _summary(crf) if crf else None})
+
+
+def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: result[key] for key in ("miou", "precision", "recall", "f1", "per_class")}
+
+
+def score_masks(
+    prediction_dirs: Sequence[str | Path],
+    target_dir: str | Path,
+    image_list: str | Path,
+    *,
+    class_names: Sequence[str],
+    split: str,
+    all_classes: Sequence[str] = VOC_CLASSES,
+    skip_without_target: bool = False,
+) -> dict[str, Any]:
     """Score the predicted masks of the listed images against their true masks.
 
     Args:
@@ -37,11 +105,13 @@ def score_masks(
         image_list: CSV of the images to score.
         class_names: the foreground classes; true masks of other classes are background.
         split: the name of the image set, for the record.
-        output: JSON with the summary of `SegmentationScores`, `split`, `images` (scored),
-            `missing` (of them without a prediction, all background), `without_target` (listed
-            images left out) and `halves`, the summary and `images` of each half of the images.
         all_classes: the data set's full class list.
         skip_without_target: leave out images without a true mask instead of stopping.
+
+    Returns:
+        The summary of `SegmentationScores`, `split`, `images` (scored), `missing` (of them without
+        a prediction, all background), `without_target` (listed images left out) and `halves`, the
+        summary and `images` of each half of the images.
 
     Raises InputError if a folder or a true mask is missing, no image has one, or a mask is
     damaged, of another size than its counterpart, or has a value that is no class.
@@ -77,7 +147,7 @@ def score_masks(
     whole = SegmentationScores(names)
     for part in scores.values():
         whole.merge(part)
-    result: dict[str, Any] = {
+    return {
         **whole.summary(),
         "split": split,
         "images": whole.images,
@@ -87,7 +157,6 @@ def score_masks(
             name: {**part.summary(), "images": part.images} for name, part in scores.items()
         },
     }
-    write_json(output, result)
 
 
 def with_targets(image_list: str | Path, target_dir: str | Path) -> tuple[list[str], list[str]]:

@@ -5,8 +5,8 @@ from wood.jobs import job
 
 with job(snakemake.log[0]):
     score_segmentation(
-        snakemake.input.plain,
-        snakemake.input.crf,
+        [snakemake.input.plain],
+        [snakemake.input.crf],
         snakemake.input.masks,
         snakemake.input.images,
         class_names=snakemake.params.class_names,

@@ -179,11 +179,9 @@ def write_predictions(world, seed=0):
 
 
 def score_predictions(world, **settings):
-    output = world.root / "scores" / "masks.json"
     folders = [world.root / "predictions" / shard for shard in "01"]
     settings = {"class_names": CLASSES, "split": "val", **settings}
-    score_masks(folders, world.root / "masks", world.list, output=output, **settings)
-    return json.loads(output.read_text())
+    return score_masks(folders, world.root / "masks", world.list, **settings)
 
 
 def expected_scores(world, predictions, image_ids):
@@ -237,7 +235,7 @@ def test_bad_predictions_are_named(world):
     with pytest.raises(InputError, match="nowhere"):
         score_masks(
             [world.root / "nowhere"], world.root / "masks", world.list,
-            class_names=CLASSES, split="val", output=world.root / "scores.json",
+            class_names=CLASSES, split="val",
         )  # fmt: skip
 
 
@@ -251,9 +249,8 @@ def test_devkit_masks_of_other_classes_are_background(tmp_path):
     # Stripes: background, train, dog, ignore; and background, cat, ignore.
     save_mask(tmp_path / "p" / "a.png", np.tile(np.where(columns // 6 == 2, 2, 0), (16, 1)))
     save_mask(tmp_path / "p" / "b.png", np.tile(np.where(columns // 8 == 1, 1, 0), (16, 1)))
-    score_masks(
+    result = score_masks(
         [tmp_path / "p"], voc / "SegmentationClass", tmp_path / "val.csv",
-        class_names=["cat", "dog"], split="val", output=tmp_path / "s.json",
+        class_names=["cat", "dog"], split="val",
     )  # fmt: skip
-    result = json.loads((tmp_path / "s.json").read_text())
     assert (result["miou"], result["precision"], result["recall"], result["f1"]) == (1, 1, 1, 1)

@@ -37,4 +37,4 @@ def label_matrix(labels: pd.DataFrame, image_ids: Sequence[str], path: str | Pat
     unknown = [image_id for image_id in image_ids if image_id not in labels.index]
     if unknown:
         raise InputError(f"{path}: there are no labels for the image {unknown[0]!r}.")
-    return torch.from_numpy(labels.loc[list(image_ids)].to_numpy(dtype=np.float32))
+    return torch.tensor(labels.loc[list(image_ids)].to_numpy(dtype=np.float32))

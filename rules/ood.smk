@@ -1,0 +1,221 @@
+# Hard OoD images (Sec. 3.1): candidates, images, scores, ranking, review, and the final list.
+
+OPENIMAGES = config["ood"]["openimages"]
+REVIEW = config["ood"]["review"]
+POOL = OPENIMAGES["base"] or f"{RESULTS}/demo/openimages"
+
+
+def pool_folder():
+    """The folder of Open Images, if it is one and not an address."""
+    return [] if "://" in POOL else [POOL]
+
+
+if config["ood"]["source"] == "list":
+
+    # An existing set of OoD images, for example the authors', in the place of the collection.
+    rule listed_ood:
+        input:
+            list=config["ood"]["list"],
+            images=config["ood"]["images"],
+        output:
+            f"{OOD}/hard_ood.csv",
+        params:
+            code=code_digest("wood.ood.hard_ood"),
+        log:
+            f"{LOGS}/ood/listed_ood.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/listed_ood.tsv"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        conda:
+            "../envs/wood.yaml"
+        script:
+            "../workflow_scripts/listed_ood.py"
+
+
+if config["ood"]["source"] == "openimages":
+
+    # Labels, hierarchy and image lists; a local folder is used in place.
+    rule metadata:
+        input:
+            pool_folder(),
+        output:
+            f"{OOD}/metadata/metadata.json",
+        params:
+            folder=subpath(output[0], parent=True),
+            base=POOL,
+            splits=OPENIMAGES["splits"],
+            checksums=f"{OOD}/metadata-checksums.json",
+            code=code_digest("wood.ood.metadata"),
+        log:
+            f"{LOGS}/ood/metadata.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/metadata.tsv"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=720,
+        conda:
+            "../envs/wood.yaml"
+        script:
+            "../workflow_scripts/metadata.py"
+
+    # The images without a label of a foreground class, and why the others were left out.
+    rule candidates:
+        input:
+            f"{OOD}/metadata/metadata.json",
+        output:
+            candidates=f"{OOD}/candidates.parquet",
+            excluded=f"{OOD}/excluded.parquet",
+        params:
+            classes=CLASSES,
+            class_map=OPENIMAGES["class_map"],
+            machine_threshold=OPENIMAGES["machine_threshold"],
+            splits=OPENIMAGES["splits"],
+            max_candidates=OPENIMAGES["max_candidates"],
+            seed=SEEDS[0],
+            code=code_digest("wood.ood.candidates"),
+        log:
+            f"{LOGS}/ood/candidates.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/candidates.tsv"
+        threads: 2
+        resources:
+            mem_mb=2000,
+            runtime=120,
+        conda:
+            "../envs/wood.yaml"
+        script:
+            "../workflow_scripts/candidates.py"
+
+    # One shard of the candidates' photographs; what cannot be had is listed with its reason.
+    rule candidate_images:
+        input:
+            candidates=f"{OOD}/candidates.parquet",
+        output:
+            f"{OOD}/images/{{shard}}.parquet",
+        params:
+            folder=f"{OOD}/images",
+            base=OPENIMAGES["image_base"] or f"{POOL}/images",
+            shard_count=config["shards"]["candidates"],
+            connections=OPENIMAGES["connections"],
+            rate_limit=OPENIMAGES["rate_limit"],
+            max_failed_fraction=OPENIMAGES["max_failed_fraction"],
+            code=code_digest("wood.ood.download"),
+        log:
+            f"{LOGS}/ood/candidate_images/{{shard}}.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/candidate_images/{{shard}}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=1440,
+        conda:
+            "../envs/wood.yaml"
+        script:
+            "../workflow_scripts/candidate_images.py"
+
+    # Scores p(c) of one shard by F_in.
+    rule candidate_scores:
+        input:
+            images=f"{OOD}/images/{{shard}}.parquet",
+            classifier=classifier_weights(config["ood"]["classifier"], SEEDS[0]),
+        output:
+            f"{OOD}/scores/{{shard}}.parquet",
+        params:
+            long_side=config["ood"]["long_side"],
+            max_failed_fraction=OPENIMAGES["max_failed_fraction"],
+            threads=config["threads"]["inference"],
+            code=code_digest("wood.ood.scoring"),
+        log:
+            f"{LOGS}/ood/candidate_scores/{{shard}}.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/candidate_scores/{{shard}}.tsv"
+        threads: config["threads"]["inference"]
+        resources:
+            mem_mb=4000,
+            runtime=720,
+            gpu=config["gpus"],
+        conda:
+            "../envs/wood.yaml"
+        script:
+            "../workflow_scripts/candidate_scores.py"
+
+    # The candidates with max_c p(c) >= 0.5, hardest first.
+    rule ranking:
+        input:
+            scores=expand(f"{OOD}/scores/{{shard}}.parquet", shard=SHARDS["candidates"]),
+            candidates=f"{OOD}/candidates.parquet",
+        output:
+            table=f"{OOD}/ranking.parquet",
+            csv=f"{OOD}/ranking.csv",
+        params:
+            threshold=config["ood"]["threshold"],
+            cap_per_class=config["ood"]["cap_per_class"],
+            code=code_digest("wood.ood.ranking"),
+        log:
+            f"{LOGS}/ood/ranking.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/ranking.tsv"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        conda:
+            "../envs/wood.yaml"
+        script:
+            "../workflow_scripts/ranking.py"
+
+    # The reviewer's answers applied: the hard OoD list, and what the review cost.
+    rule hard_ood_list:
+        input:
+            ranking=f"{OOD}/ranking.parquet",
+            scores=expand(f"{OOD}/scores/{{shard}}.parquet", shard=SHARDS["candidates"]),
+            answers=review_answers(),
+        output:
+            list=f"{OOD}/hard_ood.csv",
+            statistics=f"{OOD}/review_stats.json",
+        params:
+            policy=REVIEW["policy"],
+            classes=CLASSES,
+            minimum=settings.needed_hard_ood(config),
+            code=code_digest("wood.ood.hard_ood"),
+        log:
+            f"{LOGS}/ood/hard_ood_list.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/hard_ood_list.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        conda:
+            "../envs/wood.yaml"
+        script:
+            "../workflow_scripts/hard_ood_list.py"
+
+
+if config["ood"]["source"] != "none":
+
+    # The hardest accepted images of each class (Fig. 2).
+    rule contact_sheet:
+        input:
+            f"{OOD}/hard_ood.csv",
+        output:
+            f"{OOD}/contact_sheet.jpg",
+        params:
+            per_class=config["report"]["sheet_images_per_class"],
+            code=code_digest("wood.ood.hard_ood"),
+        log:
+            f"{LOGS}/ood/contact_sheet.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/contact_sheet.tsv"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        conda:
+            "../envs/wood.yaml"
+        script:
+            "../workflow_scripts/contact_sheet.py"

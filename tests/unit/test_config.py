@@ -1,0 +1,133 @@
+"""The configuration: bad keys and values are named before anything runs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wood import config as settings
+from wood.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize("overlays", [[], *[[path] for path in (ROOT / "configs").glob("*.yaml")]])
+def test_shipped_configurations_are_complete(config, overlays):
+    for path in overlays:
+        if path.stem == "voc-mini-train":
+            config = settings.merge(config, yaml.safe_load((path.parent / "voc-mini.yaml").read_text()))
+        config = settings.merge(config, yaml.safe_load(path.read_text()))
+    settings.check(config)
+
+
+def test_values_of_the_paper_stand_in_its_configuration(config):
+    """Sec. 4.1: lambda 0.007, tau 20 %, K 50; IRN's training; DeepLab-v2's."""
+    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    wood = settings.classifier(paper, "cam-wood")
+    ood = wood["ood"]
+    assert (ood["distance_weight"], ood["top_fraction"], ood["clusters"]) == (0.007, 0.2, 50)
+    assert (wood["backbone"], wood["crop"], wood["long_side"]) == ("resnet50", 512, [320, 640])
+    cam = settings.classifier(paper, "cam")["training"]
+    assert (cam["lr"], cam["head_lr_scale"], cam["momentum"]) == (0.1, 10, 0)
+    assert (cam["batch_size"], cam["epochs"], cam["power"]) == (16, 5, 0.9)
+    network = settings.experiment(paper, "irn-wood")["segmentation"]
+    assert network["atrous_rates"] == [6, 12, 18, 24]
+    assert network["training"]["iterations"] == 20000
+    assert len(paper["classes"]) == 20
+
+
+def change(config, path, value):
+    *folders, key = path.split(".")
+    for folder in folders:
+        config = config[folder]
+    config[key] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("sedes", [1], "sedes is not a known key; did you mean 'seeds'?"),
+        ("classifiers.cam-wood.ood", {"lambda": 1}, "cam-wood.ood.lambda is not a known key"),
+        ("wood.top_fraction", 20, "wood.top_fraction: 20 is greater than the maximum of 1"),
+        ("wood.distance_weight", -1, "wood.distance_weight: -1 is less than the minimum"),
+        ("wood.losses", ["cls_ood"], "wood.losses"),
+        ("classes", [], "classes"),
+        ("classes", ["cat", "cat"], "classes"),
+        ("seeds", "0", "seeds: '0' is not of type 'array'"),
+        ("ood.review.policy", "trust", "ood.review.policy: 'trust' is not one of"),
+        ("classifiers.cam-wood.init", "resnet", "cam-wood.init is 'resnet', which is not one"),
+        ("classifiers.cam.init", "cam-wood", "leads back to itself"),
+        ("experiments.irn.classifier", "vgg", "experiments.irn.classifier is 'vgg'"),
+        ("experiments.irn.localization", "gradcam", "experiments.irn.localization is 'gradcam'"),
+        ("experiments", {"../x": {}}, "experiments"),
+        ("ood.classifier", "cam-wood", "itself needs OoD images"),
+        ("ood.source", "none", "cam-wood uses OoD images, but ood.source is none"),
+        ("ood.source", "list", "ood.list is needed"),
+        ("data.source", "voc", "data.voc_root is needed"),
+        ("data.source", "csv", "data.labels_csv is needed"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_with_its_key(config, path, value, message):
+    change(config, path, value)
+    with pytest.raises(InputError) as error:
+        settings.check(config)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["shards", "wood.clusters", "experiment.pseudo.irnet.crop"])
+def test_a_missing_key_is_named(config, path):
+    *folders, key = path.split(".")
+    part = config
+    for folder in folders:
+        part = part[folder]
+    del part[key]
+    with pytest.raises(InputError, match=rf"Configuration: {path} is missing"):
+        settings.check(config)
+
+
+def test_a_distance_loss_needs_a_classifier_to_start_from(config):
+    config["classifiers"]["cam-wood"]["init"] = None
+    with pytest.raises(InputError, match="cam-wood has a distance loss, so it needs `init`"):
+        settings.check(config)
+
+
+def test_overrides_reach_deep_and_leave_the_base_alone(config):
+    resolved = settings.classifier(config, "cam-wood")
+    assert resolved["training"]["epochs"] == 3
+    assert resolved["training"]["momentum"] == 0.9
+    assert resolved["ood"]["clusters"] == 20
+    assert settings.classifier(config, "cam")["ood"] is None
+    assert config["classifier"]["training"]["epochs"] == 5
+
+
+def test_an_overlay_drops_a_name(config):
+    config["experiments"]["irn-more"] = None
+    settings.check(config)
+    assert settings.experiments(config, "seeds") == ["irn", "irn-wood"]
+
+
+def test_experiments_run_as_far_as_they_say(config):
+    assert settings.experiments(config, "seeds") == ["irn", "irn-more", "irn-wood"]
+    assert settings.experiments(config, "segmentation") == ["irn", "irn-wood"]
+
+
+def test_experiments_with_equal_pseudo_masks_share_them(config):
+    config["experiments"]["wide"] = {
+        "classifier": "cam-wood",
+        "segmentation": {"backbone": "wide_resnet38"},
+    }
+    assert settings.sharing(config, "wide") == "irn-wood"
+    config["experiments"]["wide"]["pseudo"] = {"power": 1.5}
+    assert settings.sharing(config, "wide") == "wide"
+
+
+def test_a_path_that_is_not_there_is_named_with_its_key(config, tmp_path):
+    config["data"]["masks"] = str(tmp_path / "masks")
+    with pytest.raises(InputError, match=r"data\.masks is .*masks, which does not exist"):
+        settings.check_files(config)

@@ -1,0 +1,17 @@
+"""The photographs of one shard of candidates."""
+
+from wood.jobs import job
+from wood.ood.download import download_images
+
+with job(snakemake.log[0]):
+    download_images(
+        snakemake.input.candidates,
+        snakemake.params.folder,
+        snakemake.output[0],
+        base=snakemake.params.base,
+        shard_index=int(snakemake.wildcards.shard),
+        shard_count=snakemake.params.shard_count,
+        connections=snakemake.params.connections,
+        rate_limit=snakemake.params.rate_limit,
+        max_failed_fraction=snakemake.params.max_failed_fraction,
+    )

@@ -1,0 +1,13 @@
+"""Scores p(c) of one shard of candidates by F_in."""
+
+from wood.jobs import job
+from wood.ood.scoring import score_images
+
+with job(snakemake.log[0], snakemake.params.threads):
+    score_images(
+        snakemake.input.images,
+        snakemake.input.classifier,
+        snakemake.output[0],
+        long_side=snakemake.params.long_side,
+        max_failed_fraction=snakemake.params.max_failed_fraction,
+    )

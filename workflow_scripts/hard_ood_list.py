@@ -1,0 +1,18 @@
+"""The hard OoD list, and what the review cost."""
+
+from wood.jobs import job
+from wood.ood.hard_ood import select_hard_ood
+
+with job(snakemake.log[0]):
+    policy = snakemake.params.policy
+    select_hard_ood(
+        snakemake.input.ranking,
+        snakemake.output.list,
+        snakemake.output.statistics,
+        policy=policy,
+        decisions=snakemake.input.answers if policy == "decisions" else None,
+        truth=snakemake.input.answers if policy == "truth" else None,
+        scores=snakemake.input.scores,
+        classes=snakemake.params.classes,
+        minimum=snakemake.params.minimum,
+    )

@@ -1,0 +1,12 @@
+"""Labels, hierarchy and image lists of Open Images."""
+
+from wood.jobs import job
+from wood.ood.metadata import fetch_metadata
+
+with job(snakemake.log[0]):
+    fetch_metadata(
+        snakemake.params.folder,
+        base=snakemake.params.base,
+        splits=snakemake.params.splits,
+        checksums=snakemake.params.checksums,
+    )

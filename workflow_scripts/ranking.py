@@ -1,0 +1,14 @@
+"""The hard candidates, ranked."""
+
+from wood.jobs import job
+from wood.ood.ranking import rank
+
+with job(snakemake.log[0]):
+    rank(
+        snakemake.input.scores,
+        snakemake.input.candidates,
+        snakemake.output.table,
+        snakemake.output.csv,
+        threshold=snakemake.params.threshold,
+        cap_per_class=snakemake.params.cap_per_class,
+    )

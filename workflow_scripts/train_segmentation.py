@@ -1,0 +1,26 @@
+"""Train DeepLab-v2 on pseudo-masks."""
+
+from wood.jobs import checkpoint_path, job
+from wood.segmentation.train import train_segmentation
+
+with job(snakemake.log[0], snakemake.params.threads):
+    chosen = snakemake.params.settings
+    train_segmentation(
+        snakemake.input.images,
+        [snakemake.input.masks],
+        snakemake.output.weights,
+        snakemake.output.log,
+        class_names=snakemake.params.class_names,
+        backbone=chosen["backbone"],
+        weights=chosen["weights"],
+        output_stride=chosen["output_stride"],
+        atrous_rates=chosen["atrous_rates"],
+        crop=chosen["crop"],
+        scale_range=chosen["scale"],
+        multi_scale_training=chosen["multi_scale_training"],
+        settings=chosen["training"],
+        seed=int(snakemake.wildcards.seed),
+        checkpoint=checkpoint_path(
+            snakemake.output.weights, snakemake.input, dict(snakemake.params)
+        ),
+    )
