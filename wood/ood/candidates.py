@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BUCKET_BYTES = 1 << 28
+BUCKET_BYTES = 1 << 26
 MAX_BUCKETS = 256
 LABEL_COLUMNS = ("ImageID", "LabelName", "Confidence")
 IMAGE_COLUMNS = {
@@ -301,6 +301,7 @@ def _filter_buckets(
         {"label": list(names), "name": list(names.values())},
         schema={"label": pl.String, "name": pl.String},
     )
+    foreground_table = pl.DataFrame({"label": sorted(foreground)}, schema={"label": pl.String})
     listed = excluded = candidates = elsewhere = 0
     with (
         pq.ParquetWriter(kept, CANDIDATES, compression="zstd") as keep,
@@ -313,12 +314,10 @@ def _filter_buckets(
             listed += len(images)
             known = labels.join(images.select("image_id"), on="image_id", how="semi")
             elsewhere += labels["image_id"].n_unique() - known["image_id"].n_unique()
-            named = known.join(name_table, on="label", how="left").with_columns(
-                pl.coalesce("name", "label").alias("name")
-            )
-            found = named.filter(pl.col("label").is_in(list(foreground)))
+            found = known.join(foreground_table, on="label", how="semi")
             explain.write_table(
-                found.select("image_id", pl.col("name").alias("label"), "source", "confidence")
+                _with_names(found, name_table)
+                .select("image_id", pl.col("name").alias("label"), "source", "confidence")
                 .sort("image_id", "label", "source", "confidence")
                 .to_arrow()
                 .cast(EXPLANATION)
@@ -326,7 +325,9 @@ def _filter_buckets(
             remaining = images.join(found.select("image_id"), on="image_id", how="anti")
             excluded += len(images) - len(remaining)
             candidates += len(remaining)
-            table = remaining.join(_shown_labels(named, remaining), on="image_id", how="left")
+            of_remaining = known.join(remaining.select("image_id"), on="image_id", how="semi")
+            shown = _shown_labels(_with_names(of_remaining, name_table))
+            table = remaining.join(shown, on="image_id", how="left")
             keep.write_table(_candidate_columns(table).to_arrow().cast(CANDIDATES))
     if elsewhere:
         logger.info("%d labelled images are not in the image lists and are left out", elsewhere)
@@ -379,7 +380,16 @@ def _labels(sorter: _Sorter, number: int) -> "pl.DataFrame":
     return pl.concat(parts)
 
 
-def _shown_labels(named: "pl.DataFrame", images: "pl.DataFrame") -> "pl.DataFrame":
+def _with_names(labels: "pl.DataFrame", names: "pl.DataFrame") -> "pl.DataFrame":
+    import polars as pl
+
+    # A label that the description file does not know is shown by its id.
+    return labels.join(names, on="label", how="left").with_columns(
+        pl.coalesce("name", "label").alias("name")
+    )
+
+
+def _shown_labels(named: "pl.DataFrame") -> "pl.DataFrame":
     """Return one string an image: its labels, the human-verified first, then by confidence."""
     import polars as pl
 
@@ -389,8 +399,7 @@ def _shown_labels(named: "pl.DataFrame", images: "pl.DataFrame") -> "pl.DataFram
         .otherwise(pl.format("{} ({})", "name", pl.col("confidence").round(2)))
     )
     return (
-        named.join(images.select("image_id"), on="image_id", how="semi")
-        .sort(["source", "confidence", "name"], descending=[False, True, False])
+        named.sort(["source", "confidence", "name"], descending=[False, True, False])
         .group_by("image_id")
         .agg(text.str.join("; ").alias("labels"))
     )

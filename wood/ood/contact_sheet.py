@@ -74,7 +74,7 @@ def cluster_sheet(
     assignment = np.asarray(assignment)
     if assignment.shape != (len(images),):
         raise InputError(
-            f"{hard_ood}: there are {len(images)} images, but {assignment.size} cluster assignments."
+            f"{hard_ood}: {len(images)} images, but {assignment.size} cluster assignments."
         )
     rng = np.random.default_rng(seed)
     rows = []
