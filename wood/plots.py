@@ -74,7 +74,7 @@ _STYLE: dict[str, Any] = {
 
 
 def svg(drawn: "Figure", name: str, description: str) -> str:
-    """Return the figure as inline SVG: same figure, same text; scales with the page.
+    """Return the figure as inline SVG: same figure, same text; shrinks a little with the page.
 
     `name` makes the identifiers unique on the page, `description` is read to those who cannot see.
     """
@@ -94,7 +94,8 @@ def svg(drawn: "Figure", name: str, description: str) -> str:
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'role="img" aria-label="{_attribute(description)}" viewBox="0 0 {width} {height}" '
-        f'style="width:100%;max-width:{float(width):.0f}px;height:auto">'
+        f'style="width:100%;min-width:{0.8 * float(width):.0f}px;'
+        f'max-width:{float(width):.0f}px;height:auto">'
     )
     return opening + text[text.index(">") + 1 :]
 

@@ -15,7 +15,12 @@ from wood.report.spec import Collection, Spec
 from wood.report.tables import NONE, Cell, Column, Table
 from wood.store import read_json
 
-SHEET_WIDTH = 900  # pixels
+SHEET_WIDTH = 1120  # pixels
+POLICIES = {
+    "decisions": "A person answered.",
+    "truth": "In this run a file answered in place of the reviewer.",
+    "none": "In this run nobody looked: images with an object may be among them.",
+}
 COUNTS = {
     "above_threshold": "Score at or above the threshold",
     "checked": "Checked",
@@ -26,20 +31,19 @@ COUNTS = {
 
 @dataclass(frozen=True)
 class Sheet:
-    """One class's contact sheet as a data URI, `count` being the length of its list."""
+    """The contact sheet as a data URI, with its size in pixels."""
 
-    class_name: str
     uri: str
     width: int
     height: int
-    count: int | None
 
 
 @dataclass(frozen=True)
 class CollectionSection:
     """What the page says of the collection; any part may be missing."""
 
-    sheets: list[Sheet]
+    policy: str
+    sheet: Sheet | None
     table: Table | None
     facts: list[tuple[str, str]]
     licences: list[tuple[str, int]]
@@ -64,7 +68,8 @@ def collection_section(spec: Spec) -> CollectionSection | None:
         raise InputError(f"{spec.ood.review_stats}: these are not review statistics.")
     counts = listed["class"].value_counts().to_dict() if listed is not None else {}
     return CollectionSection(
-        [_sheet(name, path, counts.get(name)) for name, path in spec.ood.contact_sheets.items()],
+        POLICIES.get((stats or {}).get("policy", ""), ""),
+        _sheet(spec.ood.contact_sheet) if spec.ood.contact_sheet else None,
         _table(spec, stats, counts) if stats is not None or counts else None,
         _facts(stats, listed),
         _licences(listed),
@@ -80,11 +85,10 @@ def _listed(collection: Collection) -> pd.DataFrame | None:
     return listed
 
 
-def _sheet(name: str, path: str, count: int | None) -> Sheet:
-    image: Image.Image = load_image(path)
+def _sheet(path: str) -> Sheet:
+    image = load_image(path)
     image.thumbnail((SHEET_WIDTH, 4 * SHEET_WIDTH), Image.Resampling.LANCZOS)
-    uri = data_uri(image, max(image.size), quality=82)
-    return Sheet(name, uri, image.width, image.height, count)
+    return Sheet(data_uri(image, max(image.size), quality=82), image.width, image.height)
 
 
 def _facts(stats: Mapping[str, Any] | None, listed: pd.DataFrame | None) -> list[tuple[str, str]]:
@@ -104,6 +108,8 @@ def _facts(stats: Mapping[str, Any] | None, listed: pd.DataFrame | None) -> list
     rate = (stats or {}).get("positive_rate")
     if rate is not None:
         facts.append((f"{100 * rate:.1f} %", "positive rate r: checked images with an object"))
+    if stats and stats.get("minutes") is not None:
+        facts.append((f"{stats['minutes']:.0f} min", "of reviewing"))
     return facts
 
 

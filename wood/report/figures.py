@@ -133,12 +133,8 @@ def training_curves(logs: Sequence[TrainingLog], stage: str) -> str | None:
     """The loss and its named terms over the iterations, one panel a term; smoothed, raw behind."""
     logs = [log for log in logs if log.stage == stage]
     lines = {(log.name, log.seed): read_log(log.path) for log in logs}
-    terms = list(
-        dict.fromkeys(
-            key for rows in lines.values() for row in rows for key, value in row.items()
-            if key not in NOT_TERMS and isinstance(value, int | float)
-        )
-    )  # fmt: skip
+    found = {key: None for rows in lines.values() for row in rows for key in row}
+    terms = sorted((key for key in found if key not in NOT_TERMS), key=lambda key: key != "loss")
     if not terms:
         return None
     palette = colours({log.name: log.role for log in logs})

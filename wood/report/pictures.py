@@ -145,7 +145,7 @@ def prediction_grid(spec: Spec, family: Sequence[Experiment]) -> PictureGrid | N
     paths = _paths(spec.val_images)
     gains: dict[str, float | None] = {}
     for image_id in paths:
-        first, second = (_mask(folders, image_id) for folders in (before, after))
+        first, second = (_mask(folder, image_id) for folder in (before, after))
         if first is None or second is None:
             continue
         gains[image_id] = None
@@ -213,11 +213,9 @@ def _truth(spec: Spec, image_id: str, size: tuple[int, ...]) -> np.ndarray | Non
     return load_target(path, spec.class_names, (size[0], size[1]), spec.mask_class_names)
 
 
-def _mask(folders: Sequence[str], image_id: str) -> np.ndarray | None:
-    """Load the image's mask from the first of the folders that has it."""
-    paths = (Path(folder, f"{image_id}.png") for folder in folders)
-    path = next((path for path in paths if path.exists()), None)
-    return load_mask(path) if path else None
+def _mask(folder: str | None, image_id: str) -> np.ndarray | None:
+    path = Path(folder, f"{image_id}.png") if folder else None
+    return load_mask(path) if path and path.exists() else None
 
 
 def _seed_pictures(
@@ -242,7 +240,7 @@ def _seed_pictures(
 
 
 def _prediction_pictures(
-    spec: Spec, image_id: str, paths: Mapping[str, str], before: list[str], after: list[str]
+    spec: Spec, image_id: str, paths: Mapping[str, str], before: str, after: str
 ) -> list[Picture]:
     image = load_image(paths[image_id])
     size = (image.height, image.width)

@@ -20,9 +20,14 @@ Pick = Callable[[Score], float | None]
 
 @dataclass(frozen=True)
 class Measure:
-    """One quantity in per cent, one value per seed; at least one."""
+    """One quantity in per cent: one value for each training seed that has it, at least one."""
 
-    values: tuple[float, ...]
+    by_seed: Mapping[int, float]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The values in the order of the runs."""
+        return tuple(self.by_seed.values())
 
     @property
     def mean(self) -> float:
@@ -54,17 +59,17 @@ class Scores:
         Raises:
             InputError: a file is missing, not JSON, or lacks what a score file has.
         """
-        self.files: dict[tuple[str, str], list[Score]] = {}
+        self.files: dict[tuple[str, str], dict[int, Score]] = {}
         for experiment in spec.experiments:
             for kind in KINDS:
-                paths = [getattr(run, kind) for run in experiment.runs]
-                self.files[experiment.name, kind] = [
-                    _read(path, kind) for path in paths if path is not None
-                ]
+                paths = {run.seed: getattr(run, kind) for run in experiment.runs}
+                self.files[experiment.name, kind] = {
+                    seed: _read(path, kind) for seed, path in paths.items() if path is not None
+                }
 
     def of(self, experiment: Experiment, kind: str) -> list[Score]:
         """Return the score files of one kind, one per seed that has one."""
-        return self.files[experiment.name, kind]
+        return list(self.files[experiment.name, kind].values())
 
     def any(self, kind: str | None = None) -> bool:
         """Tell whether there is any score (of one kind)."""
@@ -72,8 +77,8 @@ class Scores:
 
     def measure(self, experiment: Experiment, kind: str, pick: Pick) -> Measure | None:
         """Collect a fraction from each seed's file, as per cent; None where no file has it."""
-        values = [pick(score) for score in self.of(experiment, kind)]
-        found = tuple(100 * value for value in values if value is not None)
+        picked = {seed: pick(s) for seed, s in self.files[experiment.name, kind].items()}
+        found = {seed: 100 * value for seed, value in picked.items() if value is not None}
         return Measure(found) if found else None
 
 
@@ -150,9 +155,10 @@ class Comparison:
 def compare(wood: Measure | None, baseline: Measure | None, control: Measure | None) -> Comparison:
     """Compare mIoU in per cent, honestly.
 
-    The reference is the better of baseline and control. With several seeds of both, a difference
-    counts where the 95 % interval of Welch's t excludes 0; with one run of either no spread is
-    known, and a difference below `ONE_RUN_MARGIN` points is called no clear one.
+    The reference is the better of baseline and control. Runs of one training seed are paired (the
+    control and W-OoD start from the same classifier): with several shared seeds a difference
+    counts where the 95 % interval of the paired t excludes 0. With one run no spread is known,
+    and a difference below `ONE_RUN_MARGIN` points is called no clear one.
     """
     references = {
         name: measure
@@ -164,8 +170,12 @@ def compare(wood: Measure | None, baseline: Measure | None, control: Measure | N
         return Comparison("unknown", f"No comparison: {missing} has no score yet.")
     against = max(references, key=lambda name: references[name].mean)
     reference = references[against]
-    difference = wood.mean - reference.mean
-    margin, spread = _margin(wood, reference)
+    shared = [seed for seed in wood.by_seed if seed in reference.by_seed]
+    if not shared:
+        return Comparison("unknown", f"No comparison: W-OoD and {against} share no training seed.")
+    differences = [wood.by_seed[seed] - reference.by_seed[seed] for seed in shared]
+    difference = statistics.fmean(differences)
+    margin, spread = _margin(differences)
     if abs(difference) <= margin:
         word = "no clear difference"
     else:
@@ -180,24 +190,17 @@ def compare(wood: Measure | None, baseline: Measure | None, control: Measure | N
     return Comparison(word, sentence, difference, margin, against)
 
 
-def _margin(wood: Measure, reference: Measure) -> tuple[float, str]:
-    if wood.sd is None or reference.sd is None:
+def _margin(differences: Sequence[float]) -> tuple[float, str]:
+    """Return how many points a mean difference must exceed to count, and a sentence on it."""
+    runs = len(differences)
+    if runs == 1:
         return ONE_RUN_MARGIN, "One run, no spread known."
     from scipy.stats import t
 
-    parts = [m.sd**2 / len(m.values) for m in (wood, reference)]  # type: ignore[operator]
-    error = math.sqrt(sum(parts))
-    if error == 0:
-        return 0.0, f"{len(wood.values)} seeds, no spread between them."
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(m.values) - 1) for part, m in zip(parts, (wood, reference), strict=True)
-    )
-    margin = float(t.ppf(0.975, freedom) * error)
-    difference = wood.mean - reference.mean
-    return margin, (
-        f"95 % interval {difference - margin:+.1f} to {difference + margin:+.1f} over "
-        f"{len(wood.values)} and {len(reference.values)} seeds."
-    )
+    error = statistics.stdev(differences) / math.sqrt(runs)
+    margin = float(t.ppf(0.975, runs - 1)) * error
+    low, high = (statistics.fmean(differences) + sign * margin for sign in (-1, 1))
+    return margin, f"95 % interval {points(low)} to {points(high)} over {runs} seeds."
 
 
 @dataclass(frozen=True)

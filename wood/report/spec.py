@@ -19,8 +19,8 @@ class Run:
     """The files of one training seed of one experiment; None or an empty list where there are none.
 
     `seeds`, `pseudo_masks` and `segmentation` are score files; `maps` are shards of localization
-    maps; `masks` and `predictions` are the folders (one a shard) of <image_id>.png, whose values
-    are 1-based places in the report's class names.
+    maps; `masks` and `predictions` are folders of <image_id>.png, whose values are 1-based places
+    in the report's class names.
     """
 
     seed: int
@@ -28,8 +28,8 @@ class Run:
     pseudo_masks: str | None = None
     segmentation: str | None = None
     maps: list[str] = field(default_factory=list)
-    masks: list[str] = field(default_factory=list)
-    predictions: list[str] = field(default_factory=list)
+    masks: str | None = None
+    predictions: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class TrainingLog:
 
 @dataclass(frozen=True)
 class Collection:
-    """The collection of hard OoD: its list, its statistics, and one contact sheet per class."""
+    """The collection of hard OoD: its list, its statistics, and a contact sheet (a row a class)."""
 
     hard_ood: str | None = None
     review_stats: str | None = None
-    contact_sheets: dict[str, str] = field(default_factory=dict)
+    contact_sheet: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,11 @@ class Spec:
 Kind = TypeVar("Kind")
 
 
-def parse_spec(values: Mapping[str, Any]) -> Spec:
+def parse_spec(values: Mapping[str, Any], *, check_files: bool = True) -> Spec:
     """Turn nested plain dictionaries into a `Spec`.
+
+    Without `check_files` the files may still be missing: a workflow can so refuse a wrong
+    specification before it makes them.
 
     Raises:
         InputError: a key is unknown or missing, a role, stage or paper row does not exist, a name
@@ -123,13 +126,29 @@ def parse_spec(values: Mapping[str, Any]) -> Spec:
         Spec, {**values, "experiments": experiments, "logs": logs, "ood": collection}, "report"
     )
     _check(spec)
+    if check_files:
+        for path in _paths(spec):
+            if not Path(path).exists():
+                raise InputError(f"{path}: no such file or folder.")
     return spec
 
 
 def _experiment(values: Mapping[str, Any]) -> Experiment:
     name = values.get("name", "experiments")
     runs = [_build(Run, run, f"{name}.runs") for run in values.get("runs", [])]
-    return _build(Experiment, {**values, "runs": runs}, str(name))
+    paper = {table: _row(str(name), table, row) for table, row in values.get("paper", {}).items()}
+    return _build(Experiment, {**values, "runs": runs, "paper": paper}, str(name))
+
+
+def _row(name: str, table: str, row: str) -> str:
+    """Return the row's full name: Table 3 also has the backbone, which may be left out."""
+    rows = paper_rows(table) if table in PAPER_TABLES else []
+    found = [full for full in rows if full == row or full.startswith(f"{row} (")]
+    if len(found) > 1:
+        raise InputError(f"{name}: in the paper's Table {table} {row!r} can be any of {found}.")
+    if not found:
+        raise InputError(f"{name}: the paper's Table {table} has no row {row!r}.")
+    return found[0]
 
 
 def _build(kind: type[Kind], values: Mapping[str, Any], where: str) -> Kind:
@@ -155,11 +174,6 @@ def _check(spec: Spec) -> None:
         if not experiment.runs:
             raise InputError(f"{experiment.name}: the experiment has no runs.")
         _check_role(experiment.role, experiment.name)
-        for table, row in experiment.paper.items():
-            if table not in PAPER_TABLES or row not in paper_rows(table):
-                raise InputError(
-                    f"{experiment.name}: the paper's Table {table} has no row {row!r}."
-                )
     for family, members in spec.families().items():
         for role in ("baseline", "control"):
             if sum(member.role == role for member in members) > 1:
@@ -170,9 +184,6 @@ def _check(spec: Spec) -> None:
             raise InputError(
                 f"{log.name}: the stage {log.stage!r} is not one of {', '.join(STAGES)}."
             )
-    for path in _paths(spec):
-        if not Path(path).exists():
-            raise InputError(f"{path}: no such file or folder.")
 
 
 def _check_role(role: str, name: str) -> None:
@@ -185,7 +196,7 @@ def _paths(spec: Spec) -> list[str]:
     for experiment in spec.experiments:
         for run in experiment.runs:
             paths += [run.seeds, run.pseudo_masks, run.segmentation]
-            paths += [*run.maps, *run.masks, *run.predictions]
+            paths += [run.masks, run.predictions, *run.maps]
     if spec.ood:
-        paths += [spec.ood.hard_ood, spec.ood.review_stats, *spec.ood.contact_sheets.values()]
+        paths += [spec.ood.hard_ood, spec.ood.review_stats, spec.ood.contact_sheet]
     return [str(path) for path in paths if path is not None]

@@ -1,0 +1,337 @@
+"""The page as a whole, made from small real files, and what it is drawn from."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from wood import plots
+from wood.data.lists import write_image_list
+from wood.data.masks import save_mask
+from wood.errors import InputError
+from wood.report import figures, tables
+from wood.report.page import build_page, flatten
+from wood.report.pictures import GAIN, LOSS, RANDOM, choose, seed_grids, seed_labels
+from wood.report.scores import Scores
+from wood.report.spec import parse_spec
+from wood.seeds.evaluate import ThresholdCounts, score_seeds
+from wood.seeds.maps import LocalizationMaps, write_maps
+from wood.store import write_json
+
+CLASSES = ["cat", "dog"]
+SIZE = (40, 48)
+REACH = {"irn": 24, "irn-more": 22, "irn-wood": 14}  # the true object reaches 12 columns
+
+
+def object_mask(index, columns):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[8:32, :columns] = index
+    return mask
+
+
+def make_maps(image_id, index, columns):
+    heat = torch.full((1, *SIZE), 0.1)
+    heat[0, 8:32, :columns] = 1
+    return LocalizationMaps(image_id, SIZE, torch.tensor([index]), heat[:, ::4, ::4].half())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Six photographs of two classes, and everything a run makes of them but the networks."""
+    root = tmp_path_factory.mktemp("report")
+    rng = np.random.default_rng(0)
+    images = {f"im{number}": number % 2 for number in range(6)}
+    for image_id in images:
+        pixels = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{image_id}.jpg")
+    paths = [str(root / f"{image_id}.jpg") for image_id in images]
+    write_image_list(root / "train.csv", pd.DataFrame({"image_id": list(images), "path": paths}))
+    for image_id, index in images.items():
+        save_mask(root / "truth" / f"{image_id}.png", object_mask(index + 1, 12))
+    experiments = []
+    for name, reach in REACH.items():
+        # The last image of each class goes the other way, so that there is a loss to show.
+        shift = {"im4": 24 - reach, "im5": 24 - reach}
+        maps = [
+            make_maps(i, index, 12 if name == "irn" and i in shift else reach + shift.get(i, 0))
+            for i, index in images.items()
+        ]
+        shard = root / name / "maps.safetensors"
+        write_maps(shard, maps, class_names=CLASSES, source=name)
+        score = root / name / "seeds.json"
+        score_seeds(
+            [shard], root / "truth", root / "train.csv", class_names=CLASSES, threshold=0.3,
+            split="train", output=score, all_classes=CLASSES,
+        )  # fmt: skip
+        for image_id, index in images.items():
+            save_mask(root / name / "masks" / f"{image_id}.png", object_mask(index + 1, reach))
+        role = {"irn": "baseline", "irn-more": "control"}.get(name, "wood")
+        masks = str(root / name / "masks")
+        run = {"seed": 0, "seeds": str(score), "maps": [str(shard)], "masks": masks}
+        run["predictions"] = masks
+        row = {"irn": "IRN", "irn-wood": "IRN + W-OoD"}
+        experiments.append(
+            {"name": name, "title": f"title of {name}", "role": role, "runs": [run],
+             "paper": {"1": row[name]} if name in row else {}}
+        )  # fmt: skip
+    (root / "log.jsonl").write_text(
+        "".join(json.dumps({"iteration": i, "lr": 0.1, "loss": 1 / i, "cls_in": 2 / i}) + "\n"
+                for i in range(1, 20))
+    )  # fmt: skip
+    listed = pd.DataFrame({"image_id": ["a", "b", "c"], "class": ["cat", "cat", "dog"],
+                           "license": ["CC BY 2.0"] * 3})  # fmt: skip
+    listed.to_csv(root / "hard_ood.csv", index=False)
+    counts = {"above_threshold": 6, "checked": 5, "accepted": 4, "rejected": 1}
+    write_json(
+        root / "review_stats.json",
+        {"policy": "truth", "candidates": 1317, **counts, "positive_rate": 0.2, "minutes": None,
+         "per_class": {"cat": {**counts, "positive_rate": 0.2}, "dog": {"positive_rate": None}}},
+    )  # fmt: skip
+    Image.new("RGB", (60, 40), "red").save(root / "sheet.jpg")
+    return {
+        "dataset": "tiny",
+        "class_names": CLASSES,
+        "mask_class_names": CLASSES,
+        "train_images": str(root / "train.csv"),
+        "val_images": str(root / "train.csv"),
+        "truth": str(root / "truth"),
+        "experiments": experiments,
+        "logs": [{"stage": "classifier", "name": "cam", "path": str(root / "log.jsonl")}],
+        "ood": {
+            "hard_ood": str(root / "hard_ood.csv"),
+            "review_stats": str(root / "review_stats.json"),
+            "contact_sheet": str(root / "sheet.jpg"),
+        },
+        "config": {"ood": {"distance_weight": 0.007, "losses": ["cls_in", "dist_in"]}},
+        "commands": {"this page": "snakemake --cores 2"},
+    }
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would fetch, the pictures, and the tables' rows."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.links, self.tables, self.text = [], {}, ""
+        self._table = None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.links += [attributes[key] for key in ("src", "href", "srcset") if key in attributes]
+        if "data-file" in attributes:
+            self._table = self.tables.setdefault(attributes["data-file"], [])
+        if tag == "tr" and self._table is not None:
+            self._table.append([])
+        if tag in ("td", "th") and self._table:
+            self._table[-1].append("")
+
+    def handle_endtag(self, tag):
+        if tag == "table":
+            self._table = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self._table and self._table[-1]:
+            self._table[-1][-1] += data.strip()
+
+
+def built(values, folder):
+    build_page(values, folder / "index.html")
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_else(written, tmp_path):
+    html = built(written, tmp_path)
+    links = Reader(html).links
+    assert any(link.startswith("data:image/jpeg") for link in links)
+    assert all(link.startswith(("data:", "#")) for link in links)
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", html)
+
+
+def test_the_page_is_the_same_twice(written, tmp_path):
+    assert built(written, tmp_path / "a") == built(written, tmp_path / "b")
+
+
+def test_the_page_shows_the_scores_beside_the_papers(written, tmp_path):
+    reader = Reader(built(written, tmp_path))
+    rows = {row[0]: row for row in reader.tables["tiny-table-1-seeds.csv"] if row}
+    scores = json.loads((tmp_path / written["experiments"][2]["runs"][0]["seeds"]).read_text())
+    wood = rows["title of irn-wood"]
+    assert wood[1] == f"{100 * scores['configured']['miou']:.1f}"
+    assert wood[5] == f"{100 * scores['halves']['B']['configured']['miou']:.1f}"
+    assert wood[-4:] == ["53.3", "66.5", "73.2", "69.7"]
+    assert rows["title of irn-more"][-4:] == ["-"] * 4
+    assert "gain" in reader.text
+    assert "49.8 for IRN" in reader.text
+
+
+def test_identifiers_on_the_page_are_unique(written, tmp_path):
+    found = re.findall(r'\sid="([^"]+)"', built(written, tmp_path))
+    assert len(found) == len(set(found))
+
+
+def test_text_from_outside_is_escaped(written, tmp_path):
+    evil = '<script>alert("x")</script>'
+    experiments = [dict(entry) for entry in written["experiments"]]
+    experiments[0]["title"] = evil
+    html = built({**written, "experiments": experiments, "config": {evil: evil}}, tmp_path)
+    assert "alert" in html
+    assert evil not in html
+
+
+def test_without_true_masks_the_page_says_so(written, tmp_path):
+    experiments = [
+        {**entry, "runs": [{**entry["runs"][0], "seeds": None}]} for entry in written["experiments"]
+    ]
+    reader = Reader(built({**written, "truth": None, "experiments": experiments}, tmp_path))
+    assert "no true masks" in reader.text
+    assert set(reader.tables) == {"tiny-hard-ood.csv"}
+    assert "largest gain" not in reader.text
+    assert any(link.startswith("data:image/jpeg") for link in reader.links)
+
+
+def test_a_baseline_alone_makes_a_page(written, tmp_path):
+    values = {**written, "experiments": written["experiments"][:1], "logs": [], "ood": None}
+    text = Reader(built(values, tmp_path)).text
+    assert "No experiment with W-OoD" in text
+    assert "No collection was made" in text
+    assert "No training log" in text
+
+
+def test_review_statistics_stand_beside_the_formula(written, tmp_path):
+    reader = Reader(built(written, tmp_path))
+    rows = {row[0]: row[1:] for row in reader.tables["tiny-hard-ood.csv"]}
+    assert rows["cat"] == ["6", "5", "4", "1", "20.0", "125", "2"]
+    assert rows["dog"] == ["-", "-", "-", "-", "-", "-", "1"]
+    assert rows["all"] == ["6", "5", "4", "1", "20.0", "125", "3"]
+    assert "5,190" in reader.text
+    assert "a file answered" in reader.text
+
+
+def test_classes_are_sorted_by_the_gain(written):
+    spec = parse_spec(written)
+    table = tables.class_table(spec, Scores(spec), spec.experiments)
+    gains = [row[4].value for row in table.rows]
+    assert gains == sorted(gains, reverse=True)
+    assert {row[0].text for row in table.rows} == {"background", *CLASSES}
+
+
+def test_pictures_follow_the_rule(written):
+    spec = parse_spec(written)
+    cat, dog = seed_grids(spec, Scores(spec), spec.experiments)
+    assert (cat.title, dog.title) == ("cat", "dog")
+    chosen = {row.choice.rule: row.choice for row in cat.rows}
+    assert chosen[LOSS].image_id == "im4"
+    assert chosen[LOSS].gain < 0 < chosen[GAIN].gain
+    assert {choice.image_id for choice in chosen.values()} == {"im0", "im2", "im4"}
+    headings = [picture.heading for picture in cat.rows[0].pictures]
+    assert headings == [
+        "Image", "CAM without", "CAM with W-OoD", "Pseudo-mask", "Prediction", "Truth"
+    ]  # fmt: skip
+
+
+def test_choice_is_by_gain_and_repeatable():
+    gains = {"a": 3.0, "b": -2.0, "c": 1.0, "d": None, "e": 0.5}
+    first = choose(gains, np.random.default_rng(3))
+    assert first == choose(dict(reversed(gains.items())), np.random.default_rng(3))
+    assert [(choice.image_id, choice.rule) for choice in first[:2]] == [("a", GAIN), ("b", LOSS)]
+    assert first[2].rule == RANDOM
+    assert first[2].image_id in {"c", "d", "e"}
+    drawn = {choose(gains, np.random.default_rng(seed))[2].image_id for seed in range(30)}
+    assert drawn == {"c", "d", "e"}
+
+
+def test_nothing_gained_is_no_gain():
+    assert [c.rule for c in choose({"a": 0.0, "b": 0.0}, np.random.default_rng(0))] == [RANDOM]
+    assert [c.rule for c in choose({"a": 2.0}, np.random.default_rng(0))] == [GAIN]
+    assert choose({}, np.random.default_rng(0)) == []
+
+
+def test_seed_labels_are_those_that_were_scored():
+    rng = np.random.default_rng(1)
+    heat = torch.tensor(rng.random((2, 10, 12)), dtype=torch.float16)
+    maps = LocalizationMaps("x", SIZE, torch.tensor([0, 1]), heat)
+    target = object_mask(1, 20)
+    counts = ThresholdCounts(CLASSES, [0.3, 0.6])
+    counts.update(target, maps)
+    for index, threshold in enumerate((0.3, 0.6)):
+        labels = seed_labels(maps, threshold)
+        pairs = np.bincount(target.ravel() * 3 + labels.ravel(), minlength=9).reshape(3, 3)
+        np.testing.assert_array_equal(pairs, counts.scores(index).confusion)
+
+
+def test_a_log_cut_short_keeps_its_whole_lines(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"iteration": 1, "loss": 2.0}\n{"iteration": 2, "lo')
+    assert figures.read_log(str(path)) == [{"iteration": 1, "loss": 2.0}]
+    path.write_text('{"iterat\n{"iteration": 2, "loss": 1.0}\n')
+    with pytest.raises(InputError, match="line 1"):
+        figures.read_log(str(path))
+
+
+def test_settings_are_flattened():
+    values = {"a": {"b": [1, 2], "c": None}, "d": {}, "e": False}
+    assert flatten(values) == [("a.b", "1, 2"), ("a.c", "none"), ("d", "none"), ("e", "False")]
+
+
+def test_svg_follows_the_pages_colours():
+    def draw(name):
+        with plots.figure(200, 100) as (drawn, axes):
+            axes[0, 0].plot([0, 1], [0, 1], color=plots.WOOD)
+            return plots.svg(drawn, name, 'a "line"')
+
+    text = draw("one")
+    assert text == draw("one")
+    assert "var(--wood)" in text
+    assert "#0" not in re.sub(r"(url\(|href=\")#\S+", "", text)
+    assert 'aria-label="a &quot;line&quot;"' in text
+    identifiers = [set(re.findall(r'id="([^"]+)"', draw(name))) for name in ("one", "two")]
+    assert not identifiers[0] & identifiers[1]
+
+
+def test_heat_is_laid_over_a_grey_photograph():
+    image = Image.new("RGB", (48, 40), (200, 40, 40))
+    heat = np.zeros((40, 48), np.float32)
+    heat[:, 24:] = 1
+    over = np.asarray(plots.heat_overlay(image, heat, 0.5)).astype(int)
+    assert np.ptp(over[10, 5]) == 0
+    assert (over[10, 24] == 255).all()
+    assert not (over[10, 40] == over[10, 5]).all()
+    plain = np.asarray(plots.heat_overlay(image, heat))
+    assert not (plain[10, 24] == 255).all()
+
+
+def test_masks_are_shown_in_their_colours():
+    image = Image.new("RGB", (48, 40), "black")
+    mask = object_mask(1, 24)
+    mask[36:] = 255
+    over = np.asarray(plots.mask_overlay(image, mask)).astype(int)
+    assert over[20, 10, 0] > over[20, 10, 1:].max() + 50
+    assert np.ptp(over[20, 40]) == 0
+    assert len(np.unique(over[36:, :, 0])) == 2
+
+
+def test_running_mean_keeps_length_and_constants():
+    np.testing.assert_allclose(plots.running_mean([2.0] * 7, 3), 2.0)
+    np.testing.assert_allclose(plots.running_mean([0.0, 3.0, 6.0], 3), [1.5, 3.0, 4.5])
+    np.testing.assert_allclose(plots.running_mean([1.0, 5.0], 1), [1.0, 5.0])
+
+
+def test_pictures_are_scaled_down_only():
+    small = plots.data_uri(Image.new("RGB", (20, 10)), 100)
+    large = plots.data_uri(Image.new("RGB", (400, 200)), 100)
+    assert small.startswith("data:image/jpeg;base64,")
+    sizes = [picture_size(uri) for uri in (small, large)]
+    assert sizes == [(20, 10), (100, 50)]
+
+
+def picture_size(uri):
+    return Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).size

@@ -1,0 +1,211 @@
+"""Comparisons, the summary table, and the report's specification."""
+
+import re
+
+import pytest
+
+from wood.errors import InputError
+from wood.report.collection import images_to_check
+from wood.report.scores import Measure, Scores, compare, half_b, headlines
+from wood.report.spec import parse_spec
+from wood.report.summary import find_experiments, main, summary_table
+from wood.store import write_json
+
+
+def one(value):
+    return Measure({0: value})
+
+
+def summary(miou, classes=("background", "cat")):
+    per_class = {name: {"iou": miou, "precision": miou, "recall": miou} for name in classes}
+    return {"miou": miou, "precision": miou, "recall": miou, "f1": miou, "per_class": per_class}
+
+
+def write_scores(folder, name, seed, seeds, mask, network, crf=None):
+    for kind, score in {
+        "seeds": {
+            "split": "train",
+            "images": 8,
+            "threshold": 0.3,
+            "configured": summary(seeds),
+            "oracle": {"threshold": 0.4, "summary": summary(seeds + 0.05)},
+            "curve": [],
+            "halves": {
+                "A": {"images": 4, "configured": summary(seeds + 0.1)},
+                "B": {"images": 4, "configured": summary(seeds - 0.1)},
+            },
+        },
+        "pseudo_masks": {"split": "train", "images": 8, **summary(mask)},
+        "segmentation": {
+            "split": "val",
+            "images": 6,
+            **summary(network),
+            "crf": crf and summary(crf),
+            "halves": {"B": {"images": 3, **summary(0.01)}},
+        },
+    }.items():
+        write_json(folder / "scores" / kind / name / f"seed-{seed}.json", score)
+
+
+@pytest.mark.parametrize(
+    ("wood", "baseline", "control", "word", "against", "points"),
+    [
+        (53.3, 49.5, 50.0, "gain", "the control", 3.3),
+        (53.3, 49.5, 52.9, "no clear difference", "the control", 0.4),
+        (49.0, 49.5, 48.0, "no clear difference", "the baseline", -0.5),
+        (48.0, 49.5, 48.0, "loss", "the baseline", -1.5),
+    ],
+)
+def test_single_runs_are_compared_with_the_better_reference(
+    wood, baseline, control, word, against, points
+):
+    result = compare(one(wood), one(baseline), one(control))
+    assert (result.word, result.against) == (word, against)
+    assert result.difference == pytest.approx(points)
+    assert "One run, no spread known" in result.sentence
+
+
+def test_without_a_control_the_sentence_says_so():
+    assert "longer training alone" in compare(one(53), one(50), None).sentence
+    assert "longer training alone" not in compare(one(53), one(50), one(51)).sentence
+
+
+def test_nothing_is_claimed_where_a_score_is_missing():
+    for wood, baseline in ((None, one(50)), (one(50), None)):
+        result = compare(wood, baseline, None)
+        assert result.word == "unknown"
+        assert result.difference is None
+    assert compare(one(50), Measure({1: 40.0}), None).word == "unknown"
+
+
+def test_seeds_are_paired():
+    reference = Measure({0: 40.0, 1: 50.0, 2: 60.0})
+    wood = Measure({2: 63.0, 0: 41.0, 1: 52.0, 3: 90.0})
+    result = compare(wood, reference, None)
+    # Differences 1, 2, 3: mean 2, standard deviation 1; t of 2 degrees of freedom is 4.3027.
+    assert result.difference == pytest.approx(2)
+    assert result.margin == pytest.approx(4.3027 / 3**0.5, abs=1e-3)
+    assert result.word == "no clear difference"
+    assert "95 % interval -0.5 to +4.5 over 3 seeds" in result.sentence
+    steady = Measure({0: 42.0, 1: 52.1, 2: 61.9})
+    assert compare(steady, reference, None).word == "gain"
+
+
+def test_spread_is_shown_for_several_seeds_only():
+    assert one(50.04).text == "50.0"
+    assert Measure({0: 49.0, 1: 51.0}).text == "50.0 ± 1.4"
+
+
+def test_an_empty_half_is_no_half():
+    empty = {"halves": {"B": {"images": 0, "configured": {"miou": None}}}}
+    assert half_b(empty) is None
+    assert half_b({}) is None
+
+
+def test_claims_rest_on_half_b_and_on_the_last_step(tmp_path):
+    write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55, crf=0.58)
+    write_scores(tmp_path, "irn-wood", 0, 0.6, 0.61, 0.54, crf=0.56)
+    spec = find_experiments(tmp_path)
+    seed, mask, network = headlines(Scores(spec), spec.experiments)
+    assert seed.measures["wood"].mean == pytest.approx(50)
+    assert seed.scope == "train, half B, 4 images"
+    assert mask.measures["wood"].mean == pytest.approx(61)
+    assert mask.scope == "train, 8 images"
+    assert network.measures["baseline"].mean == pytest.approx(58)
+    assert network.scope == "val, 6 images"
+    assert network.comparison.word == "loss"
+
+
+def test_summary_table_reads_the_results_folder(tmp_path, capsys):
+    write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55)
+    write_scores(tmp_path, "irn-more", 0, 0.51, 0.62, 0.552)
+    write_scores(tmp_path, "irn-wood", 0, 0.6, 0.61, 0.554)
+    assert main([str(tmp_path)]) == 0
+    lines = [re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][:4] == ["mIoU (%)", "without", "control", "with W-OoD"]
+    assert lines[1][:6] == ["Initial seed", "40.0", "41.0", "50.0", "+9.0", "gain"]
+    assert lines[2][:6] == ["Pseudo-mask", "60.0", "62.0", "61.0", "-1.0", "loss"]
+    assert lines[3][:6] == ["Segmentation", "55.0", "55.2", "55.4", "+0.2", "no clear difference"]
+
+
+def test_summary_table_lacks_what_is_not_there(tmp_path):
+    write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55)
+    write_scores(tmp_path, "irn-wood", 0, 0.6, 0.61, 0.554)
+    (tmp_path / "scores/segmentation/irn-wood/seed-0.json").unlink()
+    line = summary_table(find_experiments(tmp_path)).splitlines()[-1]
+    assert re.split(r"\s{2,}", line)[:6] == ["Segmentation", "55.0", "-", "-", "-", "no comparison"]
+
+
+def test_summary_of_nothing_is_one_sentence(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 1
+    assert "no score files" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_score_file_is_named(tmp_path):
+    write_json(tmp_path / "scores/seeds/irn/seed-0.json", {"miou": 0.5})
+    with pytest.raises(InputError, match=r"seed-0\.json.*'configured'"):
+        summary_table(find_experiments(tmp_path))
+
+
+def test_review_cost_follows_the_formula():
+    assert images_to_check(100, 0.2) == pytest.approx(125)
+    assert images_to_check(100, 0) == 100
+    assert images_to_check(100, 1) is None
+
+
+def specification(**changes):
+    experiment = {"name": "irn", "title": "CAM", "role": "baseline", "runs": [{"seed": 0}]}
+    return {"dataset": "d", "class_names": ["cat"], "experiments": [experiment], **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": 1}, "does not know the key 'colour'"),
+        ({"experiments": []}, "no experiment"),
+        ({"class_names": []}, "no class"),
+        ({"truth": "/nowhere/masks"}, "/nowhere/masks: no such"),
+        ({"logs": [{"stage": "seeds", "name": "cam", "path": "/"}]}, "stage 'seeds'"),
+        ({"ood": {"sheet": "x"}}, "ood: .*'sheet'"),
+    ],
+)
+def test_a_wrong_specification_is_one_sentence(changes, message):
+    with pytest.raises(InputError, match=message):
+        parse_spec(specification(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"role": "best"}, "irn: the role 'best'"),
+        ({"runs": []}, "no runs"),
+        ({"paper": {"1": "IRM"}}, "Table 1 has no row 'IRM'"),
+        ({"paper": {"9": "IRN"}}, "Table 9 has no row"),
+        ({"paper": {"3": "AdvCAM + W-OoD"}}, "can be any of"),
+    ],
+)
+def test_a_wrong_experiment_is_one_sentence(changes, message):
+    experiment = specification()["experiments"][0] | changes
+    with pytest.raises(InputError, match=message):
+        parse_spec(specification(experiments=[experiment]))
+
+
+def test_files_need_not_be_there_before_the_work():
+    values = specification(truth="/nowhere/masks")
+    assert parse_spec(values, check_files=False).truth == "/nowhere/masks"
+    with pytest.raises(InputError, match="'colour'"):
+        parse_spec({**values, "colour": 1}, check_files=False)
+
+
+def test_names_and_roles_are_unique():
+    first = specification()["experiments"][0]
+    with pytest.raises(InputError, match="named twice"):
+        parse_spec(specification(experiments=[first, first]))
+    with pytest.raises(InputError, match="more than one baseline"):
+        parse_spec(specification(experiments=[first, first | {"name": "other"}]))
+
+
+def test_a_row_of_table_3_may_leave_out_its_backbone():
+    experiment = specification()["experiments"][0] | {"paper": {"3": "IRN"}}
+    spec = parse_spec(specification(experiments=[experiment]))
+    assert spec.experiments[0].paper == {"3": "IRN (ResNet-50)"}
