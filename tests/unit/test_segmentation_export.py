@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from wood.errors import InputError
+from wood.models.backbones import create_backbone
+from wood.models.deeplab import DeepLabV2, save_network
+from wood.segmentation import export
+from wood.segmentation.export import WholeImage, export_onnx
+from wood.segmentation.inference import MultiScale
+from wood.segmentation.predict import predict
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = DeepLabV2(create_backbone("test_efficientnet", weights=None), 3, [1, 2])
+    for branch in network.aspp.branches:
+        torch.nn.init.normal_(branch.weight, std=1.0)
+    return network.eval()
+
+
+def test_what_is_exported_gives_the_classes_of_predict(network):
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    image = Image.fromarray(coarse).resize((83, 61))
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        found = WholeImage(network)(pixels)[0].argmax(dim=0).numpy()
+    expected = predict(network, image, MultiScale((1.0,)))
+    assert len(np.unique(expected)) > 1
+    assert (found == expected).mean() > 0.999
+
+
+def test_a_missing_package_is_named(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "NEEDED", ("onnx_of_nowhere",))
+    with pytest.raises(InputError, match="onnx_of_nowhere"):
+        export_onnx(tmp_path / "network.safetensors", tmp_path / "network.onnx")
+
+
+def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(export, "NEEDED", ())
+    command = ["--weights", str(tmp_path / "no.safetensors"), "-o", str(tmp_path / "x.onnx")]
+    assert export.main(command) == 1
+    assert "no.safetensors: no such file" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_backbone_is_refused_before_anything_is_written(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "NEEDED", ())
+    path = tmp_path / "network.safetensors"
+    metadata = {"output_stride": 16, "atrous_rates": [1, 2], "class_names": ["cat", "dog"]}
+    save_network(path, network, metadata | {"backbone": "test_resnet"})
+    with pytest.raises(InputError, match="another architecture"):
+        export_onnx(path, tmp_path / "network.onnx")
+    assert not (tmp_path / "network.onnx").exists()

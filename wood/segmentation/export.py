@@ -1,0 +1,92 @@
+"""A trained network as an ONNX file, for use without this project and without torch.
+
+python -m wood.segmentation.export --weights network.safetensors -o network.onnx
+
+Needs the Python packages onnx and onnxscript.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from wood.errors import InputError
+from wood.models.deeplab import DeepLabV2, load_network
+from wood.store import atomic_path
+
+NEEDED = ("onnx", "onnxscript")
+
+
+class WholeImage(nn.Module):
+    """A network from the colours of an image to the logits of its pixels, at one scale."""
+
+    def __init__(self, network: DeepLabV2):
+        super().__init__()
+        self.network = network
+        self.stride = network.backbone.stage_strides[-1]
+        self.register_buffer("mean", 255 * torch.tensor(network.backbone.mean)[:, None, None])
+        self.register_buffer("std", 255 * torch.tensor(network.backbone.std)[:, None, None])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in 0..255 -> (B, L, H, W) logits; label 0 is background."""
+        logits = self.network((image - self.mean) / self.std)
+        covered = [cells * self.stride for cells in logits.shape[-2:]]
+        full = interpolate(logits, size=covered, mode="bilinear", align_corners=False)
+        return full[:, :, : image.shape[2], : image.shape[3]]
+
+
+def export_onnx(weights: str | Path, output: str | Path) -> None:
+    """Write the network in `weights` as ONNX: `image` (B, 3, H, W) RGB 0..255 -> `logits`.
+
+    Height and width are free. The labels' names are in the file's metadata, as JSON under
+    `labels`. The classes are those of `wood.segmentation.predict` with scale 1 and no flip.
+
+    Raises:
+        InputError: onnx or onnxscript is not installed, or bad weights.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise InputError(f"The ONNX export needs the Python packages {' and '.join(missing)}.")
+    network, metadata = load_network(weights)
+    free = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    # Sizes that are no multiples of a stride and differ, so that nothing is specialised to them.
+    example = torch.zeros(2, 3, 161, 195)
+    program = torch.onnx.export(
+        WholeImage(network).eval(),
+        (example,),
+        input_names=["image"],
+        output_names=["logits"],
+        dynamic_shapes=(free,),
+        dynamo=True,
+        verbose=False,
+    )
+    labels = ["background", *metadata["class_names"]]
+    program.model.metadata_props["labels"] = json.dumps(labels)
+    with atomic_path(output) as temporary:
+        program.save(temporary, external_data=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 1 after bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m wood.segmentation.export", description="Write a network as ONNX."
+    )
+    parser.add_argument("--weights", type=Path, required=True, help="network, .safetensors")
+    parser.add_argument("-o", "--output", type=Path, required=True, help=".onnx file")
+    options = parser.parse_args(arguments)
+    try:
+        export_onnx(options.weights, options.output)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
