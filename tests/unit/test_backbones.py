@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 import timm
@@ -293,6 +295,44 @@ def test_nothing_is_unpickled(tmp_path):
     path.write_bytes(np.random.default_rng(0).bytes(100))
     with pytest.raises(InputError, match="not a readable weights file"):
         read_state(path)
+
+
+def mxnet_params(arrays, form):
+    """The bytes of MXNet's file format: list header, arrays, names."""
+    content = struct.pack("<QQQ", 0x112, 0, len(arrays))
+    for array in arrays.values():
+        if form == "storage type":
+            content += struct.pack("<Ii", 0xF993FAC9, 0)
+        if form == "64 bit":
+            content += struct.pack("<I", 0xF993FAC8)
+        dimensions = "I" if form == "oldest" else "q"
+        content += struct.pack(f"<I{array.ndim}{dimensions}", array.ndim, *array.shape)
+        content += struct.pack("<iii", 1, 0, {"float32": 0, "float16": 2}[array.dtype.name])
+        content += array.tobytes()
+    content += struct.pack("<Q", len(arrays))
+    for name in arrays:
+        content += struct.pack("<Q", len(name)) + name.encode()
+    return content
+
+
+@pytest.mark.parametrize("form", ["oldest", "64 bit", "storage type"])
+def test_mxnet_files_of_every_form_are_read(form, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "arg:res2a_branch2a_weight": rng.normal(size=(2, 3, 1, 1)).astype(np.float32),
+        "aux:bn7_moving_var": rng.normal(size=4).astype(np.float16),
+    }
+    path = tmp_path / "net.params"
+    content = mxnet_params(arrays, form)
+    path.write_bytes(content)
+    state = read_state(path)
+    for name, array in arrays.items():
+        assert np.array_equal(state[name].numpy(), array)
+    assert set(convert_wide_resnet38(state)) == {"level2.0.conv2a.weight", "bn7.running_var"}
+    for broken in (content[:-3], content[:70], b"", b"x" * 100):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match=r"net\.params"):
+            read_state(path)
 
 
 def test_conversion_leaves_the_classifier_out():

@@ -158,8 +158,8 @@ def create_backbone(
         name: `resnet50`, `resnet101`, `wide_resnet38`, or any convolutional network of timm, such
             as `tf_efficientnet_lite0`.
         output_stride: 8, 16 or 32; Wide ResNet-38 has 8 only.
-        weights: "package" (tf_efficientnet_lite0 only), a path or URL of `.safetensors` or `.pth`
-            weights, or None for random ones.
+        weights: "package" (tf_efficientnet_lite0 only), a path or URL of `.safetensors`, `.pth` or
+            MXNet `.params` weights, or None for random ones.
         detach_stages: stop the gradient after the second residual layer in training, as IRN's
             CAM network does (ResNets only).
 

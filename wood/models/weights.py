@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wood.errors import InputError
+from wood.models.mxnet_params import read_mxnet_params
 from wood.store import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def read_state(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
-    """Read named tensors from a `.safetensors` file, or from a `.pth` file without unpickling.
+    """Read named tensors from `.safetensors`, MXNet's `.params`, or `.pth` without unpickling.
 
     The file's SHA-256 must begin with `sha256` (or with the hex digits at the end of a file name
     such as `resnet50-0676ba61.pth`), so that a truncated download is seen.
@@ -47,8 +48,12 @@ def read_state(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)
+        elif path.suffix == ".params":
+            state = read_mxnet_params(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable weights file ({reason}).") from None
