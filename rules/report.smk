@@ -58,9 +58,10 @@ def report_specification():
                 "runs": experiment_runs(name),
             }
         )
-    collected = hard_ood_results()
     return {
         "dataset": config["dataset"],
+        "title": config["report"]["title"],
+        "description": config["report"]["description"],
         "class_names": CLASSES,
         "mask_class_names": ALL_CLASSES,
         "experiments": experiments,
@@ -69,9 +70,24 @@ def report_specification():
         "truth": MASKS if HAS_MASKS else None,
         "picture_seed": config["report"]["seed"],
         "logs": training_logs(),
-        "ood": collected or None,
-        "comparable": config["dataset"] == "voc12",
+        "threshold": config["experiment"]["threshold"],
+        "ood": hard_ood_results() or None,
+        "comparable": config["report"]["comparable"],
+        "commands": {
+            "everything": command("all"),
+            "hard OoD images": command("hard_ood"),
+            "seeds": command("seeds"),
+            "pseudo-masks": command("pseudo_masks"),
+            "segmentation networks": command("segmentation"),
+        },
     }
+
+
+def command(target):
+    """The command that makes a target with the configuration of this run."""
+    overlays = [os.path.relpath(path) for path in workflow.overwrite_configfiles or []]
+    chosen = f" --configfile {' '.join(overlays)}" if overlays else ""
+    return f"snakemake --cores all{chosen} {target}"
 
 
 def specified_files(value):
@@ -80,13 +96,20 @@ def specified_files(value):
         return [path for entry in value.values() for path in specified_files(entry)]
     if isinstance(value, list):
         return [path for entry in value for path in specified_files(entry)]
-    return [value] if isinstance(value, str) and ("/" in value) else []
+    return [value] if isinstance(value, str) and value.startswith((RESULTS, MASKS)) else []
+
+
+def report_sources():
+    """What the page is made from beside code."""
+    folder = Path(workflow.basedir) / "wood" / "report"
+    return sorted(str(path) for path in [*folder.glob("templates/*"), *folder.glob("*.csv")])
 
 
 # One self-contained HTML page.
 rule report_page:
     input:
         specified_files(report_specification()),
+        templates=report_sources(),
     output:
         f"{RESULTS}/report/index.html",
     params:

@@ -1,0 +1,15 @@
+"""Pseudo-masks of one shard of localization maps, by the random walk."""
+
+from wood.affinity.pseudo_masks import make_pseudo_masks
+from wood.jobs import job
+
+with job(snakemake.log[0], snakemake.params.threads):
+    make_pseudo_masks(
+        snakemake.input.maps,
+        snakemake.input.images,
+        snakemake.input.irnet,
+        snakemake.output[0],
+        class_names=snakemake.params.class_names,
+        **snakemake.params.settings,
+        max_failed_fraction=snakemake.params.max_failed_fraction,
+    )
