@@ -35,13 +35,13 @@ class Aspp(nn.Module):
 
 
 class DeepLabV2(nn.Module):
-    """A backbone's last stage and ASPP.
+    """A backbone and ASPP on its rectified features.
 
     Batch norm is frozen entirely, statistics and affine weights; ResNet's stem trains, both as
     published.
 
     Args:
-        backbone: its deepest stage is read.
+        backbone: gives features (B, D, h, w).
         labels: L, the classes and the background, which is number 0.
         rates: dilations of ASPP's branches, on the grid of the backbone's stride.
     """
@@ -49,7 +49,7 @@ class DeepLabV2(nn.Module):
     def __init__(self, backbone: Backbone, labels: int, rates: Sequence[int]):
         super().__init__()
         self.backbone = backbone
-        self.aspp = Aspp(backbone.stage_channels[-1], labels, rates)
+        self.aspp = Aspp(backbone.num_features, labels, rates)
         for module in backbone.modules():
             if isinstance(module, _BatchNorm):
                 module.requires_grad_(False)
@@ -58,7 +58,7 @@ class DeepLabV2(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, L, h, w) logits at the backbone's stride."""
-        return self.aspp(self.backbone.stages(images)[-1])
+        return self.aspp(self.backbone(images))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the groups that `wood.training.fit` takes, with DeepLab-v2's learning rates."""
