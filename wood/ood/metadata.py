@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,6 @@ BASE = "https://storage.googleapis.com/openimages"
 SPLITS = ("train", "validation", "test")
 USER_AGENT = "w-ood/1.0 (research; hard out-of-distribution images)"
 INDEX = "metadata.json"
-CHUNK = 1 << 20
 
 # The image lists are those of the public image bucket: for train the 1.7 million boxable images.
 # "2018_04/image_ids_and_rotation.csv" lists all 9 million, most of them with their own addresses
@@ -234,11 +233,8 @@ def _attempt(client: Any, address: str, part: Path) -> str:
         length = response.headers.get("Content-Length")
         expected = int(length) + (start if continued else 0) if length else None
         with part.open("ab" if continued else "wb") as file:
-            _copy(response.iter_bytes(CHUNK), file)
+            # As they come: what an interrupted attempt received is kept for the next.
+            for chunk in response.iter_bytes():
+                file.write(chunk)
     size = part.stat().st_size
     return "" if expected in (None, size) else f"{size} of {expected} bytes came"
-
-
-def _copy(chunks: Iterable[bytes], file: Any) -> None:
-    for chunk in chunks:
-        file.write(chunk)
