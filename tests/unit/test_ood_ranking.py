@@ -1,0 +1,316 @@
+"""Scores to ranking to the hard OoD set, and what the review cost."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.unit.openimages import write_image
+from wood.data.lists import read_image_list
+from wood.errors import InputError
+from wood.ood.hard_ood import COLUMNS, from_list, read_truth, select_hard_ood, select_random_ood
+from wood.ood.ranking import COLUMNS as RANKING_COLUMNS
+from wood.ood.ranking import rank
+from wood.ood.statistics import review_statistics
+from wood.store import write_table
+
+CLASSES = ["cat", "dog"]
+
+
+def score_shard(path, rows):
+    """Write one shard of (image_id, class, score)."""
+    table = pd.DataFrame(rows, columns=["image_id", "class", "score"])
+    table["score"] = table["score"].astype(np.float32)
+    table["path"] = "/images/" + table["image_id"] + ".jpg"
+    write_table(path, table.assign(split="train"))
+    return path
+
+
+def candidate_list(path, ids):
+    table = pd.DataFrame({"image_id": ids})
+    for name in ("license", "author", "url", "labels"):
+        table[name] = [f"{name} of {image_id}" for image_id in ids]
+    write_table(path, table)
+    return path
+
+
+@pytest.fixture
+def ranked(tmp_path):
+    """Ranks two shards with these scores; returns the ranking and the folder."""
+
+    def make(*shards, **settings):
+        paths = [
+            score_shard(tmp_path / f"scores-{number}.parquet", rows)
+            for number, rows in enumerate(shards)
+        ]
+        ids = [row[0] for rows in shards for row in rows]
+        known = candidate_list(tmp_path / "candidates.parquet", ids)
+        output = tmp_path / "ranking.parquet"
+        rank(paths, known, output, tmp_path / "ranking.csv", **settings)
+        return pd.read_parquet(output)
+
+    return make
+
+
+SHARDS = (
+    [("b", "cat", 0.75), ("a", "dog", 0.75), ("low", "cat", 0.4999)],
+    [("c", "cat", 0.9), ("edge", "dog", 0.5), ("d", "cat", 0.6)],
+)
+
+
+def test_the_ranking_is_by_score_then_id_at_or_above_the_threshold(ranked, tmp_path):
+    table = ranked(*SHARDS)
+    assert list(table.columns) == RANKING_COLUMNS
+    assert list(table["image_id"]) == ["c", "a", "b", "d", "edge"]
+    assert list(table["rank"]) == [1, 2, 3, 4, 5]
+    assert table["labels"].iloc[0] == "labels of c"
+    assert table["author"].iloc[4] == "author of edge"
+    text = pd.read_csv(tmp_path / "ranking.csv")
+    assert list(text["image_id"]) == list(table["image_id"])
+
+
+def test_shards_can_come_in_any_order(ranked):
+    pd.testing.assert_frame_equal(ranked(*SHARDS), ranked(*reversed(SHARDS)))
+
+
+def test_the_cap_keeps_the_hardest_of_each_class(ranked):
+    table = ranked(*SHARDS, cap_per_class=1)
+    assert list(zip(table["image_id"], table["rank"], strict=True)) == [("c", 1), ("a", 2)]
+
+
+def test_ranks_and_thresholds_per_class(ranked):
+    table = ranked(*SHARDS, per_class=True, threshold={"cat": 0.7})
+    rows = list(zip(table["class"], table["rank"], table["image_id"], strict=True))
+    assert rows == [("cat", 1, "c"), ("cat", 2, "b"), ("dog", 1, "a"), ("dog", 2, "edge")]
+
+
+def test_no_candidate_above_the_threshold_is_an_error(ranked):
+    with pytest.raises(InputError, match=r"none of 3 candidates has a score of 0\.95 or more"):
+        ranked(SHARDS[0], threshold=0.95)
+
+
+def test_an_image_in_two_shards_is_named(ranked):
+    with pytest.raises(InputError, match="the image 'c' is scored twice"):
+        ranked(SHARDS[1], SHARDS[1])
+
+
+def decisions(path, rows):
+    table = pd.DataFrame(rows, columns=["image_id", "decision", "class", "reviewer", "time"])
+    table.to_csv(path, index=False)
+    return path
+
+
+def moment(seconds):
+    return f"2026-01-01T10:{seconds // 60:02d}:{seconds % 60:02d}+00:00"
+
+
+def select(tmp_path, **settings):
+    paths = tmp_path / "hard_ood.csv", tmp_path / "review_stats.json"
+    select_hard_ood(tmp_path / "ranking.parquet", *paths, classes=CLASSES, **settings)
+    return pd.read_csv(paths[0], keep_default_na=False), json.loads(paths[1].read_text())
+
+
+def test_only_accepted_images_are_hard_ood(ranked, tmp_path):
+    ranked(*SHARDS)
+    file = decisions(
+        tmp_path / "decisions.csv",
+        [
+            ("edge", "accept", "dog", "Ann", moment(0)),
+            ("c", "reject", "cat", "Ann", moment(4)),
+            ("a", "accept", "dog", "Ann", moment(6)),
+            ("elsewhere", "accept", "dog", "Ann", moment(7)),
+        ],
+    )
+    scores = [tmp_path / "scores-0.parquet", tmp_path / "scores-1.parquet"]
+    table, stats = select(tmp_path, policy="decisions", decisions=file, scores=scores)
+    assert list(table.columns) == COLUMNS
+    assert list(table["image_id"]) == ["a", "edge"]
+    assert list(table["class"]) == ["dog", "dog"]
+    assert table["license"].iloc[0] == "license of a"
+    assert table["score"].tolist() == [0.75, 0.5]
+    assert stats["candidates"] == 6
+    counted = [stats[key] for key in ("above_threshold", "checked", "accepted", "rejected")]
+    assert counted == [5, 3, 2, 1]
+    assert stats["positive_rate"] == pytest.approx(1 / 3)
+    assert stats["check_per_hard_ood"] == pytest.approx(1.5)
+    assert stats["formula"]["images_to_check"] == pytest.approx(2 * 1.5)
+    assert stats["formula"]["paper_images_to_check"] == pytest.approx(5190 * 1.5)
+    assert stats["per_class"]["cat"]["positive_rate"] == 1.0
+    assert stats["per_class"]["cat"]["check_per_hard_ood"] is None
+    assert stats["per_class"]["dog"]["accepted"] == 2
+    assert read_image_list(tmp_path / "hard_ood.csv")["path"].iloc[0] == "/images/a.jpg"
+
+
+def test_reviewers_who_disagree_reject(ranked, tmp_path):
+    ranked(*SHARDS)
+    one = decisions(tmp_path / "ann.csv", [("c", "accept", "cat", "Ann", moment(0))])
+    rows = [("c", "reject", "cat", "Bob", moment(0)), ("a", "accept", "dog", "Bob", moment(1))]
+    two = decisions(tmp_path / "bob.csv", rows)
+    table, stats = select(tmp_path, policy="decisions", decisions=[one, two])
+    assert list(table["image_id"]) == ["a"]
+    assert stats["disagreements"] == [{"image_id": "c", "accepted_by": "Ann", "rejected_by": "Bob"}]
+
+
+def test_too_few_decisions_say_what_to_run(ranked, tmp_path):
+    ranked(*SHARDS)
+    file = decisions(tmp_path / "d.csv", [("a", "accept", "dog", "Ann", moment(0))])
+    with pytest.raises(InputError, match=r"4 images are not decided yet: run `snakemake review`"):
+        select(tmp_path, policy="decisions", decisions=file, minimum=2)
+    with pytest.raises(InputError, match="5 images are not decided yet"):
+        select(tmp_path, policy="decisions", decisions=tmp_path / "none-yet.csv")
+    assert not (tmp_path / "hard_ood.csv").exists()
+
+
+@pytest.mark.parametrize("header", ["ImageID,foreground_class", "image_id,class"])
+def test_a_truth_file_answers_until_there_is_enough(ranked, tmp_path, header):
+    ranked(*SHARDS)
+    truth = tmp_path / "truth.csv"
+    truth.write_text(f"{header}\nc,cat\na,\nb,\nd,\nedge,dog\n")
+    table, stats = select(tmp_path, policy="truth", truth=truth)
+    assert list(table["image_id"]) == ["a", "b", "d"]
+    assert (stats["checked"], stats["rejected"], stats["policy"]) == (5, 2, "truth")
+    table, stats = select(tmp_path, policy="truth", truth=truth, total=2)
+    assert list(table["image_id"]) == ["a", "b"]
+    assert (stats["checked"], stats["accepted"], stats["used"]) == (3, 2, 2)
+    table, stats = select(tmp_path, policy="truth", truth=truth, per_class=1)
+    assert list(table["image_id"]) == ["a", "b"]
+    assert stats["checked"] == 3
+    with pytest.raises(InputError, match="3 hard OoD images are accepted, at least 4 needed"):
+        select(tmp_path, policy="truth", truth=truth, minimum=4)
+
+
+def test_images_that_the_truth_does_not_know_are_not_used(ranked, tmp_path):
+    ranked(*SHARDS)
+    truth = tmp_path / "truth.csv"
+    truth.write_text("ImageID,foreground_class\na,\n")
+    table, stats = select(tmp_path, policy="truth", truth=truth)
+    assert list(table["image_id"]) == ["a"]
+    assert stats["checked"] == 1
+
+
+def test_without_a_review_all_are_used_and_the_statistics_say_so(ranked, tmp_path):
+    ranked(*SHARDS)
+    table, stats = select(tmp_path, policy="none")
+    assert len(table) == 5
+    assert (stats["policy"], stats["reviewed"], stats["checked"]) == ("none", False, 0)
+    assert stats["positive_rate"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"policy": "guess"}, "'guess' is none of decisions, truth, none"),
+        ({"policy": "truth"}, "ood.review.truth: the policy needs a file"),
+        ({"policy": "decisions"}, "ood.review.decisions: the policy needs a file"),
+    ],
+)
+def test_impossible_policies_are_named(ranked, tmp_path, settings, message):
+    ranked(*SHARDS)
+    with pytest.raises(InputError, match=message):
+        select(tmp_path, **settings)
+
+
+def test_the_time_of_decisions_leaves_breaks_out():
+    ranking = pd.DataFrame({"image_id": list("abcdef"), "class": "cat"})
+    seconds = {"a": 0, "b": 4, "c": 6, "d": 1806, "e": 1812, "f": 1812}  # a break; two at once
+    answers = pd.DataFrame(
+        [(name, "accept", "Ann", moment(at)) for name, at in seconds.items()],
+        columns=["image_id", "decision", "reviewer", "time"],
+    )
+    stats = review_statistics(
+        ranking, answers, policy="decisions", candidates=None, used=6, classes=["cat"]
+    )
+    assert stats["seconds_per_decision"] == 3  # of 4, 2, 3, 3
+    assert stats["minutes"] == pytest.approx(12 / 60)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,class\na,\n", "the columns are not image_id and foreground_class"),
+        ("ImageID,foreground_class\na,\na,cat\n", "the image 'a' is listed twice"),
+        ("", "not a CSV file"),
+    ],
+)
+def test_a_bad_truth_file_is_named(tmp_path, text, message):
+    path = tmp_path / "truth.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_truth(path)
+
+
+def manifest(path, ids, status="ok"):
+    table = pd.DataFrame({"image_id": ids, "status": status})
+    for name in ("split", "path", "license", "author", "url"):
+        table[name] = name
+    write_table(path, table)
+    return path
+
+
+def test_the_random_control_takes_reviewed_images_of_any_score(tmp_path):
+    names = [f"{number:03d}" for number in range(100)]
+    shards = [manifest(tmp_path / "0.parquet", names[:50]), manifest(tmp_path / "1", names[50:])]
+    truth = tmp_path / "truth.csv"
+    lines = [f"{name},{'cat' if number % 2 else ''}" for number, name in enumerate(names)]
+    truth.write_text("\n".join(["ImageID,foreground_class", *lines]))
+
+    def control(seed, count=20, shards=shards):
+        path = tmp_path / f"random-{seed}.csv"
+        select_random_ood(shards, path, count=count, seed=seed, truth=truth)
+        return path.read_bytes(), set(pd.read_csv(path, dtype=str)["image_id"])
+
+    content, chosen = control(1)
+    assert len(chosen) == 20
+    assert chosen <= set(names[::2])
+    assert control(1, shards=shards[::-1])[0] == content
+    assert control(2)[1] != chosen
+    with pytest.raises(InputError, match="51 random OoD images are wanted, but only 50"):
+        control(1, count=51)
+
+
+def test_the_random_control_leaves_undownloaded_images_out(tmp_path):
+    there = manifest(tmp_path / "0.parquet", ["a"])
+    gone = manifest(tmp_path / "1.parquet", ["b"], status="missing")
+    output = tmp_path / "random.csv"
+    table = select_random_ood([there, gone], output, count=1, seed=0, policy="none")
+    assert list(table["image_id"]) == ["a"]
+
+
+def test_an_existing_list_of_file_names_becomes_the_set(tmp_path):
+    for name in ("x1", "x2", "x3"):
+        write_image(tmp_path / "images" / f"{name}.jpg")
+    listing = tmp_path / "ood_list.txt"
+    listing.write_text("x1\n\nx3.jpg\n")
+    from_list(listing, tmp_path / "images", tmp_path / "hard_ood.csv")
+    table = read_image_list(tmp_path / "hard_ood.csv")
+    assert list(table.columns) == COLUMNS
+    assert list(table["image_id"]) == ["x1", "x3"]
+    assert table["path"].iloc[1] == str(tmp_path / "images" / "x3.jpg")
+
+
+def test_an_existing_csv_keeps_what_it_says(tmp_path):
+    write_image(tmp_path / "a.jpg")
+    listing = tmp_path / "list.csv"
+    listing.write_text("image_id,path,class,license\na,a.jpg,cat,CC BY\n")
+    from_list(listing, None, tmp_path / "hard_ood.csv")
+    row = read_image_list(tmp_path / "hard_ood.csv").iloc[0]
+    assert (row["class"], row["license"], row["split"]) == ("cat", "CC BY", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\nmissing\n", "missing.jpg is missing"),
+        (b"../a\n", "leaves the folder"),
+        (b"a\na.jpg\n", "the image 'a' is listed twice"),
+        (b"\n", "the list names no image"),
+        (b"\xff\xfe\x00", "not a text file in UTF-8"),
+    ],
+)
+def test_a_bad_list_is_named(tmp_path, content, message):
+    write_image(tmp_path / "images" / "a.jpg")
+    listing = tmp_path / "ood_list.txt"
+    listing.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        from_list(listing, tmp_path / "images", tmp_path / "hard_ood.csv")
