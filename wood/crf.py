@@ -50,7 +50,8 @@ def refine(
     Raises:
         ValueError: shapes that do not belong together, or scores that are not finite.
     """
-    image = np.ascontiguousarray(image, dtype=np.uint8)
+    # A copy: pydensecrf takes no read-only arrays, such as Pillow's.
+    image = np.array(image, dtype=np.uint8, order="C")
     scores = np.asarray(scores)
     height, width = scores.shape[-2:]
     if image.shape != (height, width, 3) or scores.ndim not in (2, 3):

@@ -156,13 +156,13 @@ class _Worker:
 
     def send(self, item: Any) -> None:
         try:
-            self.requests.send(item)
+            _send(self.requests, item)
         except BrokenPipeError:
             # Killed while it had nothing to do: no item is to blame.
             self._check_ready()
             self.stop()
             self._start()
-            self.requests.send(item)
+            _send(self.requests, item)
 
     def receive(self) -> tuple[Any, str | InputError | None]:
         """Return the answer to what was sent.
@@ -171,12 +171,12 @@ class _Worker:
             EOFError: the process has died.
         """
         self._check_ready()
-        return self.replies.recv()
+        return _receive(self.replies)
 
     def _check_ready(self) -> None:
         if not self.ready:
             try:
-                problem = self.replies.recv()
+                problem = _receive(self.replies)
             except EOFError:
                 problem = f"it died ({self.cause_of_death()})"
             if problem:
@@ -194,6 +194,16 @@ class _Worker:
         self.process.wait()
 
 
+def _send(connection: Connection, value: Any) -> None:
+    # Connection.send would put tensors into shared memory, which only children of multiprocessing
+    # can open.
+    connection.send_bytes(pickle.dumps(value))
+
+
+def _receive(connection: Connection) -> Any:
+    return pickle.loads(connection.recv_bytes())
+
+
 def _serve(requests: Connection, replies: Connection) -> None:
     """Run in the worker: read the function, then answer items until the parent is gone."""
     # Ctrl-C reaches the whole process group; the parent decides what becomes of the workers.
@@ -201,12 +211,12 @@ def _serve(requests: Connection, replies: Connection) -> None:
     try:
         function = pickle.loads(requests.recv_bytes())
     except Exception as error:
-        replies.send(f"{type(error).__name__}: {error}")
+        _send(replies, f"{type(error).__name__}: {error}")
         return
-    replies.send(None)
+    _send(replies, None)
     while True:
         try:
-            item = requests.recv()
+            item = _receive(requests)
         except EOFError:
             return
         try:
@@ -215,7 +225,7 @@ def _serve(requests: Connection, replies: Connection) -> None:
             answer = (None, error)
         except Exception as error:
             answer = (None, f"{type(error).__name__}: {error}")
-        replies.send(answer)
+        _send(replies, answer)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ def test_probabilities_are_refined():
     scores[0, :, :30] = scores[1, :, 30:] = 0.8
     scores[:, 18:22, 8:12] = np.array([0.3, 0.1, 0.6])[:, None, None]  # a wrong spot on the left
 
+    image.flags.writeable = False  # as Pillow's images are
+
     refined = refine(image, scores, parameters=DEEPLAB_CRF)
 
     assert refined.shape == (3, 40, 60)

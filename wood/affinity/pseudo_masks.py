@@ -1,0 +1,151 @@
+"""Pseudo ground-truth masks: seeds spread by the random walk (IRN, Sec. 5.2; W-OoD, Sec. 3.3)."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import pad
+
+from wood.affinity.inputs import Seed, check_size, mask_values, read_seeds
+from wood.affinity.random_walk import random_walk
+from wood.data.lists import read_image_list
+from wood.data.masks import save_mask
+from wood.data.photographs import batches_of_one_size, readable_images, stack
+from wood.data.transforms import normalize
+from wood.devices import autocast, find_device
+from wood.errors import InputError
+from wood.models.irnet import STRIDE, IRNet, load_irnet
+from wood.progress import progress
+from wood.seeds.maps import upsample
+from wood.store import atomic_directory
+
+# Deepest stride of the backbone: inputs are padded to multiples of it.
+PAD = 16
+
+# Pixels of the images worked on at once on a GPU; on the CPU a batch gains nothing.
+GPU_BATCH_PIXELS = 8_000_000
+
+
+def make_pseudo_masks(
+    maps: str | Path,
+    images: str | Path,
+    irnet: str | Path,
+    output: str | Path,
+    *,
+    class_names: Sequence[str],
+    radius: int = 5,
+    beta: float = 10.0,
+    exp_times: int = 8,
+    mask_threshold: float = 0.25,
+    power: float = 1.0,
+    max_failed_fraction: float = 0.01,
+    workers: int = 2,
+    boundaries: str | Path | None = None,
+) -> None:
+    """Write the pseudo-mask `<image_id>.png` of every image of a shard of localization maps.
+
+    Palette PNGs of the images' sizes: 0 background, 1 to C the classes.
+
+    Args:
+        maps: shard of localization maps.
+        images: image list with (at least) the shard's images.
+        irnet: weights of IRNet.
+        output: folder, written whole or not at all.
+        class_names: C foreground classes that the maps must be for.
+        radius, beta, exp_times: of the random walk; see `wood.affinity.random_walk`.
+        mask_threshold: score of the background, as a share of the image's highest score.
+        power: exponent of the scores, taken before the threshold.
+        max_failed_fraction: share of unreadable images that are logged and have no mask.
+        workers: threads that read images.
+        boundaries: folder for the class boundary maps at stride 4, as grey PNGs (255 = certain).
+
+    Raises:
+        InputError: a broken shard or one for other classes, weights of another architecture,
+            values that are not finite, or too many unreadable images.
+    """
+    device = find_device()
+    model, metadata = load_irnet(irnet)
+    model.to(device, memory_format=torch.channels_last)
+    seeds = {seed.image_id: seed for seed in read_seeds(maps, images, class_names)}
+    listed = read_image_list(images)
+    listed = listed[listed["image_id"].isin(list(seeds))]
+    loaded = progress(
+        readable_images(listed, max_failed_fraction, workers), len(listed), "pseudo-masks"
+    )
+    batch_pixels = GPU_BATCH_PIXELS if device.type == "cuda" else 0
+    with ExitStack() as stack_of_folders:
+        folder = stack_of_folders.enter_context(atomic_directory(output))
+        boundary_folder = boundaries and stack_of_folders.enter_context(
+            atomic_directory(boundaries)
+        )
+        for ids, batch in batches_of_one_size(loaded, batch_pixels):
+            for image_id, image in zip(ids, batch, strict=True):
+                check_size(seeds[image_id], image.height, image.width)
+            boundary = boundary_maps(model, batch, metadata["crop"], device)
+            for image_id, values in zip(ids, boundary, strict=True):
+                if not torch.isfinite(values).all():
+                    raise InputError(
+                        f"{irnet}: the class boundary map of the image {image_id!r} is not finite."
+                    )
+            scores = walk_seeds([seeds[i] for i in ids], boundary, radius, beta, exp_times)
+            for image_id, values, edges in zip(ids, scores, boundary, strict=True):
+                mask = pseudo_mask(seeds[image_id], values, mask_threshold, power)
+                save_mask(folder / f"{image_id}.png", mask)
+                if boundary_folder:
+                    grey = (edges * 255).round().to("cpu", torch.uint8).numpy()
+                    Image.fromarray(grey).save(boundary_folder / f"{image_id}.png")
+
+
+@torch.inference_mode()
+def boundary_maps(
+    model: IRNet, images: Sequence[Image.Image], crop: int, device: torch.device
+) -> Tensor:
+    """Return the class boundary maps (B, ceil(H/4), ceil(W/4)) of images of one size.
+
+    The logits of the image and of its mirror image are averaged. Images smaller than the training
+    crops are padded to their size, as they were in training: group normalisation sees the padding.
+    """
+    backbone = model.backbone
+    width, height = images[0].size
+    room = [max(crop, ceil(side / PAD) * PAD) - side for side in (width, height)]
+    plain = stack([normalize(image, backbone.mean, backbone.std) for image in images], device)
+    both = pad(torch.cat([plain, plain.flip(3)]), (0, room[0], 0, room[1]))
+    with autocast(device):
+        logits = model(both)[0].float()
+    logits = logits[:, 0, : ceil(height / STRIDE), : ceil(width / STRIDE)]
+    direct, mirrored = logits.chunk(2)
+    return torch.sigmoid((direct + mirrored.flip(2)) / 2)
+
+
+def walk_seeds(
+    seeds: Sequence[Seed], boundary: Tensor, radius: int, beta: float, exp_times: int
+) -> list[Tensor]:
+    """Return the seeds of images of one size, spread by the random walk: (n, h, w) for each.
+
+    One walk serves all; images with fewer classes are filled up with empty maps.
+    """
+    counts = [len(seed.maps.classes) for seed in seeds]
+    batch = boundary.new_zeros(len(seeds), max(counts), *boundary.shape[1:])
+    for maps, seed, count in zip(batch, seeds, counts, strict=True):
+        maps[:count] = seed.maps.maps
+    walked = random_walk(batch, boundary, radius=radius, beta=beta, exp_times=exp_times)
+    return [maps[:count] for maps, count in zip(walked, counts, strict=True)]
+
+
+def pseudo_mask(seed: Seed, scores: Tensor, threshold: float, power: float = 1.0) -> np.ndarray:
+    """Return the (H, W) uint8 mask of one image from its walked scores (n, h, w).
+
+    Scores are upsampled, divided by their maximum over all classes and raised to `power`; where
+    none is above `threshold` the mask is background. An image without a seed is background.
+    """
+    large = upsample(scores, seed.maps.size).to(scores.device)
+    highest = large.max() if large.numel() else large.new_zeros(())
+    relative = (large / highest.clamp(min=torch.finfo(large.dtype).tiny)) ** power
+    background = torch.full((1, *seed.maps.size), threshold, device=scores.device)
+    best = torch.cat([background, relative]).argmax(dim=0)
+    return mask_values(seed.maps)[best.cpu().numpy()]
