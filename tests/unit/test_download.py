@@ -286,8 +286,11 @@ def test_redirects_stay_within_their_scheme(server, tmp_path):
     server.serve("c", redirect("ftp://127.0.0.1/a.jpg"))
     server.serve("d", redirect("/images/validation/d.jpg"))
     server.serve("e", redirect("/photo_unavailable.png"))
-    manifest = download(server, tmp_path, list("abcde"))
-    assert list(manifest["status"]) == ["ok", "failed", "failed", "failed", "missing"]
+    server.serve("f", redirect(server.base.replace("http", "https") + "/elsewhere"))
+    manifest = download(server, tmp_path, list("abcdef"))
+    assert list(manifest["status"]) == ["ok", "failed", "failed", "failed", "missing", "failed"]
+    for name, scheme in {"b": "file", "c": "ftp", "f": "https"}.items():
+        assert manifest.loc[name, "reason"].endswith(f"redirected to {scheme}")
     assert "more than 5 redirects" in manifest.loc["d", "reason"]
 
 
@@ -362,9 +365,9 @@ def test_a_picture_that_is_no_jpeg_is_stored_as_one(server, tmp_path):
 def test_requests_are_paced_and_introduced(server, tmp_path):
     for name in "abcdefgh":
         server.serve(name, good(jpeg()))
-    download(server, tmp_path, list("abcdefgh"), rate_limit=40, user_agent="a polite robot")
+    download(server, tmp_path, list("abcdefgh"), rate_limit=8, user_agent="a polite robot")
     gaps = np.diff(sorted(server.starts))
-    assert sum(gaps) >= 7 / 40 * 0.9
+    assert sum(gaps) >= 7 / 8 * 0.9
     assert server.headers["/images/validation/a.jpg"]["User-Agent"] == "a polite robot"
 
 
