@@ -12,6 +12,7 @@ include: "rules/ood.smk"
 include: "rules/seeds.smk"
 include: "rules/pseudo.smk"
 include: "rules/segmentation.smk"
+include: "rules/page.smk"
 include: "rules/report.smk"
 
 

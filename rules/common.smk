@@ -1,20 +1,18 @@
-# What every rule file uses: the checked configuration, paths, and lists of results.
+# What the rule files share. The checked configuration, paths, and lists of results.
 
 import os
 import sys
-from pathlib import Path
 
-# `wood` is imported from this checkout, here and in every job.
 sys.path.insert(0, workflow.basedir)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [workflow.basedir, *filter(None, [os.environ.get("PYTHONPATH")])]
-)
 
 from snakemake.exceptions import WorkflowError
 
 from wood import config as settings
 from wood.digest import code_digest
+from wood.environment import share_with_jobs
 from wood.errors import InputError
+
+share_with_jobs(workflow.basedir)
 
 try:
     settings.check(config)
@@ -27,6 +25,7 @@ RESULTS = f"results/{config['dataset']}"
 OOD = f"{RESULTS}/ood"
 CLASSIFIER = f"{RESULTS}/classifiers/{{classifier}}/seed-{{seed}}"
 EXPERIMENT = f"{RESULTS}/experiments/{{experiment}}/seed-{{seed}}"
+PSEUDO = f"{EXPERIMENT}/pseudo"
 SCORES = f"{RESULTS}/scores"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
@@ -35,6 +34,10 @@ VOC = config["data"]["voc_root"] or f"{RESULTS}/demo/VOCdevkit/VOC2012"
 MASKS = config["data"]["masks"] or f"{VOC}/SegmentationClass"
 HAS_MASKS = settings.has_masks(config)
 HAS_VAL = config["data"]["source"] != "csv" and config["data"]["val"] is not None
+
+OPENIMAGES = config["ood"]["openimages"]
+REVIEW = config["ood"]["review"]
+POOL = OPENIMAGES["base"] or f"{RESULTS}/demo/openimages"
 
 SEEDS = config["seeds"]
 SHARDS = {
@@ -101,7 +104,11 @@ def review_answers():
     if review["policy"] == "truth":
         return review["truth"] or f"{RESULTS}/demo/review-truth.csv"
     decisions = review["decisions"] or f"{OOD}/decisions.csv"
-    return decisions if review["policy"] == "decisions" and os.path.exists(decisions) else []
+    return (
+        decisions
+        if review["policy"] == "decisions" and os.path.exists(decisions)
+        else []
+    )
 
 
 def scores(stage):
@@ -121,7 +128,10 @@ def hard_ood_results():
     """The list of hard OoD images, and what shows it, by the names the page uses."""
     if config["ood"]["source"] == "none":
         return {}
-    found = {"hard_ood": f"{OOD}/hard_ood.csv", "contact_sheet": f"{OOD}/contact_sheet.jpg"}
+    found = {
+        "hard_ood": f"{OOD}/hard_ood.csv",
+        "contact_sheet": f"{OOD}/contact_sheet.jpg",
+    }
     if config["ood"]["source"] == "openimages":
         found["review_stats"] = f"{OOD}/review_stats.json"
     return found
@@ -134,7 +144,7 @@ def seed_results():
         for seed in SEEDS
         for shard in map_shards(experiment, seed)
     ]
-    return maps + scores("seeds")
+    return [*maps, *scores("seeds")]
 
 
 def pseudo_mask_results():
@@ -143,7 +153,7 @@ def pseudo_mask_results():
         for experiment in settings.experiments(config, "pseudo_masks")
         for seed in SEEDS
     ]
-    return sorted(set(masks)) + scores("pseudo_masks")
+    return [*sorted(set(masks)), *scores("pseudo_masks")]
 
 
 def segmentation_results():
@@ -153,4 +163,46 @@ def segmentation_results():
         experiment=settings.experiments(config, "segmentation"),
         seed=SEEDS,
     )
-    return networks + scores("segmentation")
+    return [*networks, *scores("segmentation")]
+
+
+def pool_folder():
+    """The folder of Open Images, if it is one and not an address."""
+    return [] if "://" in POOL else [POOL]
+
+
+def initial_weights(wildcards):
+    """The classifier to start from, if any."""
+    parent = classifier_settings(wildcards)["init"]
+    return {"init": classifier_weights(parent, wildcards.seed)} if parent else {}
+
+
+def ood_inputs(wildcards):
+    """What the losses on OoD images need."""
+    chosen = classifier_settings(wildcards)
+    if not chosen["ood"]:
+        return {}
+    found = {"hard_ood": f"{OOD}/hard_ood.csv"}
+    if settings.uses_distance(chosen):
+        found["centers"] = f"{CLASSIFIER}/centers.safetensors".format(**wildcards)
+    return found
+
+
+def parent_file(wildcards, name):
+    """A file of the classifier that this one starts from."""
+    parent = classifier_settings(wildcards)["init"]
+    return f"{RESULTS}/classifiers/{parent}/seed-{wildcards.seed}/{name}"
+
+
+def pseudo_settings(wildcards):
+    return experiment_settings(wildcards)["pseudo"]
+
+
+def shard_of_maps(wildcards):
+    """The shard of localization maps of an experiment that has the wildcards' number."""
+    number = SHARDS["images"].index(wildcards.shard)
+    return map_shards(wildcards.experiment, wildcards.seed)[number]
+
+
+def segmentation_settings(wildcards):
+    return experiment_settings(wildcards)["segmentation"]

@@ -11,20 +11,20 @@ if config["data"]["source"] == "demo":
             masks=directory(f"{VOC}/SegmentationClass"),
             pool=directory(f"{RESULTS}/demo/openimages"),
             truth=f"{RESULTS}/demo/review-truth.csv",
-        params:
-            folder=subpath(output.truth, parent=True),
-            demo=config["demo"],
-            code=code_digest("wood.data.demo"),
         log:
             f"{LOGS}/data/demo_scenes.log",
         benchmark:
             f"{BENCHMARKS}/data/demo_scenes.tsv"
+        conda:
+            "../envs/wood.yaml"
         threads: 1
         resources:
             mem_mb=1000,
             runtime=30,
-        conda:
-            "../envs/wood.yaml"
+        params:
+            folder=subpath(output.truth, parent=True),
+            demo=config["demo"],
+            code=code_digest("wood.data.demo"),
         script:
             "../workflow_scripts/demo_scenes.py"
 
@@ -38,19 +38,19 @@ if config["data"]["source"] == "csv":
         output:
             images=f"{RESULTS}/data/train.csv",
             labels=f"{RESULTS}/data/labels.parquet",
-        params:
-            classes=CLASSES,
-            code=code_digest("wood.data.prepare"),
         log:
             f"{LOGS}/data/labelled_images.log",
         benchmark:
             f"{BENCHMARKS}/data/labelled_images.tsv"
+        conda:
+            "../envs/wood.yaml"
         threads: 1
         resources:
             mem_mb=2000,
             runtime=60,
-        conda:
-            "../envs/wood.yaml"
+        params:
+            classes=CLASSES,
+            code=code_digest("wood.data.prepare"),
         script:
             "../workflow_scripts/labelled_images.py"
 
@@ -65,24 +65,24 @@ else:
             images=f"{RESULTS}/data/train.csv",
             labels=f"{RESULTS}/data/labels.parquet",
             skipped=f"{RESULTS}/data/train-skipped.csv",
+        log:
+            f"{LOGS}/data/training_images.log",
+        benchmark:
+            f"{BENCHMARKS}/data/training_images.tsv"
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
         params:
-            voc_root=VOC,
+            voc_root=subpath(input.images, parent=True),
             sbd_root=config["data"]["sbd_root"],
             image_set=config["data"]["train"],
             classes=CLASSES,
             all_classes=ALL_CLASSES,
             max_failed_fraction=config["data"]["max_failed_fraction"],
             code=code_digest("wood.data.prepare"),
-        log:
-            f"{LOGS}/data/training_images.log",
-        benchmark:
-            f"{BENCHMARKS}/data/training_images.tsv"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=60,
-        conda:
-            "../envs/wood.yaml"
         script:
             "../workflow_scripts/voc_images.py"
 
@@ -95,25 +95,25 @@ else:
         output:
             images=f"{RESULTS}/data/{{role}}.csv",
             skipped=f"{RESULTS}/data/{{role}}-skipped.csv",
+        log:
+            f"{LOGS}/data/{{role}}_images.log",
+        benchmark:
+            f"{BENCHMARKS}/data/{{role}}_images.tsv"
+        wildcard_constraints:
+            role="evaluation|val",
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
         params:
-            voc_root=VOC,
+            voc_root=subpath(input.images, parent=True),
             sbd_root=None,
             image_set=lambda wildcards: config["data"][wildcards.role],
             classes=CLASSES,
             all_classes=ALL_CLASSES,
             max_failed_fraction=config["data"]["max_failed_fraction"],
             code=code_digest("wood.data.prepare"),
-        log:
-            f"{LOGS}/data/{{role}}_images.log",
-        benchmark:
-            f"{BENCHMARKS}/data/{{role}}_images.tsv"
-        threads: 1
-        wildcard_constraints:
-            role="evaluation|val",
-        resources:
-            mem_mb=2000,
-            runtime=60,
-        conda:
-            "../envs/wood.yaml"
         script:
             "../workflow_scripts/voc_images.py"

@@ -1,14 +1,5 @@
 # Hard OoD images (Sec. 3.1): candidates, images, scores, ranking, review, and the final list.
 
-OPENIMAGES = config["ood"]["openimages"]
-REVIEW = config["ood"]["review"]
-POOL = OPENIMAGES["base"] or f"{RESULTS}/demo/openimages"
-
-
-def pool_folder():
-    """The folder of Open Images, if it is one and not an address."""
-    return [] if "://" in POOL else [POOL]
-
 
 if config["ood"]["source"] == "list":
 
@@ -19,18 +10,18 @@ if config["ood"]["source"] == "list":
             images=config["ood"]["images"],
         output:
             f"{OOD}/hard_ood.csv",
-        params:
-            code=code_digest("wood.ood.hard_ood"),
         log:
             f"{LOGS}/ood/listed_ood.log",
         benchmark:
             f"{BENCHMARKS}/ood/listed_ood.tsv"
+        conda:
+            "../envs/wood.yaml"
         threads: 1
         resources:
             mem_mb=1000,
             runtime=30,
-        conda:
-            "../envs/wood.yaml"
+        params:
+            code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/listed_ood.py"
 
@@ -43,22 +34,22 @@ if config["ood"]["source"] == "openimages":
             pool_folder(),
         output:
             f"{OOD}/metadata/metadata.json",
-        params:
-            folder=subpath(output[0], parent=True),
-            base=POOL,
-            splits=OPENIMAGES["splits"],
-            checksums=f"{OOD}/metadata-checksums.json",
-            code=code_digest("wood.ood.metadata"),
         log:
             f"{LOGS}/ood/metadata.log",
         benchmark:
             f"{BENCHMARKS}/ood/metadata.tsv"
+        conda:
+            "../envs/wood.yaml"
         threads: 1
         resources:
             mem_mb=1000,
             runtime=720,
-        conda:
-            "../envs/wood.yaml"
+        params:
+            folder=subpath(output[0], parent=True),
+            base=lambda wildcards, input: input[0] if input else POOL,
+            splits=OPENIMAGES["splits"],
+            checksums=f"{OOD}/metadata-checksums.json",
+            code=code_digest("wood.ood.metadata"),
         script:
             "../workflow_scripts/metadata.py"
 
@@ -69,6 +60,16 @@ if config["ood"]["source"] == "openimages":
         output:
             candidates=f"{OOD}/candidates.parquet",
             excluded=f"{OOD}/excluded.parquet",
+        log:
+            f"{LOGS}/ood/candidates.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/candidates.tsv"
+        conda:
+            "../envs/wood.yaml"
+        threads: 2
+        resources:
+            mem_mb=2000,
+            runtime=120,
         params:
             classes=CLASSES,
             class_map=OPENIMAGES["class_map"],
@@ -77,16 +78,6 @@ if config["ood"]["source"] == "openimages":
             max_candidates=OPENIMAGES["max_candidates"],
             seed=SEEDS[0],
             code=code_digest("wood.ood.candidates"),
-        log:
-            f"{LOGS}/ood/candidates.log",
-        benchmark:
-            f"{BENCHMARKS}/ood/candidates.tsv"
-        threads: 2
-        resources:
-            mem_mb=2000,
-            runtime=120,
-        conda:
-            "../envs/wood.yaml"
         script:
             "../workflow_scripts/candidates.py"
 
@@ -96,24 +87,24 @@ if config["ood"]["source"] == "openimages":
             candidates=f"{OOD}/candidates.parquet",
         output:
             f"{OOD}/images/{{shard}}.parquet",
+        log:
+            f"{LOGS}/ood/candidate_images/{{shard}}.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/candidate_images/{{shard}}.tsv"
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=1440,
         params:
-            folder=f"{OOD}/images",
+            folder=subpath(output[0], parent=True),
             base=OPENIMAGES["image_base"] or f"{POOL}/images",
             shard_count=config["shards"]["candidates"],
             connections=OPENIMAGES["connections"],
             rate_limit=OPENIMAGES["rate_limit"],
             max_failed_fraction=OPENIMAGES["max_failed_fraction"],
             code=code_digest("wood.ood.download"),
-        log:
-            f"{LOGS}/ood/candidate_images/{{shard}}.log",
-        benchmark:
-            f"{BENCHMARKS}/ood/candidate_images/{{shard}}.tsv"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=1440,
-        conda:
-            "../envs/wood.yaml"
         script:
             "../workflow_scripts/candidate_images.py"
 
@@ -124,22 +115,22 @@ if config["ood"]["source"] == "openimages":
             classifier=classifier_weights(config["ood"]["classifier"], SEEDS[0]),
         output:
             f"{OOD}/scores/{{shard}}.parquet",
-        params:
-            long_side=config["ood"]["long_side"],
-            max_failed_fraction=OPENIMAGES["max_failed_fraction"],
-            threads=config["threads"]["inference"],
-            code=code_digest("wood.ood.scoring"),
         log:
             f"{LOGS}/ood/candidate_scores/{{shard}}.log",
         benchmark:
             f"{BENCHMARKS}/ood/candidate_scores/{{shard}}.tsv"
+        conda:
+            "../envs/wood.yaml"
         threads: config["threads"]["inference"]
         resources:
             mem_mb=4000,
             runtime=720,
             gpu=config["gpus"],
-        conda:
-            "../envs/wood.yaml"
+        params:
+            long_side=config["ood"]["long_side"],
+            max_failed_fraction=OPENIMAGES["max_failed_fraction"],
+            threads=config["threads"]["inference"],
+            code=code_digest("wood.ood.scoring"),
         script:
             "../workflow_scripts/candidate_scores.py"
 
@@ -151,20 +142,20 @@ if config["ood"]["source"] == "openimages":
         output:
             table=f"{OOD}/ranking.parquet",
             csv=f"{OOD}/ranking.csv",
-        params:
-            threshold=config["ood"]["threshold"],
-            cap_per_class=config["ood"]["cap_per_class"],
-            code=code_digest("wood.ood.ranking"),
         log:
             f"{LOGS}/ood/ranking.log",
         benchmark:
             f"{BENCHMARKS}/ood/ranking.tsv"
+        conda:
+            "../envs/wood.yaml"
         threads: 1
         resources:
             mem_mb=4000,
             runtime=60,
-        conda:
-            "../envs/wood.yaml"
+        params:
+            threshold=config["ood"]["threshold"],
+            cap_per_class=config["ood"]["cap_per_class"],
+            code=code_digest("wood.ood.ranking"),
         script:
             "../workflow_scripts/ranking.py"
 
@@ -177,21 +168,21 @@ if config["ood"]["source"] == "openimages":
         output:
             list=f"{OOD}/hard_ood.csv",
             statistics=f"{OOD}/review_stats.json",
+        log:
+            f"{LOGS}/ood/hard_ood_list.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/hard_ood_list.tsv"
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
         params:
             policy=REVIEW["policy"],
             classes=CLASSES,
             minimum=settings.needed_hard_ood(config),
             code=code_digest("wood.ood.hard_ood"),
-        log:
-            f"{LOGS}/ood/hard_ood_list.log",
-        benchmark:
-            f"{BENCHMARKS}/ood/hard_ood_list.tsv"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=30,
-        conda:
-            "../envs/wood.yaml"
         script:
             "../workflow_scripts/hard_ood_list.py"
 
@@ -204,18 +195,18 @@ if config["ood"]["source"] != "none":
             f"{OOD}/hard_ood.csv",
         output:
             f"{OOD}/contact_sheet.jpg",
-        params:
-            per_class=config["report"]["sheet_images_per_class"],
-            code=code_digest("wood.ood.hard_ood"),
         log:
             f"{LOGS}/ood/contact_sheet.log",
         benchmark:
             f"{BENCHMARKS}/ood/contact_sheet.tsv"
+        conda:
+            "../envs/wood.yaml"
         threads: 1
         resources:
             mem_mb=1000,
             runtime=30,
-        conda:
-            "../envs/wood.yaml"
+        params:
+            per_class=config["report"]["sheet_images_per_class"],
+            code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/contact_sheet.py"

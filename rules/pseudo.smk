@@ -1,17 +1,5 @@
 # Pseudo ground-truth masks: IR labels, IRNet, random walk, and the scores of each step (Table 2).
 
-PSEUDO = f"{EXPERIMENT}/pseudo"
-
-
-def pseudo_settings(wildcards):
-    return experiment_settings(wildcards)["pseudo"]
-
-
-def shard_of_maps(wildcards):
-    """The shard of localization maps of an experiment that has the wildcards' number."""
-    number = SHARDS["images"].index(wildcards.shard)
-    return map_shards(wildcards.experiment, wildcards.seed)[number]
-
 
 # Confident foreground and background after dense CRF; the rest is 255.
 rule ir_labels:
@@ -20,6 +8,16 @@ rule ir_labels:
         images=f"{RESULTS}/data/train.csv",
     output:
         directory(f"{PSEUDO}/ir_labels/{{shard}}"),
+    log:
+        f"{LOGS}/pseudo/ir_labels/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/ir_labels/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["crf"]
+    resources:
+        mem_mb=lambda wildcards, threads: 1500 * threads,
+        runtime=240,
     params:
         settings=lambda wildcards: {
             key: pseudo_settings(wildcards)[key]
@@ -28,16 +26,6 @@ rule ir_labels:
         class_names=CLASSES,
         max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.ir_labels"),
-    log:
-        f"{LOGS}/pseudo/ir_labels/{{experiment}}-{{seed}}-{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/pseudo/ir_labels/{{experiment}}-{{seed}}-{{shard}}.tsv"
-    threads: config["threads"]["crf"]
-    resources:
-        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
-        runtime=240,
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/ir_labels.py"
 
@@ -45,26 +33,28 @@ rule ir_labels:
 # Class boundary map and displacement field.
 rule train_irnet:
     input:
-        ir_labels=expand(f"{PSEUDO}/ir_labels/{{shard}}", shard=SHARDS["images"], allow_missing=True),
+        ir_labels=expand(
+            f"{PSEUDO}/ir_labels/{{shard}}", shard=SHARDS["images"], allow_missing=True
+        ),
         images=f"{RESULTS}/data/train.csv",
     output:
         weights=f"{PSEUDO}/irnet.safetensors",
         log=f"{PSEUDO}/irnet.jsonl",
-    params:
-        settings=lambda wildcards: pseudo_settings(wildcards)["irnet"],
-        threads=config["threads"]["training"],
-        code=code_digest("wood.affinity.train"),
     log:
         f"{LOGS}/pseudo/train_irnet/{{experiment}}-{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/pseudo/train_irnet/{{experiment}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
     threads: config["threads"]["training"]
     resources:
         mem_mb=6000,
         runtime=720,
         gpu=config["gpus"],
-    conda:
-        "../envs/wood.yaml"
+    params:
+        settings=lambda wildcards: pseudo_settings(wildcards)["irnet"],
+        threads=config["threads"]["training"],
+        code=code_digest("wood.affinity.train"),
     script:
         "../workflow_scripts/train_irnet.py"
 
@@ -77,6 +67,17 @@ rule walk:
         irnet=f"{PSEUDO}/irnet.safetensors",
     output:
         temp(directory(f"{PSEUDO}/masks/{{shard}}")),
+    log:
+        f"{LOGS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=config["gpus"],
     params:
         settings=lambda wildcards: {
             key: pseudo_settings(wildcards)[key]
@@ -86,17 +87,6 @@ rule walk:
         max_failed_fraction=config["data"]["max_failed_fraction"],
         threads=config["threads"]["inference"],
         code=code_digest("wood.affinity.pseudo_masks"),
-    log:
-        f"{LOGS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.tsv"
-    threads: config["threads"]["inference"]
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=config["gpus"],
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/walk.py"
 
@@ -107,18 +97,18 @@ rule collect_pseudo_masks:
         expand(f"{PSEUDO}/masks/{{shard}}", shard=SHARDS["images"], allow_missing=True),
     output:
         directory(f"{EXPERIMENT}/pseudo_masks"),
-    params:
-        code=code_digest("wood.store"),
     log:
         f"{LOGS}/pseudo/collect_pseudo_masks/{{experiment}}-{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/pseudo/collect_pseudo_masks/{{experiment}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
-    conda:
-        "../envs/wood.yaml"
+    params:
+        code=code_digest("wood.store"),
     script:
         "../workflow_scripts/collect_folders.py"
 
@@ -131,22 +121,22 @@ rule seeds_with_crf:
         scored=f"{RESULTS}/data/evaluation.csv",
     output:
         directory(f"{EXPERIMENT}/seeds_with_crf/{{shard}}"),
+    log:
+        f"{LOGS}/pseudo/seeds_with_crf/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/seeds_with_crf/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["crf"]
+    resources:
+        mem_mb=lambda wildcards, threads: 1500 * threads,
+        runtime=240,
     params:
         threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
         gt_prob=lambda wildcards: pseudo_settings(wildcards)["gt_prob"],
         class_names=CLASSES,
         max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.ir_labels"),
-    log:
-        f"{LOGS}/pseudo/seeds_with_crf/{{experiment}}-{{seed}}-{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/pseudo/seeds_with_crf/{{experiment}}-{{seed}}-{{shard}}.tsv"
-    threads: config["threads"]["crf"]
-    resources:
-        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
-        runtime=240,
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/seeds_with_crf.py"
 
@@ -156,26 +146,28 @@ rule score_pseudo_masks:
     input:
         mask=lambda wildcards: pseudo_mask_folder(wildcards.experiment, wildcards.seed),
         seed_crf=expand(
-            f"{EXPERIMENT}/seeds_with_crf/{{shard}}", shard=SHARDS["images"], allow_missing=True
+            f"{EXPERIMENT}/seeds_with_crf/{{shard}}",
+            shard=SHARDS["images"],
+            allow_missing=True,
         ),
         images=f"{RESULTS}/data/evaluation.csv",
         masks=MASKS,
     output:
         f"{SCORES}/pseudo_masks/{{experiment}}/seed-{{seed}}.json",
+    log:
+        f"{LOGS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
     params:
         class_names=CLASSES,
         all_classes=ALL_CLASSES,
         split=config["data"]["evaluation"],
         code=code_digest("wood.evaluation"),
-    log:
-        f"{LOGS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.log",
-    benchmark:
-        f"{BENCHMARKS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=120,
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/score_pseudo_masks.py"

@@ -1,110 +1,6 @@
 # The page: every number and picture of the experiments, beside the paper's.
 
 
-def experiment_runs(name):
-    """The files of each seed of an experiment, as far as the experiment goes."""
-    folder = f"{RESULTS}/experiments/{name}"
-    files = {
-        seed: {"seed": seed, "maps": map_shards(name, seed)} for seed in SEEDS
-    }
-    for seed, run in files.items():
-        if name in settings.experiments(config, "pseudo_masks"):
-            run["masks"] = pseudo_mask_folder(name, seed)
-        if name in settings.experiments(config, "segmentation") and HAS_VAL:
-            run["predictions"] = f"{folder}/seed-{seed}/predictions/plain"
-        for stage in settings.STAGES:
-            score = f"{SCORES}/{stage}/{name}/seed-{seed}.json"
-            if score in scores(stage):
-                run[stage] = score
-    return list(files.values())
-
-
-def training_logs():
-    """The training curves of every classifier, IRNet and network."""
-    logs = []
-    for name in settings.experiments(config, "seeds"):
-        chosen = settings.experiment(config, name)
-        role = chosen["role"] or "other"
-        for seed in SEEDS:
-            curves = {
-                "classifier": f"{RESULTS}/classifiers/{chosen['classifier']}/seed-{seed}/training.jsonl"
-            }
-            if name in settings.experiments(config, "pseudo_masks"):
-                folder = os.path.dirname(pseudo_mask_folder(name, seed))
-                curves["irnet"] = f"{folder}/pseudo/irnet.jsonl"
-            if name in settings.experiments(config, "segmentation"):
-                folder = f"{RESULTS}/experiments/{name}/seed-{seed}"
-                curves["segmentation"] = f"{folder}/network.jsonl"
-            logs += [
-                {"stage": stage, "name": name, "path": path, "role": role, "seed": seed}
-                for stage, path in curves.items()
-            ]
-    return logs
-
-
-def report_specification():
-    """What `wood.report.page.build_page` makes the page from."""
-    experiments = []
-    for name in settings.experiments(config, "seeds"):
-        chosen = settings.experiment(config, name)
-        experiments.append(
-            {
-                "name": name,
-                "title": chosen["title"] or name,
-                "role": chosen["role"] or "other",
-                "family": chosen["family"],
-                "classifier": chosen["classifier"],
-                "paper": chosen["paper"],
-                "runs": experiment_runs(name),
-            }
-        )
-    return {
-        "dataset": config["dataset"],
-        "title": config["report"]["title"],
-        "description": config["report"]["description"],
-        "class_names": CLASSES,
-        "mask_class_names": ALL_CLASSES,
-        "experiments": experiments,
-        "train_images": f"{RESULTS}/data/train.csv",
-        "val_images": f"{RESULTS}/data/val.csv" if HAS_VAL else None,
-        "truth": MASKS if HAS_MASKS else None,
-        "picture_seed": config["report"]["seed"],
-        "logs": training_logs(),
-        "threshold": config["experiment"]["threshold"],
-        "ood": hard_ood_results() or None,
-        "comparable": config["report"]["comparable"],
-        "commands": {
-            "everything": command("all"),
-            "hard OoD images": command("hard_ood"),
-            "seeds": command("seeds"),
-            "pseudo-masks": command("pseudo_masks"),
-            "segmentation networks": command("segmentation"),
-        },
-    }
-
-
-def command(target):
-    """The command that makes a target with the configuration of this run."""
-    overlays = [os.path.relpath(path) for path in workflow.overwrite_configfiles or []]
-    chosen = f" --configfile {' '.join(overlays)}" if overlays else ""
-    return f"snakemake --cores all{chosen} {target}"
-
-
-def specified_files(value):
-    """The paths in a specification, whatever they are nested in."""
-    if isinstance(value, dict):
-        return [path for entry in value.values() for path in specified_files(entry)]
-    if isinstance(value, list):
-        return [path for entry in value for path in specified_files(entry)]
-    return [value] if isinstance(value, str) and value.startswith((RESULTS, MASKS)) else []
-
-
-def report_sources():
-    """What the page is made from beside code."""
-    folder = Path(workflow.basedir) / "wood" / "report"
-    return sorted(str(path) for path in [*folder.glob("templates/*"), *folder.glob("*.csv")])
-
-
 # One self-contained HTML page.
 rule report_page:
     input:
@@ -112,19 +8,19 @@ rule report_page:
         templates=report_sources(),
     output:
         f"{RESULTS}/report/index.html",
-    params:
-        specification=report_specification(),
-        config=config,
-        code=code_digest("wood.report.page"),
     log:
         f"{LOGS}/report/report_page.log",
     benchmark:
         f"{BENCHMARKS}/report/report_page.tsv"
+    conda:
+        "../envs/wood.yaml"
     threads: 1
     resources:
         mem_mb=3000,
         runtime=60,
-    conda:
-        "../envs/wood.yaml"
+    params:
+        specification=report_specification(),
+        config=config,
+        code=code_digest("wood.report.page"),
     script:
         "../workflow_scripts/report_page.py"

@@ -1,29 +1,6 @@
 # Classifiers (F_in, W-OoD, controls), localization maps, and the scores of the seeds.
 
 
-def initial_weights(wildcards):
-    """The classifier to start from, if any."""
-    parent = classifier_settings(wildcards)["init"]
-    return {"init": classifier_weights(parent, wildcards.seed)} if parent else {}
-
-
-def ood_inputs(wildcards):
-    """What the losses on OoD images need."""
-    chosen = classifier_settings(wildcards)
-    if not chosen["ood"]:
-        return {}
-    found = {"hard_ood": f"{OOD}/hard_ood.csv"}
-    if settings.uses_distance(chosen):
-        found["centers"] = f"{CLASSIFIER}/centers.safetensors".format(**wildcards)
-    return found
-
-
-def parent_file(wildcards, name):
-    """A file of the classifier that this one starts from."""
-    parent = classifier_settings(wildcards)["init"]
-    return f"{RESULTS}/classifiers/{parent}/seed-{wildcards.seed}/{name}"
-
-
 # Trains a classifier by Eq. 3 and 4.
 rule train_classifier:
     input:
@@ -34,22 +11,22 @@ rule train_classifier:
     output:
         weights=f"{CLASSIFIER}/model.safetensors",
         log=f"{CLASSIFIER}/training.jsonl",
-    params:
-        settings=classifier_settings,
-        class_names=CLASSES,
-        threads=config["threads"]["training"],
-        code=code_digest("wood.seeds.classifier"),
     log:
         f"{LOGS}/seeds/train_classifier/{{classifier}}-{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/seeds/train_classifier/{{classifier}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
     threads: config["threads"]["training"]
     resources:
         mem_mb=6000,
         runtime=720,
         gpu=config["gpus"],
-    conda:
-        "../envs/wood.yaml"
+    params:
+        settings=classifier_settings,
+        class_names=CLASSES,
+        threads=config["threads"]["training"],
+        code=code_digest("wood.seeds.classifier"),
     script:
         "../workflow_scripts/train_classifier.py"
 
@@ -64,25 +41,25 @@ rule features:
         classifier=f"{CLASSIFIER}/model.safetensors",
     output:
         f"{CLASSIFIER}/features-{{domain}}.safetensors",
+    log:
+        f"{LOGS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.tsv"
+    wildcard_constraints:
+        domain="in|ood",
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=config["gpus"],
     params:
         long_side=config["ood"]["long_side"],
         max_batch_pixels=config["max_batch_pixels"],
         max_failed_fraction=config["data"]["max_failed_fraction"],
         threads=config["threads"]["inference"],
         code=code_digest("wood.seeds.features"),
-    log:
-        f"{LOGS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.log",
-    benchmark:
-        f"{BENCHMARKS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.tsv"
-    threads: config["threads"]["inference"]
-    wildcard_constraints:
-        domain="in|ood",
-    resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=config["gpus"],
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/features.py"
 
@@ -91,24 +68,26 @@ rule features:
 rule centers:
     input:
         features_in=lambda wildcards: parent_file(wildcards, "features-in.safetensors"),
-        features_ood=lambda wildcards: parent_file(wildcards, "features-ood.safetensors"),
+        features_ood=lambda wildcards: parent_file(
+            wildcards, "features-ood.safetensors"
+        ),
         labels=f"{RESULTS}/data/labels.parquet",
     output:
         f"{CLASSIFIER}/centers.safetensors",
-    params:
-        clusters=lambda wildcards: classifier_settings(wildcards)["ood"]["clusters"],
-        grouping=lambda wildcards: classifier_settings(wildcards)["ood"]["grouping"],
-        code=code_digest("wood.ood.centers"),
     log:
         f"{LOGS}/seeds/centers/{{classifier}}-{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/seeds/centers/{{classifier}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/wood.yaml"
+    params:
+        clusters=lambda wildcards: classifier_settings(wildcards)["ood"]["clusters"],
+        grouping=lambda wildcards: classifier_settings(wildcards)["ood"]["grouping"],
+        code=code_digest("wood.ood.centers"),
     script:
         "../workflow_scripts/centers.py"
 
@@ -121,6 +100,17 @@ rule localize:
         classifier=f"{CLASSIFIER}/model.safetensors",
     output:
         f"{CLASSIFIER}/maps/{{localization}}/{{shard}}.safetensors",
+    log:
+        f"{LOGS}/seeds/localize/{{classifier}}-{{seed}}-{{localization}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/localize/{{classifier}}-{{seed}}-{{localization}}-{{shard}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=config["gpus"],
     params:
         settings=lambda wildcards: config["localizations"][wildcards.localization],
         shard_count=config["shards"]["images"],
@@ -129,17 +119,6 @@ rule localize:
         max_failed_fraction=config["data"]["max_failed_fraction"],
         threads=config["threads"]["inference"],
         code=code_digest("wood.seeds.cam"),
-    log:
-        f"{LOGS}/seeds/localize/{{classifier}}-{{seed}}-{{localization}}-{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/seeds/localize/{{classifier}}-{{seed}}-{{localization}}-{{shard}}.tsv"
-    threads: config["threads"]["inference"]
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=config["gpus"],
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/localize.py"
 
@@ -152,21 +131,21 @@ rule score_seeds:
         masks=MASKS,
     output:
         f"{SCORES}/seeds/{{experiment}}/seed-{{seed}}.json",
+    log:
+        f"{LOGS}/seeds/score_seeds/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/score_seeds/{{experiment}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
     params:
         class_names=CLASSES,
         all_classes=ALL_CLASSES,
         threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
         split=config["data"]["evaluation"],
         code=code_digest("wood.seeds.evaluate"),
-    log:
-        f"{LOGS}/seeds/score_seeds/{{experiment}}-{{seed}}.log",
-    benchmark:
-        f"{BENCHMARKS}/seeds/score_seeds/{{experiment}}-{{seed}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=120,
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/score_seeds.py"

@@ -1,10 +1,6 @@
 # The segmentation network (Sec. 3.3): training on pseudo-masks, predictions and scores on val.
 
 
-def segmentation_settings(wildcards):
-    return experiment_settings(wildcards)["segmentation"]
-
-
 # DeepLab-v2 on the pseudo-masks.
 rule train_segmentation:
     input:
@@ -13,6 +9,17 @@ rule train_segmentation:
     output:
         weights=f"{EXPERIMENT}/network.safetensors",
         log=f"{EXPERIMENT}/network.jsonl",
+    log:
+        f"{LOGS}/segmentation/train_segmentation/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/segmentation/train_segmentation/{{experiment}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["training"]
+    resources:
+        mem_mb=6000,
+        runtime=1440,
+        gpu=config["gpus"],
     params:
         settings=lambda wildcards: {
             key: value
@@ -22,17 +29,6 @@ rule train_segmentation:
         class_names=CLASSES,
         threads=config["threads"]["training"],
         code=code_digest("wood.segmentation.train"),
-    log:
-        f"{LOGS}/segmentation/train_segmentation/{{experiment}}-{{seed}}.log",
-    benchmark:
-        f"{BENCHMARKS}/segmentation/train_segmentation/{{experiment}}-{{seed}}.tsv"
-    threads: config["threads"]["training"]
-    resources:
-        mem_mb=6000,
-        runtime=1440,
-        gpu=config["gpus"],
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/train_segmentation.py"
 
@@ -45,6 +41,17 @@ rule segment:
     output:
         plain=temp(directory(f"{EXPERIMENT}/prediction_shards/plain/{{shard}}")),
         crf=temp(directory(f"{EXPERIMENT}/prediction_shards/crf/{{shard}}")),
+    log:
+        f"{LOGS}/segmentation/segment/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/segmentation/segment/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=config["gpus"],
     params:
         settings=lambda wildcards: segmentation_settings(wildcards)["inference"],
         shard_count=config["shards"]["images"],
@@ -52,17 +59,6 @@ rule segment:
         max_failed_fraction=config["data"]["max_failed_fraction"],
         threads=config["threads"]["inference"],
         code=code_digest("wood.segmentation.inference"),
-    log:
-        f"{LOGS}/segmentation/segment/{{experiment}}-{{seed}}-{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/segmentation/segment/{{experiment}}-{{seed}}-{{shard}}.tsv"
-    threads: config["threads"]["inference"]
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=config["gpus"],
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/segment.py"
 
@@ -77,20 +73,20 @@ rule collect_predictions:
         ),
     output:
         directory(f"{EXPERIMENT}/predictions/{{kind}}"),
-    params:
-        code=code_digest("wood.store"),
     log:
         f"{LOGS}/segmentation/collect_predictions/{{experiment}}-{{seed}}-{{kind}}.log",
     benchmark:
         f"{BENCHMARKS}/segmentation/collect_predictions/{{experiment}}-{{seed}}-{{kind}}.tsv"
-    threads: 1
     wildcard_constraints:
         kind="plain|crf",
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
-    conda:
-        "../envs/wood.yaml"
+    params:
+        code=code_digest("wood.store"),
     script:
         "../workflow_scripts/collect_folders.py"
 
@@ -104,20 +100,20 @@ rule score_segmentation:
         masks=MASKS,
     output:
         f"{SCORES}/segmentation/{{experiment}}/seed-{{seed}}.json",
+    log:
+        f"{LOGS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
     params:
         class_names=CLASSES,
         all_classes=ALL_CLASSES,
         split=config["data"]["val"],
         code=code_digest("wood.evaluation"),
-    log:
-        f"{LOGS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.log",
-    benchmark:
-        f"{BENCHMARKS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=120,
-    conda:
-        "../envs/wood.yaml"
     script:
         "../workflow_scripts/score_segmentation.py"

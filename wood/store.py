@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: JSON, safetensors and Parquet, written beside and renamed."""
+"""Files that appear whole or not at all: written beside, then renamed."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it replaces `path` on success, and goes on an error."""
+    """Yield a temporary folder beside `path`; it replaces `path` on success, else it is removed."""
     path = Path(path)
     temporary = _part(path)
     shutil.rmtree(temporary, ignore_errors=True)

@@ -4,6 +4,4 @@ from wood.jobs import job
 from wood.ood.contact_sheet import contact_sheet
 
 with job(snakemake.log[0]):
-    contact_sheet(
-        snakemake.input[0], snakemake.output[0], per_class=snakemake.params.per_class
-    )
+    contact_sheet(snakemake.input[0], snakemake.output[0], per_class=snakemake.params.per_class)

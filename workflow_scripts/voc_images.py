@@ -1,4 +1,4 @@
-"""Image list of one image set of a VOC devkit, and its image-level labels where they are asked for."""
+"""Image list of one image set of a VOC devkit, and its image-level labels where asked for."""
 
 from wood.data.prepare import prepare_voc
 from wood.jobs import job

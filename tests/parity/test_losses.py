@@ -47,9 +47,7 @@ def test_terms_add_up_and_clusters_divide(case):
 
 def test_one_threshold_over_the_batch_takes_the_nearest_pairs(case):
     features, labels, in_centers, ood_centers = case
-    away = [
-        math.dist(z, center) for z in features.tolist() for center in ood_centers.tolist()
-    ]
+    away = [math.dist(z, center) for z in features.tolist() for center in ood_centers.tolist()]
     expected = -sum(sorted(away)[: 2 * 6]) / 6
     loss = distance_loss(
         features, labels, in_centers, ood_centers, 0.2, terms=("ood",), selection="batch"

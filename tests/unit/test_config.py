@@ -20,7 +20,9 @@ def config():
 def test_shipped_configurations_are_complete(config, overlays):
     for path in overlays:
         if path.stem == "voc-mini-train":
-            config = settings.merge(config, yaml.safe_load((path.parent / "voc-mini.yaml").read_text()))
+            config = settings.merge(
+                config, yaml.safe_load((path.parent / "voc-mini.yaml").read_text())
+            )
         config = settings.merge(config, yaml.safe_load(path.read_text()))
     settings.check(config)
 

@@ -80,9 +80,7 @@ def test_resolution_removes_detail_that_resizing_back_does_not_restore():
 
 
 def test_an_example_depends_on_its_random_numbers_alone(listed):
-    data = Photographs(
-        list(listed["path"]), torch.eye(6), Augmentation((30, 60), 24), MEAN, STD
-    )
+    data = Photographs(list(listed["path"]), torch.eye(6), Augmentation((30, 60), 24), MEAN, STD)
     first, again = (data.example(2, np.random.default_rng(5)) for _ in range(2))
     other = data.example(2, np.random.default_rng(6))
     assert torch.equal(first["image"], again["image"])

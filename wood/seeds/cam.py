@@ -1,4 +1,4 @@
-"""CAM: class activation maps over several scales and flips (Zhou et al., 2016; as IRN makes them)."""
+"""CAM: class activation maps (Zhou et al., 2016) over several scales and flips, as IRN has them."""
 
 from collections.abc import Sequence
 from math import ceil
