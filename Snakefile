@@ -3,7 +3,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config.yaml"
+configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"
@@ -23,6 +23,7 @@ localrules:
     pseudo_masks,
     segmentation,
     report,
+    review,
 
 
 # The whole pipeline, from data to the report page.

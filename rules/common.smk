@@ -5,20 +5,27 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from snakemake.exceptions import WorkflowError
-
 from wood import config as settings
 from wood.digest import code_digest
 from wood.environment import share_with_jobs
 from wood.errors import InputError
+from wood.locks import record_owner, remove_stale_locks
 
 share_with_jobs(workflow.basedir)
+
+if remove_stale_locks():
+    print("Removed the lock of a run that was killed.", file=sys.stderr)
+
+
+onstart:
+    record_owner()
+
 
 try:
     settings.check(config)
     settings.check_files(config)
 except InputError as error:
-    raise WorkflowError(str(error))
+    sys.exit(f"Error: {error}")
 
 
 RESULTS = f"results/{config['dataset']}"

@@ -210,3 +210,25 @@ if config["ood"]["source"] != "none":
             code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/contact_sheet.py"
+
+
+if config["ood"]["source"] == "openimages":
+
+    # Opens FiftyOne on the ranked candidates; answers go to the decisions file at once.
+    rule review:
+        input:
+            ranking=f"{OOD}/ranking.parquet",
+            classifier=classifier_weights(config["ood"]["classifier"], SEEDS[0]),
+        log:
+            f"{LOGS}/ood/review.log",
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=480,
+        params:
+            decisions=REVIEW["decisions"] or f"{OOD}/decisions.csv",
+        shell:
+            "python -m wood.ood.review --ranking {input.ranking} --decisions {params.decisions}"
+            " --classifier {input.classifier} 2>&1 | tee {log}"

@@ -113,7 +113,7 @@ rule collect_pseudo_masks:
         "../workflow_scripts/collect_folders.py"
 
 
-# The seeds refined by dense CRF alone: the column "+CRF" of Table 2.
+# The seeds refined by dense CRF alone (the CRF column of Table 2).
 rule seeds_with_crf:
     input:
         maps=shard_of_maps,
