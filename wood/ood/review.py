@@ -31,7 +31,7 @@ import pandas as pd
 import wood
 from wood.errors import InputError
 from wood.ood.decisions import check_reviewer, merge
-from wood.ood.review_database import database_answers, start_fiftyone
+from wood.ood.review_database import database_answers, disconnect, start_fiftyone
 from wood.ood.review_dataset import (
     TO_REVIEW,
     count_decisions,
@@ -42,12 +42,14 @@ from wood.ood.review_dataset import (
 
 if TYPE_CHECKING:
     import fiftyone as fo
+    import psutil
 
 PLUGIN = Path(__file__).with_name("review_app")
 DEFAULT_PORT = 5151
 PORTS_TRIED = 50
 SECONDS_BETWEEN_LOOKS = 2
 FAILED_LOOKS = 3
+SECONDS_TO_STOP = 5
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +103,7 @@ def review(
     if classifier is not None:
         cams |= _make_cams(classifier, ranked[~ranked["image_id"].isin(cams)], decisions.parent)
 
-    fiftyone = start_fiftyone(database or decisions.parent / "fiftyone", PLUGIN)
+    start_fiftyone(database or decisions.parent / "fiftyone", PLUGIN)
     shown = refresh_dataset(dataset, ranked, settled, cams)
     _log_counts(shown, wanted)
     if port is not None:
@@ -111,8 +113,11 @@ def review(
             "reviewer": reviewer,
             "wanted": wanted,
         }
-        _serve(fiftyone, shown, session, address, port, browser)
-        _log_counts(shown, wanted)
+        try:
+            _serve(dataset, session, address, port, browser)
+            _log_counts(shown, wanted)
+        finally:
+            disconnect()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -213,29 +218,43 @@ def _make_cams(
     return read_cams([output], ranking)
 
 
-def _serve(
-    fiftyone: "fo", shown: "fo.Dataset", session: dict, address: str, port: int, browser: bool
-) -> None:
+def _serve(dataset: str, session: dict, address: str, port: int, browser: bool) -> None:
     """Serve the App until Ctrl-C, SIGTERM, or its server or database stops."""
     os.environ["WOOD_REVIEW"] = json.dumps(session)
     # The App's server is a process of its own and imports wood for the plugin.
     root = str(Path(wood.__file__).parents[1])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    logging.getLogger("fiftyone").setLevel(logging.WARNING)
-    fiftyone.launch_app(
-        shown.load_saved_view(TO_REVIEW), address=address, port=port, remote=True, auto=False
-    )
+    from fiftyone.core.service import ServerService, ServiceException
+
+    # Without a session object of FiftyOne's: the page's address names dataset and view.
+    try:
+        service = ServerService(port, address=address, do_not_track=True)
+    except ServiceException as error:
+        raise InputError(f"The review's App did not start ({error}).") from None
     host = "127.0.0.1" if address in ("0.0.0.0", "::") else address
     view = TO_REVIEW.replace(" ", "-")
-    page = f"http://{host}:{port}/datasets/{quote(shown.name)}?view={view}"
+    page = f"http://{host}:{port}/datasets/{quote(dataset)}?view={view}"
     print(f"The review is at {page}", flush=True)
     print("Ctrl-C ends it; every answer given is already on the disk.", flush=True)
     if browser and _has_display():
         webbrowser.open(page)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):
-        _wait_while_alive(host, port, session["decisions"])
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            _wait_while_alive(host, port, session["decisions"])
+    finally:
+        _stop(service.child)
+
+
+def _stop(process: "psutil.Popen") -> None:
+    """Stop the App's server: politely first, for without a database it would wait for minutes."""
+    import psutil
+
+    family = [process, *process.children(recursive=True)]
+    process.stdin.close()
+    for survivor in psutil.wait_procs(family, timeout=SECONDS_TO_STOP)[1]:
+        survivor.kill()
 
 
 def _wait_while_alive(host: str, port: int, decisions: str) -> None:

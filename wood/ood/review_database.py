@@ -1,21 +1,22 @@
 """FiftyOne with its database: chosen before the import, started within bounds, no telemetry."""
 
+import json
 import os
 import re
 import threading
 from pathlib import Path
-from types import ModuleType
 
 from wood.errors import InputError
 
 START_SECONDS = 90
 ANSWER_SECONDS = 5
+DATABASE_KEEPER = "--51-service"
 OUR_DATABASE = "FIFTYONE_DATABASE_DIR"
 OTHER_DATABASE = "FIFTYONE_DATABASE_URI"
 
 
-def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> ModuleType:
-    """Import FiftyOne and connect it to a running database; return the module `fiftyone`.
+def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> None:
+    """Import FiftyOne and connect it to a running database.
 
     The database is the one that FIFTYONE_DATABASE_URI names, else a MongoDB of our own in
     `database_folder` (or in FIFTYONE_DATABASE_DIR, where that is set). FiftyOne reads all this
@@ -31,17 +32,16 @@ def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> Mo
     # MongoDB 6.0 works and is checked below; FiftyOne would print a deprecation at every start.
     os.environ["FIFTYONE_DATABASE_VALIDATION"] = "false"
     try:
-        import fiftyone
+        import fiftyone  # noqa: F401
     except ImportError as error:
         raise InputError(
             f"The review needs FiftyOne, which cannot be imported ({error})."
         ) from None
     if uri := os.environ.get(OTHER_DATABASE):
-        _check_answer(uri)
+        check_answer(uri)
     else:
         _make_folder(folder)
     _connect(folder, uri)
-    return fiftyone
 
 
 def database_answers() -> bool:
@@ -58,6 +58,13 @@ def database_answers() -> bool:
     return True
 
 
+def disconnect() -> None:
+    """Close the connection: FiftyOne's clean-up at exit would wait minutes for a dead database."""
+    from fiftyone.core.odm import get_db_conn
+
+    get_db_conn().client.close()
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +74,12 @@ def _make_folder(folder: Path) -> None:
         ) from None
 
 
-def _check_answer(uri: str) -> None:
+def check_answer(uri: str) -> None:
+    """Refuse the database at `uri` if it does not answer or FiftyOne cannot use its version.
+
+    Raises:
+        InputError: so it is; the sentence leaves out the password.
+    """
     import pymongo
     from fiftyone.constants import MONGODB_MIN_VERSION
     from packaging.version import Version
@@ -118,11 +130,12 @@ def _connect(folder: Path, uri: str | None) -> None:
 
 
 def _own_database_runs() -> bool:
+    """Whether FiftyOne's keeper of a database of our own runs; it ends with its mongod."""
     import psutil
 
-    for child in psutil.Process().children(recursive=True):
+    for child in psutil.Process().children():
         try:
-            if child.name().startswith("mongod") and child.status() != psutil.STATUS_ZOMBIE:
+            if child.status() != psutil.STATUS_ZOMBIE and DATABASE_KEEPER in child.cmdline():
                 return True
         except psutil.Error:
             continue
@@ -136,7 +149,15 @@ def _no_start(folder: Path, what: str) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    errors = [line for line in lines if re.search(r'"s":"[EF]"', line)]
-    said = re.search(r'"(?:error|msg)":"((?:[^"\\]|\\.)*)"', errors[-1]) if errors else None
-    reason = f", saying: {said[1][:200]}" if said else ""
+    errors = [line for line in lines if re.search(r'"s":\s*"[EF]"', line)]
+    reason = f", saying: {_words(errors[-1])[:200]}" if errors else ""
     return f"{folder}: the review's database did not start ({what}{reason}); its log is {log}."
+
+
+def _words(line: str) -> str:
+    """The error or the message of one line of MongoDB's JSON log."""
+    try:
+        entry = json.loads(line)
+        return str(entry.get("attr", {}).get("error", entry["msg"]))
+    except (ValueError, KeyError, AttributeError):
+        return line

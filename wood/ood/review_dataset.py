@@ -25,7 +25,15 @@ RANKING_COLUMNS = [
 ]
 MARK = "wood_review"
 TO_REVIEW = "to review"
-CAM_OPACITY = 0.45
+DECISION = ("decision", "reviewer")
+SOURCE = ("license", "author", "url")
+CAM_OPACITY = 0.6
+COLORS = {
+    **dict.fromkeys(["prediction", "score"], "#ff6d04"),
+    **dict.fromkeys(["rank", "open_images_labels", "image_id", *SOURCE], "#8aa0b8"),
+    **dict.fromkeys(DECISION, "#3d7bd9"),
+    "cam": "#ff1f6b",
+}
 METADATA = ("size_bytes", "mime_type", "width", "height", "num_channels")
 
 logger = logging.getLogger(__name__)
@@ -118,8 +126,8 @@ def mirror_decisions(samples: "fo.DatasetView", decisions: pd.DataFrame) -> None
     """Copy what `decisions` (settled) says about the images of `samples` into the database."""
     settled = decisions.set_index("image_id")
     images = samples.values("image_id")
-    for field, column in (("decision", "decision"), ("reviewer", "reviewer")):
-        samples.set_values(field, [_look_up(settled, image, column) for image in images])
+    for field in DECISION:
+        samples.set_values(field, [_look_up(settled, image, field) for image in images])
 
 
 def count_decisions(dataset: "fo.Dataset", wanted: int | None) -> list[dict[str, Any]]:
@@ -144,10 +152,10 @@ def count_decisions(dataset: "fo.Dataset", wanted: int | None) -> list[dict[str,
 def _add_fields(dataset: "fo.Dataset") -> None:
     import fiftyone as fo
 
-    for field in ("image_id", "decision", "reviewer", "license", "author", "url"):
+    for field in ("image_id", "open_images_labels", *DECISION, *SOURCE):
         dataset.add_sample_field(field, fo.StringField)
     dataset.add_sample_field("rank", fo.IntField)
-    dataset.add_sample_field("open_images_labels", fo.ListField, subfield=fo.StringField)
+    dataset.add_sample_field("score", fo.FloatField)
     dataset.add_sample_field("prediction", fo.EmbeddedDocumentField, fo.Classification)
     dataset.add_sample_field("cam", fo.EmbeddedDocumentField, fo.Heatmap)
     dataset.create_index("image_id", unique=True)
@@ -163,23 +171,22 @@ def _fields(
     fields: dict[str, dict[str, Any]] = {
         field: {}
         for field in (
-            *["filepath", "rank", "prediction", "cam", "decision", "reviewer"],
-            *["open_images_labels", "license", "author", "url"],
+            *["filepath", "rank", "prediction", "score", "cam", "open_images_labels"],
+            *[*DECISION, *SOURCE],
         )
     }
     for row in ranking.to_dict("records"):
         image = row["image_id"]
-        labels = [label.strip() for label in str(row["labels"] or "").split(";")]
         values = {
             "filepath": str(Path(row["path"]).absolute()),
             "rank": int(row["rank"]),
             "prediction": fo.Classification(label=row["class"], confidence=float(row["score"])),
             "cam": fo.Heatmap(map=cams[image], range=[0, 255]) if image in cams else None,
-            "decision": _look_up(settled, image, "decision"),
-            "reviewer": _look_up(settled, image, "reviewer"),
-            "open_images_labels": [label for label in labels if label],
+            "score": round(float(row["score"]), 4),
+            "open_images_labels": row["labels"] or None,
         }
-        values |= {field: row[field] or None for field in ("license", "author", "url")}
+        values |= {field: _look_up(settled, image, field) for field in DECISION}
+        values |= {field: row[field] or None for field in SOURCE}
         for field, value in values.items():
             fields[field][image] = value
     return fields
@@ -209,14 +216,19 @@ def _save_views(dataset: "fo.Dataset", classes: Sequence[str]) -> None:
 def _configure_app(dataset: "fo.Dataset") -> None:
     import fiftyone as fo
 
-    dataset.app_config.active_fields = fo.ActiveFields(paths=["prediction", "decision"])
+    dataset.app_config.active_fields = fo.ActiveFields(
+        paths=["prediction", "score", "cam", "decision"]
+    )
     dataset.app_config.color_scheme = fo.ColorScheme(
-        opacity=CAM_OPACITY, default_colorscale={"name": "jet", "list": None}
+        color_by="field",
+        opacity=CAM_OPACITY,
+        fields=[{"path": path, "fieldColor": color} for path, color in COLORS.items()],
+        default_colorscale={"name": "jet", "list": None},
     )
     groups = {
-        "candidate": ["prediction", "cam", "rank", "open_images_labels"],
-        "decision": ["decision", "reviewer"],
-        "source": ["image_id", "license", "author", "url"],
+        "candidate": ["prediction", "score", "cam", "rank", "open_images_labels"],
+        "decision": list(DECISION),
+        "source": ["image_id", *SOURCE],
         "file": ["id", "filepath", "created_at", "last_modified_at"],
     }
     dataset.app_config.sidebar_groups = [

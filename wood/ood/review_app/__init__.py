@@ -72,7 +72,7 @@ class _Answer(foo.Operator):
             "warning": None,
         }
         try:
-            report["samples"] = _mirror(ctx, settings, report["images"])
+            _mirror(ctx, settings, report["images"])
             report["progress"] = count_decisions(ctx.dataset, settings.wanted)
         except Exception as error:  # the answer is on the disk already, whatever the database does
             report["warning"] = f"recorded in decisions.csv, but not shown: {error}"
@@ -143,13 +143,11 @@ def _targets(ctx: foo.ExecutionContext) -> tuple[list[str], list[str]]:
     return image_ids, classes
 
 
-def _mirror(ctx: foo.ExecutionContext, settings: Settings, images: list[str]) -> list[str]:
-    """Bring the database's samples of `images` to what the file says; return their ids."""
+def _mirror(ctx: foo.ExecutionContext, settings: Settings, images: list[str]) -> None:
+    """Bring the database's samples of `images` to what the file says."""
     history = read_history(settings.decisions)
     settled, _ = settle(history[history["image_id"].isin(images)])
-    samples = ctx.dataset.select_by("image_id", images)
-    mirror_decisions(samples, settled)
-    return samples.values("id")
+    mirror_decisions(ctx.dataset.select_by("image_id", images), settled)
 
 
 def register(plugin: PluginContext) -> None:

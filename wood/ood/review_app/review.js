@@ -16,11 +16,11 @@
   let active = false; // whether the dataset shown is the one under review
   let pending = null; // the word that waits for its report
   let stale = false; // whether the grid shows candidates that were answered in the modal
+  let trail = []; // of the answers given in the modal: whether it went on to the next image
   let path = null;
 
   const modal = () => document.querySelector('[data-cy="modal"]');
   const hovered = () => document.querySelector('[data-cy="looker"]:hover input[type="checkbox"]');
-  const selected = () => document.querySelector('[data-cy="looker"] input:checked');
   const press = (key) =>
     document.dispatchEvent(new KeyboardEvent("keydown", { key, code: key, bubbles: true }));
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -52,7 +52,7 @@
     .wood-class.done { opacity: .55; }
     .wood-said { margin-left: auto; text-align: right; max-width: 40%; }
     .wood-said.bad { color: #ffb4a9; font-weight: 600; }
-    body.wood-review #root { height: calc(100% - var(--wood-bar)) !important; }`;
+    body.wood-review #root, body.wood-review [data-cy="modal"] { height: calc(100% - var(--wood-bar)) !important; }`;
   const bar = element("div", "bar");
   bar.dataset.cy = "wood-bar";
   const buttons = element("div", "buttons");
@@ -103,7 +103,10 @@
 
   const run = (name) =>
     Promise.race([
-      new Promise((resolve) => executeOperator(`${PLUGIN}/${name}`, {}, { callback: resolve })),
+      new Promise((resolve) => {
+        const callback = (outcome) => resolve(outcome ?? {});
+        executeOperator(`${PLUGIN}/${name}`, {}, { callback });
+      }),
       pause(PATIENCE).then(() => ({ error: "no answer from the review command, is it running?" })),
     ]);
 
@@ -111,18 +114,15 @@
     if (pending) return;
     pending = word;
     try {
-      // The operators see the open image or the selection; one under the pointer is selected first.
-      if (!modal() && !selected() && word !== "undo") {
-        const box = hovered();
-        if (!box) {
-          say("Point at an image, select some, or open one.");
-          return;
-        }
+      let outcome = await run(word);
+      const box = hovered();
+      if (outcome.result?.images.length === 0 && word !== "undo" && box) {
+        // The operators see the open image or the selection: select what lies under the pointer.
         box.click();
         await pause(50);
+        outcome = await run(word);
       }
-      const outcome = await run(word);
-      if (outcome?.error) say(`NOT confirmed (${word}): ${outcome.error}`, true);
+      if (outcome.error) say(`NOT confirmed (${word}): ${outcome.error}`, true);
     } finally {
       pending = null;
     }
@@ -134,10 +134,10 @@
     }
 
     async execute({ params }) {
-      const { word, images, samples, progress, warning } = params;
+      const { word, images, progress, warning } = params;
       if (progress) showProgress(progress);
       if (images.length === 0) {
-        say(word === "undo" ? "Nothing to undo." : "Select images, or open one.");
+        say(word === "undo" ? "Nothing to undo." : "Point at an image, select some, or open one.");
         return;
       }
       const what = images.length === 1 ? images[0] : `${images.length} images`;
@@ -148,12 +148,14 @@
         return;
       }
       stale = true;
-      if (word !== "undo") {
-        if (document.querySelector('[data-cy="nav-right-button"]')) press("ArrowRight");
-        else if (!warning) say(`${PAST[word]}: ${what}. This was the last image of the view.`);
-      } else if (samples?.length === 1) {
-        executeOperator("open_sample", { id: samples[0] });
+      if (word === "undo") {
+        if (trail.pop()) press("ArrowLeft");
+        return;
       }
+      const more = document.querySelector('[data-cy="nav-right-button"]') !== null;
+      trail.push(more);
+      if (more) press("ArrowRight");
+      else if (!warning) say(`${PAST[word]}: ${what}. This was the last image of the view.`);
     }
   }
   registerOperator(Answered, PLUGIN);
@@ -200,6 +202,7 @@
   let wasOpen = false;
   setInterval(async () => {
     const open = Boolean(modal());
+    if (!open) trail = [];
     if (wasOpen && !open && stale) reloadGrid();
     wasOpen = open;
     const dataset = location.pathname.match(/\/datasets\/([^/]+)/)?.[1] ?? null;
