@@ -67,6 +67,11 @@ def answers(path: Path) -> list[tuple[str, str]]:
         return [(row["image_id"][-1], row["decision"]) for row in csv.DictReader(file)]
 
 
+@pytest.fixture(autouse=True)
+def no_telemetry(monkeypatch):
+    monkeypatch.setenv("FIFTYONE_DO_NOT_TRACK", "1")
+
+
 @pytest.fixture(scope="module")
 def page():
     with chromium() as driver:
@@ -129,6 +134,7 @@ def test_keys_and_buttons_write_the_decisions_file(tmp_path, page, start):
     until(lambda: "0000000000000002" in page.opened(), "image 2")
     assert "House; Window" in page.opened()
     assert "CC BY 2.0" in page.opened()
+    assert "cam 1" in " ".join(page.opened().split())  # one heatmap
     page.press("a", "Accepted: 0000000000000002")
     until(lambda: "0000000000000003" in page.opened(), "image 3")
     page.press("d", "Rejected: 0000000000000003")
