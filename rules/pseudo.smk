@@ -54,6 +54,7 @@ rule train_irnet:
     params:
         settings=lambda wildcards: pseudo_settings(wildcards)["irnet"],
         threads=config["threads"]["training"],
+        max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.train"),
     script:
         "../workflow_scripts/train_irnet.py"

@@ -28,6 +28,7 @@ rule train_segmentation:
         },
         class_names=CLASSES,
         threads=config["threads"]["training"],
+        max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.segmentation.train"),
     script:
         "../workflow_scripts/train_segmentation.py"

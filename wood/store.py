@@ -67,12 +67,14 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 def collect_folders(folders: Iterable[str | Path], output: str | Path) -> None:
     """Put the files of several folders into one, by hard links where the file system has them.
 
+    Hidden files stay behind (Snakemake marks the folders it watches with one).
+
     Raises:
         InputError: two folders hold files of one name.
     """
     with atomic_directory(output) as temporary:
         for folder in folders:
-            for file in sorted(Path(folder).iterdir()):
+            for file in sorted(Path(folder).glob("[!.]*")):
                 target = temporary / file.name
                 if target.exists():
                     raise InputError(f"{file}: another folder holds a file of this name too.")

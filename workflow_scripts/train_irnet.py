@@ -16,6 +16,7 @@ with job(snakemake.log[0], snakemake.params.threads):
         crop=chosen["crop"],
         scale_range=chosen["scale"],
         settings=chosen["training"],
+        max_failed_fraction=snakemake.params.max_failed_fraction,
         seed=int(snakemake.wildcards.seed),
         checkpoint=checkpoint_path(
             snakemake.output.weights, snakemake.input, dict(snakemake.params)

@@ -19,6 +19,7 @@ with job(snakemake.log[0], snakemake.params.threads):
         scale_range=chosen["scale"],
         multi_scale_training=chosen["multi_scale_training"],
         settings=chosen["training"],
+        max_failed_fraction=snakemake.params.max_failed_fraction,
         seed=int(snakemake.wildcards.seed),
         checkpoint=checkpoint_path(
             snakemake.output.weights, snakemake.input, dict(snakemake.params)

@@ -88,6 +88,7 @@ def test_folders_are_collected_and_a_clash_is_an_error(tmp_path):
     for folder, name in (("1", "a"), ("2", "b"), ("3", "b")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(folder)
+        (tmp_path / folder / ".snakemake_timestamp").touch()
     collect_folders([tmp_path / "1", tmp_path / "2"], tmp_path / "all")
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["a", "b"]
     with pytest.raises(InputError, match="3/b"):

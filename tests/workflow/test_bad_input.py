@@ -1,0 +1,128 @@
+"""Bad input ends in one clear sentence, and what was made stays."""
+
+import pytest
+
+from tests.devkit import make_devkit
+from tests.workflow.workflow import Workflow
+
+CLASSES = ["cat", "dog"]
+
+
+@pytest.fixture
+def devkit(tmp_path):
+    """Six images of two classes, enough for everything that comes before a training."""
+    images = {str(number): [CLASSES[number % 2]] for number in range(6)}
+    sets = {"train_aug": list(images), "train": list(images), "val": list(images)}
+    return make_devkit(tmp_path / "data", images, sets, masks=list(images))
+
+
+def sentence(workflow, *targets, changes):
+    """Run, insist on failure, and return the sentence that says why."""
+    done = workflow.run(*targets, changes=changes)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    lines = [line for line in said.splitlines() if line.strip().startswith("Error: ")]
+    assert len(lines) == 1, said
+    return lines[0]
+
+
+def voc(devkit, **data):
+    return {"classes": CLASSES, "data": {"source": "voc", "voc_root": str(devkit), **data},
+            "ood": {"openimages": {"base": str(devkit)}}}  # fmt: skip
+
+
+def test_a_missing_devkit(devkit, tmp_path):
+    said = sentence(Workflow(tmp_path), changes=voc(tmp_path / "nowhere"))
+    assert "nowhere: there is no such devkit folder" in said
+
+
+def test_an_empty_devkit(devkit, tmp_path):
+    for path in (devkit / "JPEGImages").iterdir():
+        path.unlink()
+    assert "JPEGImages: the devkit's folder is empty" in sentence(
+        Workflow(tmp_path), changes=voc(devkit)
+    )
+
+
+def test_a_missing_image_set(devkit, tmp_path):
+    (devkit / "ImageSets/Segmentation/train_aug.txt").unlink()
+    said = sentence(Workflow(tmp_path), changes=voc(devkit))
+    assert "train_aug.txt" in said
+
+
+LIST = "results/small/data/train.csv"
+
+
+def test_a_list_that_names_a_missing_image(devkit, tmp_path):
+    (devkit / "JPEGImages" / "3.jpg").unlink()
+    said = sentence(Workflow(tmp_path), LIST, changes=voc(devkit))
+    assert "'3'" in said
+    assert "train_aug" in said
+
+
+def test_an_annotation_of_an_unknown_class(devkit, tmp_path):
+    path = devkit / "Annotations" / "2.xml"
+    path.write_text(path.read_text().replace("cat", "unicorn"))
+    said = sentence(Workflow(tmp_path), LIST, changes=voc(devkit))
+    assert "2.xml: the class 'unicorn' is not in the data set's list" in said
+
+
+def test_an_annotation_that_is_not_xml_is_skipped_up_to_the_allowed_share(devkit, tmp_path):
+    (devkit / "Annotations" / "2.xml").write_text("no annotation")
+    said = sentence(Workflow(tmp_path), LIST, changes=voc(devkit))
+    assert "1 of 6 annotations cannot be read" in said
+    assert "2.xml" in said
+    Workflow(tmp_path).make(LIST, changes=voc(devkit, max_failed_fraction=0.2))
+    results = tmp_path / "results" / "small" / "data"
+    assert "2," not in (results / "train.csv").read_text()
+    assert "2.xml" in (results / "train-skipped.csv").read_text()
+
+
+def test_a_class_without_images(devkit, tmp_path):
+    changes = {**voc(devkit), "classes": ["cat", "dog", "sheep"]}
+    said = sentence(Workflow(tmp_path), LIST, changes=changes)
+    assert "has no image of the class 'sheep'" in said
+
+
+def test_too_small_a_batch_of_images(copy):
+    changes = {"classifier": {"training": {"batch_size": 64}}}
+    said = sentence(copy, "seeds", changes=changes)
+    assert "30 images to train on, but a batch holds 64" in said
+
+
+def test_no_candidate_above_the_threshold(copy):
+    said = sentence(copy, "hard_ood", changes={"ood": {"threshold": 1.0}})
+    assert "no candidate" in said.lower()
+    assert (copy.folder / "results/small/ood/candidates.parquet").exists()
+
+
+def test_fewer_hard_ood_images_than_clusters(copy):
+    said = sentence(copy, "hard_ood", changes={"wood": {"clusters": 1000}})
+    assert "at least 1000 needed" in said
+    assert (copy.folder / "results/small/ood/ranking.parquet").exists()
+
+
+def test_too_few_decisions_say_what_to_run(copy):
+    said = sentence(copy, "hard_ood", changes={"ood": {"review": {"policy": "decisions"}}})
+    assert "snakemake review" in said
+
+
+def test_open_images_without_its_columns(copy):
+    path = copy.folder / (
+        "results/small/demo/openimages/v5/validation-annotations-human-imagelabels.csv"
+    )
+    path.write_text(path.read_text().replace("LabelName", "Name", 1))
+    said = sentence(copy, "--forcerun", "candidates", "--until", "candidates", changes={})
+    assert "LabelName" in said
+    assert path.name in said
+
+
+def test_a_runaway_distance_loss(copy):
+    changes = {
+        "wood": {"normalize": "sum", "distance_weight": 1.0},
+        "classifiers": {"cam-wood": {"training": {"epochs": 8, "lr": 0.1}}},
+    }
+    said = sentence(copy, "seeds", changes=changes)
+    assert "runs away" in said or "not finite" in said
+    assert (copy.folder / "results/small/classifiers/cam/seed-0/model.safetensors").exists()

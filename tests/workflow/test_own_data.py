@@ -1,0 +1,74 @@
+"""A data set without masks, its labels in a CSV; and an OoD set that exists already."""
+
+import csv
+import shutil
+
+import pytest
+
+from tests.workflow.workflow import Workflow
+from wood.data.demo import generate_demo
+from wood.data.voc import annotated_classes
+from wood.store import read_json
+
+CLASSES = ["boat", "horse", "train"]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Photographs in a folder, a CSV of labels, a pool, and no mask anywhere."""
+    folder = tmp_path_factory.mktemp("own")
+    generate_demo(folder / "demo", seed=1, train_images=30, val_images=5, pool_images=40)
+    voc = folder / "demo" / "VOCdevkit" / "VOC2012"
+    shutil.copytree(voc / "JPEGImages", folder / "photographs")
+    with (folder / "labels.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image_id", *CLASSES, "remark"])
+        for path in sorted((folder / "photographs").iterdir()):
+            found = annotated_classes(voc / "Annotations" / f"{path.stem}.xml")
+            writer.writerow([path.stem, *(int(name in found) for name in CLASSES), "-"])
+    shutil.rmtree(voc)
+    return folder
+
+
+def test_own_classes_without_masks_run_to_a_trained_network(own, tmp_path):
+    changes = {
+        "classes": CLASSES,
+        "data": {
+            "source": "csv",
+            "labels_csv": str(own / "labels.csv"),
+            "images": str(own / "photographs"),
+        },
+        "ood": {
+            "openimages": {
+                "base": str(own / "demo" / "openimages"),
+                "class_map": {"boat": ["Boat"], "horse": ["Horse"], "train": ["Train"]},
+            },
+            "review": {"truth": str(own / "demo" / "review-truth.csv")},
+        },
+    }
+    workflow = Workflow(tmp_path)
+    assert not any(job.rule.startswith("score_") for job in workflow.planned(changes=changes))
+    workflow.make(changes=changes)
+    results = tmp_path / "results" / "small"
+    for name in ("irn", "irn-wood"):
+        assert (results / "experiments" / name / "seed-0" / "network.safetensors").exists()
+    assert not (results / "scores").exists()
+    assert "without pixel masks" in (results / "report" / "index.html").read_text().lower()
+    assert read_json(results / "ood" / "review_stats.json")["accepted"] > 0
+    assert workflow.planned(changes=changes) == []
+
+
+def test_an_existing_ood_list_takes_the_place_of_the_collection(made, own, tmp_path):
+    pool = own / "demo" / "openimages" / "images" / "validation"
+    names = sorted(path.name for path in pool.iterdir())[:8]
+    (tmp_path / "ood_list.txt").write_text("\n".join(names) + "\n")
+    changes = {
+        "ood": {"source": "list", "list": str(tmp_path / "ood_list.txt"), "images": str(pool)}
+    }
+    workflow = Workflow(tmp_path)
+    planned = workflow.rules("seeds", changes=changes)
+    assert "listed_ood" in planned
+    assert not planned & {"metadata", "candidates", "candidate_scores", "ranking"}
+    workflow.make("results/small/ood/hard_ood.csv", changes=changes)
+    listed = (tmp_path / "results" / "small" / "ood" / "hard_ood.csv").read_text()
+    assert all(name in listed for name in names)
