@@ -202,10 +202,10 @@ def test_nothing_is_lost_to_kills_nor_to_another_ranking(tmp_path, page, start):
     assert answers(decisions)[-1] == ("7", "accept")
 
     # Answers that the killed database never saw are shown again from the file.
-    command = start(tmp_path / "images" / "ranking.parquet", "--no-wait")
-    assert command.process.wait(timeout=90) == 0
-    assert "cat: 1 accepted, 1 rejected, 2 to review" in command.output()
-    assert "dog: 1 accepted, 1 rejected, 2 to review" in command.output()
+    command = start(tmp_path / "images" / "ranking.parquet")
+    page.open(command.page())
+    page.wait_for_images(4)
+    assert page.counts() == "cat 1 accepted, 1 rejected, 2 left dog 1 accepted, 1 rejected, 2 left"
     assert decisions.read_bytes() == written
 
 

@@ -1,5 +1,6 @@
 """FiftyOne with its database: chosen before the import, started within bounds, no telemetry."""
 
+import contextlib
 import json
 import os
 import re
@@ -60,9 +61,12 @@ def database_answers() -> bool:
 
 def disconnect() -> None:
     """Close the connection: FiftyOne's clean-up at exit would wait minutes for a dead database."""
+    import pymongo
     from fiftyone.core.odm import get_db_conn
+    from pymongo.errors import PyMongoError
 
-    get_db_conn().client.close()
+    with contextlib.suppress(PyMongoError), pymongo.timeout(1):
+        get_db_conn().client.close()
 
 
 def _make_folder(folder: Path) -> None:

@@ -105,6 +105,7 @@ def refresh_dataset(
 
     wanted = set(ranking["image_id"])
     known = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
+    _mend_count(dataset, len(known))
     dataset.delete_samples([sample for image, sample in known.items() if image not in wanted])
     dataset.add_samples(
         [
@@ -147,6 +148,17 @@ def count_decisions(dataset: "fo.Dataset", wanted: int | None) -> list[dict[str,
         }
         for name, row in zip(table.index, table.itertuples(index=False), strict=True)
     ]
+
+
+def _mend_count(dataset: "fo.Dataset", samples: int) -> None:
+    """Correct MongoDB's own count of documents, which the App goes by.
+
+    A killed MongoDB keeps the documents and forgets their number; the App then says that there are
+    no samples. `validate` counts again.
+    """
+    collection = dataset._sample_collection
+    if collection.estimated_document_count() != samples:
+        collection.database.validate_collection(collection.name)
 
 
 def _add_fields(dataset: "fo.Dataset") -> None:
