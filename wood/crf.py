@@ -78,7 +78,8 @@ def refine(
     field = DenseCRF2D(width, height, labels)
     field.setUnaryEnergy(np.ascontiguousarray(energy.reshape(labels, -1), dtype=np.float32))
     field.addPairwiseGaussian(**parameters["gaussian"])
-    field.addPairwiseBilateral(rgbim=image, **parameters["bilateral"])
+    # A copy, since pydensecrf refuses the read-only array that a PIL image gives.
+    field.addPairwiseBilateral(rgbim=np.array(image, order="C"), **parameters["bilateral"])
     refined = np.array(field.inference(parameters["iterations"]), dtype=np.float32)
     return refined.reshape(labels, height, width)
 

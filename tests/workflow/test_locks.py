@@ -32,7 +32,9 @@ def test_the_lock_of_a_living_run_stays(folder):
 
 
 def test_the_lock_of_an_ended_run_goes(folder):
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from wood.locks import *; record_owner()"
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from wood.locks import *; record_owner()"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert locks.remove_stale_locks()
     assert not held(folder)

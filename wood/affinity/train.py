@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 from wood.affinity.losses import irnet_loss
 from wood.affinity.paths import training_sources
 from wood.data.images import load_image
+from wood.data.masked import MaskedPhotographs, find_masks
 from wood.data.transforms import normalize
 from wood.devices import autocast, find_device
 from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.irnet import STRIDE, IRNet, save_irnet
 from wood.progress import progress
-from wood.segmentation.train import MaskedPhotographs, find_masks
 from wood.training import fit
 
 logger = logging.getLogger(__name__)

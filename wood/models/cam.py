@@ -61,7 +61,11 @@ def load_classifier(path: str | Path) -> tuple[CamClassifier, dict[str, Any]]:
     if metadata.get("architecture") != "cam":
         raise InputError(f"{path}: this file does not hold a CAM classifier.")
     model = build_classifier(
-        metadata["backbone"], metadata["class_names"], metadata["output_stride"], weights=None
+        metadata["backbone"],
+        metadata["class_names"],
+        metadata["output_stride"],
+        weights=None,
+        detach_stages=metadata.get("detach_stages", False),
     )
     try:
         model.load_state_dict(tensors)
@@ -75,9 +79,16 @@ def load_classifier(path: str | Path) -> tuple[CamClassifier, dict[str, Any]]:
 
 
 def build_classifier(
-    backbone: str, class_names: Sequence[str], output_stride: int, weights: str | None
+    backbone: str,
+    class_names: Sequence[str],
+    output_stride: int,
+    weights: str | None,
+    detach_stages: bool = False,
 ) -> CamClassifier:
     """Build a classifier on the backbone's ImageNet `weights` (see `create_backbone`)."""
     return CamClassifier(
-        create_backbone(backbone, output_stride=output_stride, weights=weights), len(class_names)
+        create_backbone(
+            backbone, output_stride=output_stride, weights=weights, detach_stages=detach_stages
+        ),
+        len(class_names),
     )

@@ -130,7 +130,11 @@ def train_classifier(
     torch.manual_seed(seed)
     if init is None:
         model = build_classifier(
-            settings["backbone"], class_names, settings["output_stride"], settings["weights"]
+            settings["backbone"],
+            class_names,
+            settings["output_stride"],
+            settings["weights"],
+            settings["detach_stages"],
         )
     else:
         model, _ = load_classifier(init)
@@ -182,6 +186,7 @@ def train_classifier(
         {
             "backbone": settings["backbone"],
             "output_stride": settings["output_stride"],
+            "detach_stages": settings["detach_stages"],
             "class_names": list(class_names),
         },
     )

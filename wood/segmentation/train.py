@@ -2,69 +2,18 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from wood.data.images import load_image
-from wood.data.lists import read_image_list
-from wood.data.masks import IGNORE, check_values, load_mask
-from wood.data.photographs import readable_images
-from wood.data.transforms import normalize, place_crop, rescale
-from wood.errors import InputError
+from wood.data.masked import MaskedPhotographs, find_masks
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import DeepLabV2, multi_scale_logits, save_network, segmentation_loss
-from wood.progress import progress
 from wood.training import fit
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MaskedPhotographs:
-    """Photographs and their masks, randomly resized, flipped and cropped together.
-
-    Attributes:
-        images, masks: N paths each.
-        crop: side of the square crop; what lies outside the image is the mean colour, ignored.
-        scale_range: the resize factor is drawn evenly from it.
-        mean, std: of the backbone's input.
-    """
-
-    images: Sequence[str]
-    masks: Sequence[Path]
-    crop: int
-    scale_range: tuple[float, float]
-    mean: Sequence[float]
-    std: Sequence[float]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def example(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Return {"image": (3, crop, crop) float, "target": (crop, crop) uint8}."""
-        image = load_image(self.images[index])
-        values = load_mask(self.masks[index], (image.height, image.width))
-        image = rescale(image, float(rng.uniform(*self.scale_range)))
-        mask = Image.fromarray(values).resize(image.size, Image.Resampling.NEAREST)
-        if rng.random() < 0.5:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            mask = mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        (from_x, to_x, width), (from_y, to_y, height) = (
-            place_crop(side, self.crop, rng) for side in image.size
-        )
-        box = (from_x, from_y, from_x + width, from_y + height)
-        window = (slice(to_y, to_y + height), slice(to_x, to_x + width))
-        pixels = torch.zeros(3, self.crop, self.crop)
-        pixels[:, *window] = normalize(image.crop(box), self.mean, self.std)
-        target = torch.full((self.crop, self.crop), IGNORE, dtype=torch.uint8)
-        target[window] = torch.from_numpy(np.array(mask.crop(box)))
-        return {"image": pixels, "target": target}
 
 
 class DeepLabLoss:
@@ -81,49 +30,6 @@ class DeepLabLoss:
         every = multi_scale_logits(network, batch["image"])
         losses = [segmentation_loss(logits, batch["target"]) for logits in every]
         return sum(losses), {"loss_max": losses[-1]}
-
-
-def find_masks(
-    images: str | Path,
-    mask_dirs: Sequence[str | Path],
-    num_classes: int,
-    max_failed_fraction: float = 0.0,
-) -> tuple[list[str], list[Path]]:
-    """Return the image paths of a list, and the mask `<image_id>.png` of each.
-
-    Every image and mask is read once, so that training does not stop at a broken file hours later.
-    Further files in the folders are ignored. Images without a mask, and unreadable ones, are
-    logged and left out.
-
-    Raises:
-        InputError: more than `max_failed_fraction` of the images have no mask, or cannot be read;
-            a mask is broken, of another size than its image, or has a value above `num_classes`.
-    """
-    places: dict[str, Path] = {}
-    for folder in map(Path, mask_dirs):
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder of masks.")
-        for path in folder.glob("*.png"):
-            places.setdefault(path.stem, path)
-    listed = read_image_list(images)
-    has_mask = listed["image_id"].isin(list(places))
-    missing = list(listed["image_id"][~has_mask])
-    if len(missing) > max_failed_fraction * len(listed):
-        folders = ", ".join(map(str, mask_dirs))
-        raise InputError(
-            f"{folders}: {len(missing)} of {len(listed)} images have no mask, "
-            f"the first is {missing[0]!r}."
-        )
-    for image_id in missing:
-        logger.warning("Left out, because it has no mask: %s", image_id)
-    paths = dict(zip(listed["image_id"], listed["path"], strict=True))
-    readable = readable_images(listed[has_mask], max_failed_fraction)
-    found = []
-    for image_id, image in progress(readable, int(has_mask.sum()), "checking images and masks"):
-        mask = load_mask(places[image_id], (image.height, image.width))
-        check_values(places[image_id], mask, num_classes)
-        found.append(image_id)
-    return [paths[image_id] for image_id in found], [places[image_id] for image_id in found]
 
 
 def train_segmentation(
