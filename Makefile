@@ -2,9 +2,11 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3.11
+# Processes of the tests.
+WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env demo test lint format bench clean-results
+.PHONY: env browser demo test lint format bench
 
 env: $(VENV)/.installed
 
@@ -13,12 +15,20 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
 	touch $@
 
+# The browser in which a test reviews images (Debian, Ubuntu).
+browser:
+	@command -v chromium chromedriver > /dev/null || { \
+	  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+	  $$sudo apt-get update --quiet && \
+	  $$sudo apt-get install --quiet --yes --no-install-recommends chromium chromium-driver; }
+
 demo: env
 	$(BIN)/snakemake --cores all
 	@$(BIN)/python -m wood.report.summary results/demo
+	@echo "The page: $(CURDIR)/results/demo/report/index.html"
 
-test: env
-	$(BIN)/pytest tests
+test: env browser
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup tests
 
 lint: env
 	$(BIN)/ruff format --check .
@@ -31,5 +41,6 @@ format: env
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
+# Every figure of docs/benchmarks.md that is not a run of the pipeline.
 bench: env
 	for script in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
