@@ -92,7 +92,7 @@ def start(tmp_path):
 
     yield run
     for command in commands:
-        command.stop(signal.SIGKILL)
+        command.stop()
 
 
 def test_keys_and_buttons_write_the_decisions_file(tmp_path, page, start):

@@ -224,7 +224,8 @@ def test_merge_compares_times_of_different_zones(tmp_path):
 
 def test_merge_of_nothing(tmp_path):
     settled, disagreements = merge([tmp_path / "none.csv"])
-    assert settled.empty and disagreements.empty
+    assert settled.empty
+    assert disagreements.empty
     assert list(settled.columns) == COLUMNS
     assert merge([])[0].empty
 
