@@ -110,12 +110,15 @@ def review_answers():
     review = config["ood"]["review"]
     if review["policy"] == "truth":
         return review["truth"] or f"{RESULTS}/demo/review-truth.csv"
-    decisions = review["decisions"] or f"{OOD}/decisions.csv"
-    return (
-        decisions
-        if review["policy"] == "decisions" and os.path.exists(decisions)
-        else []
-    )
+    if review["policy"] == "decisions":
+        return [path for path in decisions_files() if os.path.exists(path)]
+    return []
+
+
+def decisions_files():
+    """The reviewers' decisions; the first is the one that a review on this machine goes to."""
+    files = config["ood"]["review"]["decisions"] or f"{OOD}/decisions.csv"
+    return [files] if isinstance(files, str) else files
 
 
 def scores(stage):

@@ -207,7 +207,7 @@ if config["ood"]["source"] != "none":
             runtime=30,
         params:
             per_class=config["report"]["sheet_images_per_class"],
-            code=code_digest("wood.ood.hard_ood"),
+            code=code_digest("wood.ood.contact_sheet"),
         script:
             "../workflow_scripts/contact_sheet.py"
 
@@ -228,7 +228,31 @@ if config["ood"]["source"] == "openimages":
             mem_mb=4000,
             runtime=480,
         params:
-            decisions=REVIEW["decisions"] or f"{OOD}/decisions.csv",
+            decisions=decisions_files()[0],
         shell:
             "python -m wood.ood.review --ranking {input.ranking} --decisions {params.decisions}"
             " --classifier {input.classifier} 2>&1 | tee {log}"
+
+
+# Some images of each cluster (Fig. A2).
+rule cluster_sheet:
+    input:
+        hard_ood=f"{OOD}/hard_ood.csv",
+        centers=f"{CLASSIFIER}/centers.safetensors",
+    output:
+        f"{CLASSIFIER}/clusters.jpg",
+    log:
+        f"{LOGS}/ood/cluster_sheet/{{classifier}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/ood/cluster_sheet/{{classifier}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        per_cluster=config["report"]["sheet_images_per_class"],
+        code=code_digest("wood.ood.contact_sheet"),
+    script:
+        "../workflow_scripts/cluster_sheet.py"

@@ -71,7 +71,7 @@ def report_specification():
         "picture_seed": config["report"]["seed"],
         "logs": training_logs(),
         "threshold": config["experiment"]["threshold"],
-        "ood": hard_ood_results() or None,
+        "ood": {**hard_ood_results(), **cluster_sheets()} or None,
         "comparable": config["report"]["comparable"],
         "commands": {
             "everything": command("all"),
@@ -81,6 +81,16 @@ def report_specification():
             "segmentation networks": command("segmentation"),
         },
     }
+
+
+def cluster_sheets():
+    """The clusters of the first experiment that has some, by the name the page uses."""
+    for name in settings.experiments(config, "seeds"):
+        chosen = settings.experiment(config, name)["classifier"]
+        if settings.uses_distance(settings.classifier(config, chosen)):
+            folder = f"{RESULTS}/classifiers/{chosen}/seed-{SEEDS[0]}"
+            return {"cluster_sheet": f"{folder}/clusters.jpg"}
+    return {}
 
 
 def command(target):

@@ -44,6 +44,7 @@ class CollectionSection:
 
     policy: str
     sheet: Sheet | None
+    clusters: Sheet | None
     table: Table | None
     facts: list[tuple[str, str]]
     licences: list[tuple[str, int]]
@@ -70,6 +71,7 @@ def collection_section(spec: Spec) -> CollectionSection | None:
     return CollectionSection(
         POLICIES.get((stats or {}).get("policy", ""), ""),
         _sheet(spec.ood.contact_sheet) if spec.ood.contact_sheet else None,
+        _sheet(spec.ood.cluster_sheet) if spec.ood.cluster_sheet else None,
         _table(spec, stats, counts) if stats is not None or counts else None,
         _facts(stats, listed),
         _licences(listed),

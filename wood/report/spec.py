@@ -62,11 +62,15 @@ class TrainingLog:
 
 @dataclass(frozen=True)
 class Collection:
-    """The collection of hard OoD: its list, its statistics, and a contact sheet (a row a class)."""
+    """The collection of hard OoD: its list, its statistics, and contact sheets.
+
+    `contact_sheet` has a row for each class (Fig. 2), `cluster_sheet` for each cluster (Fig. A2).
+    """
 
     hard_ood: str | None = None
     review_stats: str | None = None
     contact_sheet: str | None = None
+    cluster_sheet: str | None = None
 
 
 @dataclass(frozen=True)
@@ -198,5 +202,6 @@ def _paths(spec: Spec) -> list[str]:
             paths += [run.seeds, run.pseudo_masks, run.segmentation]
             paths += [run.masks, run.predictions, *run.maps]
     if spec.ood:
-        paths += [spec.ood.hard_ood, spec.ood.review_stats, spec.ood.contact_sheet]
+        paths += [spec.ood.hard_ood, spec.ood.review_stats]
+        paths += [spec.ood.contact_sheet, spec.ood.cluster_sheet]
     return [str(path) for path in paths if path is not None]

@@ -1,0 +1,14 @@
+"""Some hard OoD images of each cluster."""
+
+from wood.jobs import job
+from wood.ood.contact_sheet import cluster_sheet
+from wood.store import load_tensors
+
+with job(snakemake.log[0]):
+    tensors, _ = load_tensors(snakemake.input.centers)
+    cluster_sheet(
+        snakemake.input.hard_ood,
+        tensors["assignment"].numpy(),
+        snakemake.output[0],
+        per_cluster=snakemake.params.per_cluster,
+    )
