@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env browser demo test lint format bench
+.PHONY: env browser demo test lint format bench bench-large
 
 env: $(VENV)/.installed
 
@@ -41,6 +41,12 @@ format: env
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-# Every figure of docs/benchmarks.md that is not a run of the pipeline.
+# The figures of docs/benchmarks.md that are not runs of the pipeline.
 bench: env
-	for script in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+	$(BIN)/python -m benchmarks.random_walk
+	$(BIN)/python -m benchmarks.crf
+	$(BIN)/python -m benchmarks.candidates 2 20
+	$(BIN)/python -m benchmarks.download
+
+bench-large: env
+	$(BIN)/python -m benchmarks.candidates 60
