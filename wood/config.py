@@ -131,6 +131,8 @@ def check_files(config: Tree) -> None:
     data, ood = config["data"], config["ood"]
     if data["source"] == "voc":
         check_devkit(data["voc_root"])
+        for role in ("train", "evaluation", "val"):
+            _check_image_set(data, role)
     places = {
         "data.labels_csv": data["labels_csv"] if data["source"] == "csv" else None,
         "data.images": data["images"] if data["source"] == "csv" else None,
@@ -148,6 +150,16 @@ def check_files(config: Tree) -> None:
     for key, place in places.items():
         if isinstance(place, str) and not Path(place).exists():
             raise InputError(f"Configuration: {key} is {place}, which does not exist.")
+
+
+def _check_image_set(data: Tree, role: str) -> None:
+    path = Path(data["voc_root"]) / "ImageSets" / "Segmentation" / f"{data[role]}.txt"
+    derived = data[role] == "train_aug" and data["sbd_root"] is not None
+    if data[role] is not None and not derived and not path.is_file():
+        hint = " (data.sbd_root: SBD, from which it can be derived)" * (data[role] == "train_aug")
+        raise InputError(
+            f"Configuration: data.{role} is {data[role]}, but there is no {path}{hint}."
+        )
 
 
 def has_masks(config: Tree) -> bool:

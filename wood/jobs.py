@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wood.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -35,7 +33,8 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
         force=True,
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    torch.set_num_threads(threads)
+    if "torch" in sys.modules:  # else the step has no use for it
+        sys.modules["torch"].set_num_threads(threads)
     try:
         yield
     except (InputError, OSError, MemoryError) as error:

@@ -6,15 +6,15 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from wood.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 METADATA_KEY = "wood"
 
@@ -111,10 +111,14 @@ def read_json(path: str | Path) -> Any:
 
 def save_tensors(
     path: str | Path,
-    tensors: Mapping[str, torch.Tensor | np.ndarray],
+    tensors: "Mapping[str, torch.Tensor | np.ndarray]",
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write named tensors and a JSON-able `metadata` to one safetensors file, atomically."""
+    # Imported here, since the many short jobs that need no tensor start in a third of the time.
+    import torch
+    from safetensors.torch import save_file
+
     contiguous = {
         name: torch.as_tensor(tensor).detach().cpu().contiguous()
         for name, tensor in tensors.items()
@@ -124,12 +128,14 @@ def save_tensors(
         save_file(contiguous, temporary, metadata={METADATA_KEY: text})
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load_tensors(path: str | Path) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
     """Read what `save_tensors` wrote: the tensors by name, and the metadata.
 
     Raises:
         InputError: the file is missing, truncated or not safetensors.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY, "{}")

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 
 from wood.errors import InputError
 from wood.store import read_table, write_table
+
+if TYPE_CHECKING:
+    import torch
 
 
 def write_labels(path: str | Path, labels: pd.DataFrame) -> None:
@@ -28,12 +31,16 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     return table.set_index("image_id").astype(bool)
 
 
-def label_matrix(labels: pd.DataFrame, image_ids: Sequence[str], path: str | Path) -> torch.Tensor:
+def label_matrix(
+    labels: pd.DataFrame, image_ids: Sequence[str], path: str | Path
+) -> "torch.Tensor":
     """Return the labels of `image_ids` as a (N, C) float tensor of 0 and 1.
 
     Raises:
         InputError: an image has no labels in the table that `path` names.
     """
+    import torch
+
     unknown = [image_id for image_id in image_ids if image_id not in labels.index]
     if unknown:
         raise InputError(f"{path}: there are no labels for the image {unknown[0]!r}.")
