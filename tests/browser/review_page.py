@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -46,11 +47,20 @@ def until(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         time.sleep(0.1)
 
 
+def free_port() -> int:
+    """A port that nobody listens on: the default one may be another review's."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class ReviewCommand:
     """`python -m wood.ood.review` as a process of its own."""
 
     def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None):
         self.log = folder / "review.log"
+        if "--port" not in options:
+            options = (*options, "--port", str(free_port()))
         command = [sys.executable, "-m", "wood.ood.review", *map(str, options)]
         kept = {name: text for name, text in os.environ.items() if not name.startswith("FIFTYONE")}
         with self.log.open("w") as log:

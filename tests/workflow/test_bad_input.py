@@ -113,7 +113,7 @@ def test_open_images_without_its_columns(copy):
         "results/small/demo/openimages/v5/validation-annotations-human-imagelabels.csv"
     )
     path.write_text(path.read_text().replace("LabelName", "Name", 1))
-    said = sentence(copy, "--forcerun", "candidates", "--until", "candidates", changes={})
+    said = sentence(copy, "--forcerun", "metadata", "--until", "candidates", changes={})
     assert "LabelName" in said
     assert path.name in said
 

@@ -66,20 +66,19 @@ def test_distance_weight_reruns_wood_training_and_what_follows(made):
     [
         ({"experiment": {"threshold": 0.4}},
          {"score_seeds", "seeds_with_crf", "score_pseudo_masks", "report_page"}),
-        ({"experiment": {"pseudo": {"mask_threshold": 0.3}}},
+        ({"experiment": {"pseudo": {"mask_threshold": 0.35}}},
          {"walk", "collect_pseudo_masks", "score_pseudo_masks", "train_segmentation", "segment",
           "collect_predictions", "score_segmentation", "report_page"}),
         ({"experiment": {"segmentation": {"training": {"iterations": 3}}}},
          {"train_segmentation", "segment", "collect_predictions", "score_segmentation",
           "report_page"}),
         ({"experiment": {"title": "a"}}, {"report_page"}),
-        ({"wood": {"clusters": 2}}, AFTER_WOOD | {"centers", "hard_ood_list"}),
+        ({"wood": {"clusters": 2}}, AFTER_WOOD | {"centers"}),
         ({"max_batch_pixels": 500_000},
          (AFTER_WOOD - {"train_classifier"}) | {"features", "centers", "train_classifier"}),
     ],
 )  # fmt: skip
 def test_a_change_reruns_what_depends_on_it(made, changes, rules):
-    """`hard_ood_list` checks that there are as many images as clusters."""
     found = made.rules(changes=changes)
     unsure = {"features", "contact_sheet", "centers", "cluster_sheet"}
     assert found - unsure == rules - unsure
