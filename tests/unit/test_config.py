@@ -101,7 +101,7 @@ def test_a_distance_loss_needs_a_classifier_to_start_from(config):
 
 def test_overrides_reach_deep_and_leave_the_base_alone(config):
     resolved = settings.classifier(config, "cam-wood")
-    assert resolved["training"]["epochs"] == 3
+    assert resolved["training"]["epochs"] == 2
     assert resolved["training"]["momentum"] == 0.9
     assert resolved["ood"]["clusters"] == 20
     assert settings.classifier(config, "cam")["ood"] is None
