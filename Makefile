@@ -28,7 +28,7 @@ demo: env
 	@echo "The page: $(CURDIR)/results/demo/report/index.html"
 
 test: env browser
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup tests
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile tests
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -6,14 +6,6 @@ import pytest
 import torch
 
 
-def pytest_collection_modifyitems(items):
-    """With several processes, a file stays in one, and so do all users of the small demo."""
-    for item in items:
-        shares_demo = {"made", "copy"} & set(getattr(item, "fixturenames", ()))
-        group = "small demo" if shares_demo else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True)
 def one_thread():
     """The same bytes hold for a fixed number of threads."""

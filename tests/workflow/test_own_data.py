@@ -58,7 +58,7 @@ def test_own_classes_without_masks_run_to_a_trained_network(own, tmp_path):
     assert workflow.planned(changes=changes) == []
 
 
-def test_an_existing_ood_list_takes_the_place_of_the_collection(made, own, tmp_path):
+def test_an_existing_ood_list_takes_the_place_of_the_collection(own, tmp_path):
     pool = own / "demo" / "openimages" / "images" / "validation"
     names = sorted(path.name for path in pool.iterdir())[:8]
     (tmp_path / "ood_list.txt").write_text("\n".join(names) + "\n")
