@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from wood.devices import autocast, find_device
@@ -108,9 +109,10 @@ def fit(
         groups: parameter groups; `lr_scale` multiplies the learning rate, `weight_decay` replaces
             the one of the settings.
         settings: `epochs` or `iterations`, `batch_size` (over all processes), `lr`, `momentum`,
-            `weight_decay`, `power`; optionally `update_lr_every`, `accumulate` (parts a batch is
-            worked through in), `workers`, `checkpoint_seconds`, `ema` (decay of an exponential
-            moving average of the weights, which then is the result).
+            `weight_decay`, `power`; optionally `update_lr_every`, `clip_norm` (bound on the norm
+            of the whole gradient), `accumulate` (parts a batch is worked through in), `workers`,
+            `checkpoint_seconds`, `ema` (decay of an exponential moving average of the weights,
+            which then is the result).
         seed: of the order, the augmentation, and all random numbers drawn while training.
         checkpoint: where the state is kept every `checkpoint_seconds`, and on SIGTERM. Training
             goes on from it where it exists, and removes it at its end.
@@ -170,6 +172,8 @@ def fit(
                 for name, term in {"loss": value, **logged}.items():
                     terms[name] = terms.get(name, 0) + term.detach() / accumulate
             _average_gradients(model)
+            if settings.get("clip_norm"):
+                clip_grad_norm_(state.parameters(), settings["clip_norm"])
             optimizer.step()
             state.average()
 

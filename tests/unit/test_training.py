@@ -67,6 +67,14 @@ def test_workers_change_nothing(tmp_path):
     assert equal(train(tmp_path), train(tmp_path, workers=2))
 
 
+def test_the_norm_of_the_whole_gradient_is_bounded(tmp_path):
+    bound = 1e-3
+    start = train(tmp_path, lr=0.0, epochs=1)
+    moved = train(tmp_path, epochs=1, batch_size=12, momentum=0, weight_decay=0, clip_norm=bound)
+    step = torch.cat([(moved[name] - start[name]).flatten() for name in start]).norm()
+    assert step == pytest.approx(SETTINGS["lr"] * bound, rel=1e-3)
+
+
 def test_the_loss_falls_and_every_iteration_is_logged(tmp_path):
     train(tmp_path, epochs=20)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
