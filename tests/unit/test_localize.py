@@ -97,7 +97,7 @@ def test_maps_that_are_not_finite_name_the_image(files, tmp_path, monkeypatch):
         return [torch.full((len(present), 2, 2), torch.inf) for present in classes]
 
     monkeypatch.setattr("wood.seeds.localize.multi_scale_cam", broken)
-    with pytest.raises(InputError, match="maps of the image [abde] are not finite"):
+    with pytest.raises(InputError, match=r"maps of the image [abde] are not finite"):
         make(files, tmp_path / "maps", CAM)
 
 
