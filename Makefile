@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env browser demo test lint format bench bench-large
+.PHONY: env browser demo test lint format bench bench-gpu bench-large
 
 env: $(VENV)/.installed
 
@@ -47,6 +47,14 @@ bench: env
 	$(BIN)/python -m benchmarks.crf
 	$(BIN)/python -m benchmarks.candidates 2 20
 	$(BIN)/python -m benchmarks.download
+	$(BIN)/python -m benchmarks.localization
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.map_storage
+
+# Rates of training, CAM, AdvCAM and K-means, and how long the GPU waits; needs CUDA.
+bench-gpu: env
+	$(BIN)/python -m benchmarks.localization --gpu
+	$(BIN)/python -m benchmarks.training --gpu
 
 bench-large: env
 	$(BIN)/python -m benchmarks.candidates 60

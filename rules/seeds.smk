@@ -118,7 +118,7 @@ rule localize:
         max_batch_pixels=config["max_batch_pixels"],
         max_failed_fraction=config["data"]["max_failed_fraction"],
         threads=config["threads"]["inference"],
-        code=code_digest("wood.seeds.cam"),
+        code=code_digest("wood.seeds.localize"),
     script:
         "../workflow_scripts/localize.py"
 

@@ -11,7 +11,9 @@ from torch.nn.functional import interpolate
 from wood.data.transforms import normalize, rescale
 from wood.errors import InputError
 from wood.models.cam import CamClassifier, build_classifier, load_classifier, save_classifier
-from wood.seeds.cam import multi_scale_cam, normalize_maps
+from wood.seeds.cam import multi_scale_cam
+from wood.seeds.maps import normalize_maps
+from wood.seeds.pyramid import make_pyramid
 from wood.store import save_tensors
 
 CLASSES = ["cat", "dog", "person"]
@@ -47,11 +49,20 @@ def definition(model, image, scales):
 
 def test_batched_maps_equal_the_definition(model):
     images = [photograph(101, 70, seed) for seed in range(3)]
-    batched = multi_scale_cam(model, images, [0.5, 1.0, 1.5], torch.device("cpu"))
-    assert batched.shape == (3, 3, 18, 26)
-    for image, maps in zip(images, batched, strict=True):
-        expected = definition(model, image, [0.5, 1.0, 1.5])
-        torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-4 * expected.max().item())
+    scales = [0.5, 1.0, 1.5]
+    classes = [torch.tensor(present) for present in ([0, 2], [1], [0, 1, 2])]
+    for pixels in (2 * 101 * 70 * 2, 10**6):
+        batched = multi_scale_cam(
+            model,
+            [make_pyramid(image, scales) for image in images],
+            classes,
+            torch.device("cpu"),
+            max_batch_pixels=pixels,
+        )
+        assert [maps.shape for maps in batched] == [(n, 18, 26) for n in (2, 1, 3)]
+        for image, present, maps in zip(images, classes, batched, strict=True):
+            expected = definition(model, image, scales)[present]
+            assert (maps - expected).abs().max() <= 1e-5 * expected.max()
 
 
 def test_the_logit_is_the_mean_of_the_map_before_the_cut(model):

@@ -37,6 +37,13 @@ def test_values_of_the_paper_stand_in_its_configuration(config):
     cam = settings.classifier(paper, "cam")["training"]
     assert (cam["lr"], cam["head_lr_scale"], cam["momentum"]) == (0.1, 10, 0)
     assert (cam["batch_size"], cam["epochs"], cam["power"]) == (16, 5, 0.9)
+    advcam = paper["localizations"]["advcam"]
+    assert (advcam["iterations"], advcam["half_scale_iterations"]) == (27, 13)
+    assert (advcam["step_size"], advcam["regularizer"], advcam["mask_threshold"]) == (0.08, 7, 0.5)
+    assert advcam["scales"] == [0.5, 1, 1.5, 2]
+    masks = settings.experiment(paper, "advcam-wood")["pseudo"]
+    assert (masks["foreground_threshold"], masks["background_threshold"]) == (0.3, 0.15)
+    assert (masks["mask_threshold"], masks["power"]) == (0.22, 1.5)
     network = settings.experiment(paper, "irn-wood")["segmentation"]
     assert network["atrous_rates"] == [6, 12, 18, 24]
     assert network["training"]["iterations"] == 20000
@@ -66,6 +73,9 @@ def change(config, path, value):
         ("classifiers.cam.init", "cam-wood", "leads back to itself"),
         ("experiments.irn.classifier", "vgg", "experiments.irn.classifier is 'vgg'"),
         ("experiments.irn.localization", "gradcam", "experiments.irn.localization is 'gradcam'"),
+        ("localizations.cam.iterations", 27, "localizations.cam: 'iterations' is not one of"),
+        ("localizations.cam.method", "advcam", "'iterations' is a required property"),
+        ("localizations.advcam.step_size", 0, "localizations.advcam.step_size: 0 is"),
         ("experiments", {"../x": {}}, "experiments"),
         ("ood.classifier", "cam-wood", "itself needs OoD images"),
         ("ood.source", "none", "cam-wood uses OoD images, but ood.source is none"),

@@ -190,7 +190,7 @@ def _make_cams(
     from wood.data.labels import write_labels
     from wood.data.lists import write_image_list
     from wood.models.cam import load_classifier
-    from wood.seeds.cam import localize
+    from wood.seeds.localize import localize
 
     if ranking.empty:
         return {}
@@ -208,10 +208,10 @@ def _make_cams(
             write_labels(labels, pd.DataFrame(present, index=ranking["image_id"]))
             localize(
                 *(images, labels, classifier, output),
+                settings={"method": "cam", "scales": [1.0]},
                 shard_index=0,
                 shard_count=1,
                 class_names=names,
-                scales=[1.0],
                 max_batch_pixels=1_000_000,
                 max_failed_fraction=1.0,
             )

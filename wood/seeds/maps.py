@@ -6,6 +6,7 @@ used: over 30 times less disk than full-resolution float32 maps, one file an ima
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from wood.errors import InputError
 from wood.store import load_tensors, save_tensors
 
 STRIDE = 4
+PAD = 16
 KIND = "localization maps"
 
 
@@ -37,6 +39,30 @@ class LocalizationMaps:
     def upsampled(self) -> torch.Tensor:
         """Return the maps at the image's size, (n, H, W) float32, by bilinear interpolation."""
         return upsample(self.maps, self.size)
+
+
+def grid_size(size: tuple[int, int], stride: int = STRIDE) -> tuple[int, int]:
+    """Return the height and width of the maps of an image of `size` (H, W)."""
+    height, width = size
+    return ceil(height / stride), ceil(width / stride)
+
+
+def on_grid(maps: torch.Tensor, size: tuple[int, int], stride: int = STRIDE) -> torch.Tensor:
+    """Bring maps (N, h, w) of images of `size` (H, W) to the grid that they are kept on.
+
+    They are stretched over the image padded to a multiple of 16 pixels, as in IRN, and cropped:
+    (N, ceil(H/stride), ceil(W/stride)).
+    """
+    rows, columns = grid_size(size, stride)
+    padded = [ceil(side / PAD) * PAD // stride for side in size]
+    large = interpolate(maps[None], size=padded, mode="bilinear", align_corners=False)[0]
+    return large[:, :rows, :columns]
+
+
+def normalize_maps(maps: torch.Tensor) -> torch.Tensor:
+    """Divide each map of (n, h, w) by its maximum; an empty map stays zero."""
+    highest = maps.amax(dim=(1, 2), keepdim=True)
+    return torch.where(highest > 0, maps / highest, torch.zeros_like(maps))
 
 
 def upsample(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -1,0 +1,44 @@
+"""Times of two ways of doing the same, and how long a GPU waits."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Return how long one call takes, the GPU's work included."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def compare(
+    ours: Callable[[], object], reference: Callable[[], object], repeats: int
+) -> tuple[float, float]:
+    """Return the median times of both, called in turn so that other load meets both alike."""
+    times = [(seconds(ours), seconds(reference)) for _ in range(repeats)]
+    return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
+
+
+def idle_share(function: Callable[[], object]) -> float:
+    """Return the share of the time of one call in which the GPU runs no kernel and no copy."""
+    with profile(activities=[ProfilerActivity.CUDA]) as recorded:
+        taken = seconds(function)
+    spans = sorted(
+        (event.time_range.start, event.time_range.end)
+        for event in recorded.events()
+        if event.device_type == DeviceType.CUDA
+    )
+    busy, until = 0.0, float("-inf")
+    for start, end in spans:
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return max(0.0, 1 - busy / 1e6 / taken)

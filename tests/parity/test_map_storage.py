@@ -1,0 +1,22 @@
+"""Keeping maps at stride 4 in float16 costs the seeds next to nothing."""
+
+import pytest
+
+from benchmarks.map_storage import curves, demo_examples, fitted_classifier
+from wood.data.demo.scenes import CLASSES
+from wood.seeds.evaluate import THRESHOLDS
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory):
+    examples = demo_examples(tmp_path_factory.mktemp("demo"), train_images=48)
+    model = fitted_classifier(examples, CLASSES)
+    return curves(model, examples, CLASSES, scales=[1.0])
+
+
+def test_the_seeds_miou_changes_by_less_than_a_twentieth_of_a_point(scores):
+    kept, full = scores
+    best = max(range(len(full)), key=full.__getitem__)
+    assert 0 < THRESHOLDS[best] < THRESHOLDS[-1]
+    assert full[best] > 1.1 * full[0]  # maps that say something
+    assert abs(kept[best] - full[best]) < 0.0005

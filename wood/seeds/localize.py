@@ -1,0 +1,123 @@
+"""One shard of localization maps, by any method."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from wood.data.labels import label_matrix, read_labels
+from wood.data.lists import read_image_list, shard
+from wood.data.photographs import batches_of_one_size, readable_images
+from wood.devices import find_device
+from wood.errors import InputError
+from wood.models.cam import load_classifier
+from wood.models.folding import folded
+from wood.progress import progress
+from wood.seeds.advcam import multi_scale_advcam
+from wood.seeds.cam import multi_scale_cam
+from wood.seeds.maps import LocalizationMaps, grid_size, normalize_maps, write_maps
+from wood.seeds.pyramid import Pyramid, pyramids
+
+TITLES = {"cam": "CAM", "advcam": "AdvCAM"}
+
+
+def localize(
+    images: str | Path,
+    labels: str | Path,
+    classifier: str | Path,
+    output: str | Path,
+    *,
+    settings: Mapping[str, Any],
+    shard_index: int,
+    shard_count: int,
+    class_names: Sequence[str],
+    max_batch_pixels: int,
+    max_failed_fraction: float,
+    workers: int = 2,
+) -> None:
+    """Write one shard of localization maps, only for the classes that an image is labelled with.
+
+    Args:
+        images: image list.
+        labels: their image-level labels.
+        classifier: the weights.
+        output: the shard.
+        settings: `method` (cam or advcam), `scales`, and AdvCAM's own (see `multi_scale_advcam`).
+        shard_index, shard_count: which part of the list.
+        class_names: C foreground classes.
+        max_batch_pixels: pixels that go through the network at once.
+        max_failed_fraction: share of unreadable images at which this fails.
+        workers: threads that decode, and as many that resize.
+
+    Raises:
+        InputError: the classifier is for other classes, its maps are not finite, or too many
+            images cannot be read.
+    """
+    device = find_device()
+    model, metadata = load_classifier(classifier)
+    if metadata["class_names"] != list(class_names):
+        raise InputError(
+            f"{classifier}: trained for the classes {', '.join(metadata['class_names'])}, "
+            f"not for {', '.join(class_names)}."
+        )
+    model.backbone = folded(model.backbone)
+    model.requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+    listed = shard(read_image_list(images), shard_index, shard_count)
+    matrix = label_matrix(read_labels(labels), list(listed["image_id"]), labels)
+    present = {
+        image_id: row.nonzero()[:, 0]
+        for image_id, row in zip(listed["image_id"], matrix, strict=True)
+    }
+    found: dict[str, LocalizationMaps] = {}
+    loaded = progress(
+        readable_images(listed, max_failed_fraction, workers), len(listed), "localization maps"
+    )
+    batches = batches_of_one_size(_with_a_class(loaded, present, found), max_batch_pixels)
+    for ids, batch in pyramids(batches, settings["scales"], workers):
+        classes = [present[image_id] for image_id in ids]
+        maps = _maps(model, batch, classes, device, settings, max_batch_pixels)
+        finite = torch.stack([torch.isfinite(some).all() for some in maps]).tolist()
+        for image_id, some, good in zip(ids, maps, finite, strict=True):
+            if not good:
+                raise InputError(f"{classifier}: its maps of the image {image_id} are not finite.")
+            kept = normalize_maps(some).to("cpu", torch.float16)
+            found[image_id] = LocalizationMaps(image_id, batch[0].size, present[image_id], kept)
+    write_maps(
+        output,
+        [found[image_id] for image_id in listed["image_id"] if image_id in found],
+        class_names=class_names,
+        source=f"{classifier}: {TITLES[settings['method']]}",
+    )
+
+
+def _with_a_class(
+    loaded: Iterable[tuple[str, Image.Image]],
+    present: Mapping[str, Tensor],
+    found: dict[str, LocalizationMaps],
+) -> Iterator[tuple[str, Image.Image]]:
+    """Pass images on; those of no class are found at once, with no map."""
+    for image_id, image in loaded:
+        if len(present[image_id]):
+            yield image_id, image
+        else:
+            size = (image.height, image.width)
+            nothing = torch.zeros(0, *grid_size(size), dtype=torch.float16)
+            found[image_id] = LocalizationMaps(image_id, size, present[image_id], nothing)
+
+
+def _maps(
+    model: torch.nn.Module,
+    batch: Sequence[Pyramid],
+    classes: Sequence[Tensor],
+    device: torch.device,
+    settings: Mapping[str, Any],
+    max_batch_pixels: int,
+) -> list[Tensor]:
+    arguments = (model, batch, classes, device)
+    if settings["method"] == "advcam":
+        return multi_scale_advcam(*arguments, settings=settings, max_batch_pixels=max_batch_pixels)
+    return multi_scale_cam(*arguments, max_batch_pixels=max_batch_pixels)
