@@ -10,7 +10,8 @@ from torch.nn.functional import interpolate
 
 from wood.data.transforms import normalize, rescale
 from wood.errors import InputError
-from wood.models.cam import CamClassifier, build_classifier, load_classifier, save_classifier
+from wood.models.cam import CamClassifier
+from wood.models.classifiers import build_classifier, load_classifier, save_classifier
 from wood.seeds.cam import multi_scale_cam
 from wood.seeds.maps import normalize_maps
 from wood.seeds.pyramid import make_pyramid
