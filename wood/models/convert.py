@@ -33,7 +33,10 @@ from wood.models.weights import (
 # The network stands in the published files whole, as stages, and once more in lists of modules.
 RESNET_PARTS = r"(resnet50|stage[1-5]|backbone|conv1|bn1|layer[1-4])\."
 CAM_PARTS = rf"{RESNET_PARTS}|classifier\.weight|newly_added\.0\.weight"
-IRNET_PARTS = rf"{RESNET_PARTS}|(fc_(edge|dp)\d|edge_layers|dp_layers)\.|mean_shift\.|path_indices|disp_target"
+IRNET_PARTS = (
+    rf"{RESNET_PARTS}|(fc_(edge|dp)\d|edge_layers|dp_layers|mean_shift)\."
+    r"|path_indices\d+$|disp_target$"
+)
 
 SEAM_LAYERS = {"f8_3": "reduce_shallow", "f8_4": "reduce_deep", "f9": "embed"}
 

@@ -78,13 +78,11 @@ class SeamClassifier(CamClassifier):
         The module's part has a gradient for the module alone.
         """
         stages, features = self.backbone.stages_and_features(images)
-        maps = self.head(self.dropout(features))
-        return View(
-            _pool(maps, images),
-            _pool(features, images),
-            maps,
-            correlate(strongest_classes(maps), self._embedding(images, stages, maps.shape[2:])),
+        maps = _at_least_single(self.head(self.dropout(features)))
+        refined = correlate(
+            strongest_classes(maps), self._embedding(images, stages, maps.shape[2:])
         )
+        return View(_pool(maps, images), _pool(features, images), maps, refined)
 
     def activation_maps(self, images: Tensor) -> Tensor:
         """Return the refined maps (B, C, h, w), without the background's."""
@@ -147,8 +145,7 @@ def correlate(maps: Tensor, embedding: Tensor) -> Tensor:
     """
     # Sums over thousands of positions: bfloat16 has three digits.
     with torch.autocast(maps.device.type, enabled=False):
-        vectors = embedding.flatten(2)
-        vectors = vectors.float() if vectors.dtype != torch.float64 else vectors
+        vectors = _at_least_single(embedding.flatten(2))
         unit = vectors / (torch.linalg.vector_norm(vectors, dim=1, keepdim=True) + EPSILON)
         values = maps.flatten(2).to(unit)
         values = torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
@@ -165,6 +162,10 @@ def corner_to_corner(maps: Tensor, size: tuple[int, int]) -> Tensor:
     if maps.shape[2:] == size:
         return maps
     return interpolate(maps, size=size, mode="bilinear", align_corners=True)
+
+
+def _at_least_single(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def _pool(maps: Tensor, images: Tensor) -> Tensor:

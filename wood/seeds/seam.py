@@ -54,7 +54,7 @@ class SeamLoss:
 
         terms["cls_small"] = classification_loss(small.logits.float(), labels)
         terms |= consistency(full, small, labels, images.shape[2:], smaller.shape[2:])
-        halved = (terms["cls_small"] - classification_loss(full.logits.float(), labels)) / 2
+        halved = (terms["cls_small"] - terms["cls_in"]) / 2
         return loss + halved + terms["min_pool"] + terms["er"] + terms["ecr"], terms
 
 
@@ -70,9 +70,9 @@ def consistency(
     """
     present = labels[:, :, None, None]
     with_background = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)
-    maps, refined = (corner_to_corner(part.float(), size) for part in (full.maps, full.refined))
+    maps, refined = (corner_to_corner(part, size) for part in (full.maps, full.refined))
     small_maps, small_refined = (
-        corner_to_corner(part.float(), small_size) for part in (small.maps, small.refined)
+        corner_to_corner(part, small_size) for part in (small.maps, small.refined)
     )
     lowest = [min_pooling_loss(part[:, 1:] * present) for part in (refined, small_refined)]
 
@@ -110,9 +110,9 @@ def min_pooling_loss(maps: Tensor) -> Tensor:
 def cross_loss(refined: Tensor, maps: Tensor) -> Tensor:
     """ECR of one direction: refined maps (B, C + 1, h, w) against the other view's CAM.
 
-    The CAM (B, C, h, w) is the target, without gradient: 1 minus the strongest class as the background, and at
-    each position the strongest class alone. The mean over the fifth of the entries of each image
-    that differ most.
+    The CAM (B, C, h, w) is the target, without gradient: as the background 1 minus the strongest
+    class, and at each position the strongest class alone. The mean over the fifth of the entries of
+    each image that differ most.
     """
     maps = maps.detach()
     strongest = maps.amax(dim=1, keepdim=True)
