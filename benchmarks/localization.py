@@ -26,7 +26,8 @@ from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
 from wood.data.transforms import normalize, rescale
 from wood.devices import autocast, find_device
-from wood.models.cam import CamClassifier, build_classifier, save_classifier
+from wood.models.cam import CamClassifier
+from wood.models.classifiers import build_classifier, save_classifier
 from wood.models.folding import folded
 from wood.ood.clusters import kmeans
 from wood.seeds.advcam import climb, multi_scale_advcam

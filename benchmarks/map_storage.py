@@ -24,7 +24,8 @@ from wood.data.masks import load_target
 from wood.data.transforms import normalize, resize_long_side
 from wood.data.voc import annotated_classes, annotation_path, read_image_set
 from wood.devices import find_device
-from wood.models.cam import CamClassifier, build_classifier, load_classifier
+from wood.models.cam import CamClassifier
+from wood.models.classifiers import build_classifier, load_classifier
 from wood.models.folding import folded
 from wood.progress import progress
 from wood.seeds.cam import multi_scale_cam

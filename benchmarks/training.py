@@ -23,7 +23,8 @@ from wood.data.photographs import Photographs
 from wood.data.transforms import Augmentation
 from wood.devices import find_device
 from wood.models.backbones import ResNet
-from wood.models.cam import CamClassifier, build_classifier
+from wood.models.cam import CamClassifier
+from wood.models.classifiers import build_classifier
 from wood.ood.losses import classification_loss
 from wood.seeds.classifier import WoodLoss
 from wood.training import Batch, fit

@@ -142,6 +142,8 @@ def check_files(config: Tree) -> None:
         "ood.images": ood["images"] if ood["source"] == "list" else None,
         "ood.openimages.class_map": ood["openimages"]["class_map"],
     }
+    for name in _present(config["classifiers"]):
+        places[f"classifiers.{name}.published"] = classifier(config, name)["published"]
     if ood["source"] == "openimages" and ood["review"]["policy"] == "truth":
         places["ood.review.truth"] = ood["review"]["truth"]
     base = ood["openimages"]["base"]
@@ -226,6 +228,12 @@ def _check_classifier(config: Tree, name: str) -> None:
             raise InputError(f"Configuration: classifiers.{name}.init leads back to itself.")
         seen.append(parent)
     settings = classifier(config, name)
+    if settings["init"] is not None:
+        _check_same_network(config, name, settings["init"])
+    if settings["published"] is not None and (settings["init"] or settings["ood"]):
+        raise InputError(
+            f"Configuration: classifiers.{name} is `published`, so it takes no `init` and no `ood`."
+        )
     if settings["ood"] and config["ood"]["source"] == "none":
         raise InputError(
             f"Configuration: classifiers.{name} uses OoD images, but ood.source is none."
@@ -235,6 +243,16 @@ def _check_classifier(config: Tree, name: str) -> None:
             f"Configuration: classifiers.{name} has a distance loss, so it needs `init`, the "
             "classifier whose features give the centres."
         )
+
+
+def _check_same_network(config: Tree, name: str, parent: str) -> None:
+    settings, started = classifier(config, name), classifier(config, parent)
+    for key in ("architecture", "backbone", "output_stride", "detach_stages"):
+        if settings[key] != started[key]:
+            raise InputError(
+                f"Configuration: classifiers.{name}.{key} is {settings[key]!r}, but that of "
+                f"{parent}, which it starts from, is {started[key]!r}."
+            )
 
 
 def _check_data(config: Tree) -> None:

@@ -10,7 +10,8 @@ from torch.nn.functional import interpolate
 
 from wood.data.transforms import normalize, rescale
 from wood.errors import InputError
-from wood.models.cam import CamClassifier, build_classifier, load_classifier, save_classifier
+from wood.models.cam import CamClassifier
+from wood.models.classifiers import build_classifier, load_classifier, save_classifier
 from wood.seeds.cam import multi_scale_cam
 from wood.seeds.maps import normalize_maps
 from wood.seeds.pyramid import make_pyramid
@@ -89,14 +90,14 @@ def test_a_classifier_comes_back(model, tmp_path):
     assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
 
     save_classifier(path, model, {**metadata, "class_names": ["cat"]})
-    with pytest.raises(InputError, match="do not fit the architecture"):
+    with pytest.raises(InputError, match=r"'head\.weight' has shape"):
         load_classifier(path)
     with torch.no_grad():
         model.head.weight[0, 0, 0, 0], kept = torch.nan, model.head.weight[0, 0, 0, 0].clone()
         save_classifier(path, model, metadata)
         model.head.weight[0, 0, 0, 0] = kept
-    with pytest.raises(InputError, match=r"weight 'head\.weight' is not finite"):
+    with pytest.raises(InputError, match=r"'head\.weight' hold NaN"):
         load_classifier(path)
     save_tensors(path, {}, {"architecture": "irnet"})
-    with pytest.raises(InputError, match="does not hold a CAM classifier"):
+    with pytest.raises(InputError, match="does not hold a classifier"):
         load_classifier(path)

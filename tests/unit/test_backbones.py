@@ -8,6 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.published import irn_resnet50, seam_wide_resnet38
 from wood.errors import InputError
 from wood.models.backbones import IMAGENET_MEAN, ResNet, create_backbone
 from wood.models.weights import (
@@ -179,25 +180,11 @@ def test_bad_names_strides_and_weights_are_refused_in_a_sentence(arguments, mess
         create_backbone(**arguments)
 
 
-def published_names(state, stem_alone=False):
-    """What IRN's modules call the tensors: the network, and again its stages."""
-    parts = {"conv1": "stage1.0", "bn1": "stage1.1"}
-    if stem_alone:
-        parts |= {f"layer{n}": f"stage{n + 1}.0" for n in (1, 2, 3, 4)}
-    else:
-        parts |= {"layer1": "stage1.4"} | {f"layer{n}": f"stage{n}.0" for n in (2, 3, 4)}
-    stages = {}
-    for name, tensor in state.items():
-        first, _, rest = name.partition(".")
-        stages[f"{parts[first]}.{rest}"] = tensor
-    return stages
-
-
 @pytest.mark.parametrize("form", ["torchvision", "irn", "stages", "irnet", "parallel"])
 def test_published_resnet_checkpoints_load(form, resnet, tmp_path):
     own = resnet.state_dict()
     head = torch.randn(20, 2048, 1, 1)
-    stages = published_names(own, stem_alone=form == "irnet")
+    stages = irn_resnet50(own, stem_alone=form == "irnet")
     full = {f"resnet50.{n}": t for n, t in own.items()} | stages
     states = {
         "torchvision": own | {"fc.weight": torch.randn(1000, 2048), "fc.bias": torch.randn(1000)},
@@ -222,21 +209,18 @@ def test_seams_names_and_the_authors_names_of_wide_resnet38_load():
     with torch.device("meta"):
         shapes = create_backbone("wide_resnet38", weights=None, output_stride=8).state_dict()
     own = {name: torch.randn(t.shape[:1]) for name, t in shapes.items() if t.ndim}
-    seam, authors = {"fc8.weight": torch.zeros(1)}, {"linear1000_weight": torch.zeros(1)}
+    seam = {"fc8.weight": torch.zeros(1)} | seam_wide_resnet38(own)
+    authors = {"linear1000_weight": torch.zeros(1)}
     kinds = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
              "running_var": "moving_var"}  # fmt: skip
     for name, tensor in own.items():
         *place, layer, kind = name.split(".")
         if not place:
-            seam[name] = tensor
-            theirs = kind if layer == "conv1a" else kinds[kind]
-            authors[f"{layer}_{theirs}"] = tensor
+            authors[f"{layer}_{kind if layer == 'conv1a' else kinds[kind]}"] = tensor
             continue
         level, block = place[0][-1], int(place[1])
         branch = layer.removeprefix("conv").removeprefix("bn")
         is_norm = layer.startswith("bn")
-        first = f"b{level}" if block == 0 else f"b{level}_{block}"
-        seam[f"{first}.{'bn' if is_norm else 'conv'}_branch{branch}.{kind}"] = tensor
         second = f"{level}a" if block == 0 else f"{level}b{block}"
         prefix = f"bn{second}" if is_norm else f"res{second}"
         authors[f"{prefix}_branch{branch}_{kinds[kind] if is_norm else kind}"] = tensor

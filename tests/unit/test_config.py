@@ -44,6 +44,13 @@ def test_values_of_the_paper_stand_in_its_configuration(config):
     masks = settings.experiment(paper, "advcam-wood")["pseudo"]
     assert (masks["foreground_threshold"], masks["background_threshold"]) == (0.3, 0.15)
     assert (masks["mask_threshold"], masks["power"]) == (0.22, 1.5)
+    seam = settings.classifier(paper, "seam")
+    assert (seam["backbone"], seam["crop"], seam["long_side"]) == (
+        "wide_resnet38", 448, [448, 768]
+    )  # fmt: skip
+    assert (seam["view_scale"], seam["color_jitter"]) == (0.3, [0.3, 0.3, 0.3, 0.1])
+    assert (seam["training"]["lr"], seam["training"]["epochs"]) == (0.01, 8)
+    assert (seam["training"]["batch_size"], seam["training"]["weight_decay"]) == (8, 5e-4)
     network = settings.experiment(paper, "irn-wood")["segmentation"]
     assert network["atrous_rates"] == [6, 12, 18, 24]
     assert network["training"]["iterations"] == 20000
@@ -71,6 +78,13 @@ def change(config, path, value):
         ("ood.review.policy", "trust", "ood.review.policy: 'trust' is not one of"),
         ("classifiers.cam-wood.init", "resnet", "cam-wood.init is 'resnet', which is not one"),
         ("classifiers.cam.init", "cam-wood", "leads back to itself"),
+        ("classifier.color_jitter", [0.3, 0.3, 0.3, 0.6], "0.6 is greater than the maximum"),
+        (
+            "classifiers.cam-wood.architecture",
+            "seam",
+            "cam-wood.architecture is 'seam', but that of cam, which it starts from, is 'cam'",
+        ),
+        ("classifiers.cam-wood.published", "x.pth", "is `published`, so it takes no `init`"),
         ("experiments.irn.classifier", "vgg", "experiments.irn.classifier is 'vgg'"),
         ("experiments.irn.localization", "gradcam", "experiments.irn.localization is 'gradcam'"),
         ("localizations.cam.iterations", 27, "localizations.cam: 'iterations' is not one of"),

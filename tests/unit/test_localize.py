@@ -11,7 +11,7 @@ from wood.data.lists import write_image_list
 from wood.data.photographs import batches_of_one_size, readable_images
 from wood.data.transforms import normalize, rescale
 from wood.errors import InputError
-from wood.models.cam import build_classifier, save_classifier
+from wood.models.classifiers import build_classifier, save_classifier
 from wood.seeds.localize import localize
 from wood.seeds.maps import read_maps
 from wood.seeds.pyramid import level, pyramids

@@ -10,7 +10,7 @@ from tests.unit.openimages import write_image
 from wood.data.images import load_image
 from wood.data.transforms import normalize, resize_long_side
 from wood.errors import InputError
-from wood.models.cam import build_classifier, save_classifier
+from wood.models.classifiers import build_classifier, save_classifier
 from wood.ood.contact_sheet import cluster_sheet, contact_sheet
 from wood.ood.scoring import batches, load_ahead, score_images
 from wood.store import write_table

@@ -5,9 +5,17 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import ColorJitter
 
 from wood.data.photographs import Photographs, batches_of_one_size, readable_images
-from wood.data.transforms import Augmentation, normalize, place_crop, rescale, resize_long_side
+from wood.data.transforms import (
+    Augmentation,
+    jitter_colors,
+    normalize,
+    place_crop,
+    rescale,
+    resize_long_side,
+)
 from wood.errors import InputError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
@@ -77,6 +85,20 @@ def test_resolution_removes_detail_that_resizing_back_does_not_restore():
     sharp = Augmentation((64, 64), 64)(image, rng, MEAN, STD)
     blurred = Augmentation((64, 64), 64, resolution=(16, 16))(image, rng, MEAN, STD)
     assert blurred[0].std() < sharp[0].std() / 4
+
+
+def test_color_jitter_is_torchvisions_with_our_random_numbers():
+    image = Image.new("RGB", (8, 4), (200, 100, 50))
+    jitter = ColorJitter(0.3, 0.3, 0.3, 0.1)
+    torch.manual_seed(0)
+    theirs = np.array([np.array(jitter(image))[0, 0] for _ in range(300)], float)
+    rng = np.random.default_rng(0)
+    ours = np.array(
+        [np.array(jitter_colors(image, rng, (0.3, 0.3, 0.3, 0.1)))[0, 0] for _ in range(300)], float
+    )
+    np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), atol=8)
+    np.testing.assert_allclose(ours.std(axis=0), theirs.std(axis=0), rtol=0.25)
+    assert jitter_colors(image, rng, (0, 0, 0, 0)).getpixel((0, 0)) == (200, 100, 50)
 
 
 def test_an_example_depends_on_its_random_numbers_alone(listed):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import functional
 
 
 def normalize(
@@ -38,11 +39,13 @@ class Augmentation:
             at a random place.
         resolution: (lowest, highest) longer side that an image is shrunk to first, if it is
             larger, so that its sharpness says nothing about the data set it came from; or None.
+        color_jitter: how far (brightness, contrast, saturation, hue) change at random; or None.
     """
 
     long_side: tuple[int, int]
     crop: int
     resolution: tuple[int, int] | None = None
+    color_jitter: tuple[float, float, float, float] | None = None
 
     def __call__(
         self,
@@ -59,6 +62,8 @@ class Augmentation:
         image = resize_long_side(image, int(rng.integers(self.long_side[0], self.long_side[1] + 1)))
         if rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if self.color_jitter is not None:
+            image = jitter_colors(image, rng, self.color_jitter)
         (from_x, to_x, width), (from_y, to_y, height) = (
             place_crop(side, self.crop, rng) for side in image.size
         )
@@ -66,6 +71,27 @@ class Augmentation:
         canvas = torch.zeros(3, self.crop, self.crop)
         canvas[:, to_y : to_y + height, to_x : to_x + width] = normalize(cut, mean, std)
         return canvas
+
+
+def jitter_colors(
+    image: Image.Image, rng: np.random.Generator, ranges: Sequence[float]
+) -> Image.Image:
+    """Change an RGB image's colours at random, as torchvision's ColorJitter does.
+
+    Brightness, contrast and saturation are multiplied by up to 1 -/+ their ranges, the hue turns by
+    up to its range in full circles; the four come in random order.
+    """
+    *factors, turn = (rng.uniform(-reach, reach) for reach in ranges)
+    changes = [
+        (functional.adjust_brightness, max(0.0, 1 + factors[0])),
+        (functional.adjust_contrast, max(0.0, 1 + factors[1])),
+        (functional.adjust_saturation, max(0.0, 1 + factors[2])),
+        (functional.adjust_hue, turn),
+    ]
+    for number in rng.permutation(len(changes)):
+        change, amount = changes[number]
+        image = change(image, amount)
+    return image
 
 
 def place_crop(side: int, crop: int, rng: np.random.Generator) -> tuple[int, int, int]:

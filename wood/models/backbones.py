@@ -44,6 +44,11 @@ class Backbone(nn.Module, ABC):
         """(B, 3, H, W) normalised images -> (B, D, ceil(H/stride), ceil(W/stride)) features."""
         return self.stages(images)[-1]
 
+    def stages_and_features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return what `stages` and `forward` return, of one pass."""
+        maps = self.stages(images)
+        return maps, maps[-1]
+
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
         for module in self.modules():
@@ -143,6 +148,10 @@ class TimmBackbone(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net.forward_features(images)
+
+    def stages_and_features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        features, maps = self.net.forward_intermediates(images)
+        return maps, features
 
 
 def create_backbone(

@@ -189,7 +189,7 @@ def _make_cams(
     """Make the heatmaps of `ranking` with the classifier, once for the same images and weights."""
     from wood.data.labels import write_labels
     from wood.data.lists import write_image_list
-    from wood.models.cam import load_classifier
+    from wood.models.classifiers import load_classifier
     from wood.seeds.localize import localize
 
     if ranking.empty:

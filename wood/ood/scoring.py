@@ -17,7 +17,7 @@ from wood.data.images import load_image
 from wood.data.transforms import resize_long_side
 from wood.devices import autocast, find_device
 from wood.errors import InputError
-from wood.models.cam import load_classifier
+from wood.models.classifiers import load_classifier
 from wood.progress import progress
 from wood.store import read_table, write_table
 

@@ -25,6 +25,10 @@ TERM_TITLES = {
     "cls_ood": "classification, hard OoD",
     "dist_in": "distance to the class centres",
     "dist_ood": "distance to the OoD centres",
+    "cls_small": "classification, SEAM's smaller view",
+    "min_pool": "SEAM's min-pooling",
+    "er": "SEAM's ER",
+    "ecr": "SEAM's ECR",
 }
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from wood.devices import autocast
 from wood.models.cam import CamClassifier
-from wood.seeds.maps import STRIDE, on_grid
+from wood.seeds.maps import STRIDE
 from wood.seeds.pyramid import Pyramid, chunk_length, level
 
 
@@ -24,7 +24,7 @@ def multi_scale_cam(
     """Return the CAMs of the classes present in images of one size, not normalised.
 
     At each scale the map is the sum of the image's and its mirror image's; the maps of all scales
-    are summed on the grid (see `on_grid`).
+    are summed on the grid (see `CamClassifier.on_grid`).
 
     Args:
         model: the classifier, on the device.
@@ -50,5 +50,6 @@ def multi_scale_cam(
                 both = model.activation_maps(torch.cat([part, part.flip(3)])).float()
             plain, mirrored = both.chunk(2)
             maps.append(plain + mirrored.flip(3))
-        total = total + on_grid(torch.cat(maps)[owners, wanted], size, stride)
+        wanted_maps = torch.cat(maps)[owners, wanted]
+        total = total + model.on_grid(wanted_maps, batch.shape[2:], size, stride)
     return list(total.split([len(present) for present in classes]))

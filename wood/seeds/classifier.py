@@ -14,9 +14,13 @@ from wood.data.photographs import Photographs
 from wood.data.transforms import Augmentation
 from wood.devices import find_device
 from wood.errors import InputError
-from wood.models.cam import CamClassifier, build_classifier, load_classifier, save_classifier
+from wood.models.cam import CamClassifier
+from wood.models.classifiers import build_classifier, load_classifier, save_classifier
+from wood.models.convert import published_classifier
+from wood.models.seam import SeamClassifier
 from wood.ood.losses import classification_loss, distance_loss
-from wood.store import load_tensors
+from wood.seeds.seam import SeamLoss
+from wood.store import load_tensors, write_text
 from wood.training import Batch, fit
 
 logger = logging.getLogger(__name__)
@@ -52,17 +56,23 @@ class WoodLoss:
         if self.classifies_ood:
             images = torch.cat([images, batch["ood"]["image"]])
         logits, features = model(images)
-        logits, features = logits.float(), features.float()
         count = len(labels)
+        outside = logits[count:] if self.classifies_ood else None
+        return self.combine(logits[:count], features[:count], labels, outside)
 
-        loss = classification_loss(logits[:count], labels)
-        terms = {"cls_in": loss, "feature_norm": features[:count].norm(dim=1).mean()}
-        if self.classifies_ood:
-            total = classification_loss(logits[:count], labels, logits[count:])
+    def combine(
+        self, logits: Tensor, features: Tensor, labels: Tensor, logits_ood: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of (B, C) logits, (B, D) features and OoD logits, and its terms."""
+        logits, features = logits.float(), features.float()
+        loss = classification_loss(logits, labels)
+        terms = {"cls_in": loss, "feature_norm": features.norm(dim=1).mean()}
+        if logits_ood is not None:
+            total = classification_loss(logits, labels, logits_ood.float())
             terms["cls_ood"] = total - loss
             loss = total
         for name in self.distance_terms:
-            terms[f"dist_{name}"] = self._distance(features[:count], labels, name)
+            terms[f"dist_{name}"] = self._distance(features, labels, name)
             loss = loss + self.ood["distance_weight"] * terms[f"dist_{name}"]
         return loss, terms
 
@@ -116,7 +126,8 @@ def train_classifier(
         labels: image-level labels of D_in.
         output: the weights, safetensors.
         log: the training curve, JSON lines.
-        settings: the classifier's resolved configuration (`classifier` in config.yaml).
+        settings: the classifier's resolved configuration (`classifier` in config.yaml). With
+            `published` weights nothing is trained.
         class_names: C foreground classes.
         seed: of everything random.
         checkpoint: the state of an unfinished training.
@@ -127,23 +138,22 @@ def train_classifier(
     Raises:
         InputError: bad images, labels or settings, or a loss that runs away.
     """
-    torch.manual_seed(seed)
-    if init is None:
-        model = build_classifier(
-            settings["backbone"],
-            class_names,
-            settings["output_stride"],
-            settings["weights"],
-            settings["detach_stages"],
+    if settings["published"] is not None:
+        published = published_classifier(
+            settings["published"], settings["architecture"], class_names
         )
-    else:
-        model, _ = load_classifier(init)
+        save_classifier(output, *published)
+        write_text(log, "")
+        return
+    torch.manual_seed(seed)
+    model, metadata = _starting_point(settings, class_names, init)
     ood = settings["ood"]
     loss = WoodLoss(ood, _read_centers(centers))
     augmentation = Augmentation(
         tuple(settings["long_side"]),
         settings["crop"],
         tuple(settings["resolution"]) if settings["resolution"] else None,
+        tuple(settings["color_jitter"]) if settings["color_jitter"] else None,
     )
     backbone = model.backbone
 
@@ -171,7 +181,7 @@ def train_classifier(
     fit(
         model,
         dataset,
-        loss,
+        SeamLoss(loss, settings["view_scale"]) if isinstance(model, SeamClassifier) else loss,
         groups=model.parameter_groups(settings["training"]["head_lr_scale"]),
         settings=settings["training"],
         seed=seed,
@@ -180,16 +190,21 @@ def train_classifier(
         extra=extra,
         watch=loss.watch,
     )
-    save_classifier(
-        output,
-        model,
-        {
-            "backbone": settings["backbone"],
-            "output_stride": settings["output_stride"],
-            "detach_stages": settings["detach_stages"],
-            "class_names": list(class_names),
-        },
-    )
+    save_classifier(output, model, metadata)
+
+
+def _starting_point(
+    settings: Mapping[str, Any], class_names: Sequence[str], init: str | Path | None
+) -> tuple[CamClassifier, dict[str, Any]]:
+    """Return the model before its training, and what `save_classifier` writes beside it."""
+    if init is not None:
+        model, metadata = load_classifier(init)
+        if metadata["class_names"] != list(class_names):
+            raise InputError(f"{init}: the classes are not those of the configuration.")
+        return model, metadata
+    kept = ("architecture", "backbone", "output_stride", "detach_stages")
+    metadata = {name: settings[name] for name in kept} | {"class_names": list(class_names)}
+    return build_classifier(**metadata, weights=settings["weights"]), metadata
 
 
 def _read_centers(path: str | Path | None) -> dict[str, Tensor] | None:

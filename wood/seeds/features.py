@@ -8,7 +8,7 @@ from wood.data.lists import read_image_list
 from wood.data.photographs import batches_of_one_size, readable_images, stack
 from wood.data.transforms import normalize, resize_long_side
 from wood.devices import autocast, find_device
-from wood.models.cam import load_classifier
+from wood.models.classifiers import load_classifier
 from wood.progress import progress
 from wood.store import save_tensors
 

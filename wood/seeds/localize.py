@@ -13,7 +13,7 @@ from wood.data.lists import read_image_list, shard
 from wood.data.photographs import batches_of_one_size, readable_images
 from wood.devices import find_device
 from wood.errors import InputError
-from wood.models.cam import load_classifier
+from wood.models.classifiers import load_classifier
 from wood.models.folding import folded
 from wood.progress import progress
 from wood.seeds.advcam import multi_scale_advcam
@@ -84,7 +84,7 @@ def localize(
         for image_id, some, good in zip(ids, maps, finite, strict=True):
             if not good:
                 raise InputError(f"{classifier}: its maps of the image {image_id} are not finite.")
-            kept = normalize_maps(some).to("cpu", torch.float16)
+            kept = normalize_maps(some, model.zero_is_minimum).to("cpu", torch.float16)
             found[image_id] = LocalizationMaps(image_id, batch[0].size, present[image_id], kept)
     write_maps(
         output,

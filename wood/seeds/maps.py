@@ -59,8 +59,13 @@ def on_grid(maps: torch.Tensor, size: tuple[int, int], stride: int = STRIDE) -> 
     return large[:, :rows, :columns]
 
 
-def normalize_maps(maps: torch.Tensor) -> torch.Tensor:
-    """Divide each map of (n, h, w) by its maximum; an empty map stays zero."""
+def normalize_maps(maps: torch.Tensor, zero_is_minimum: bool = False) -> torch.Tensor:
+    """Divide each map of (n, h, w) by its maximum; an empty map stays zero.
+
+    `zero_is_minimum`: its minimum is subtracted first, as SEAM does.
+    """
+    if zero_is_minimum:
+        maps = maps - maps.amin(dim=(1, 2), keepdim=True)
     highest = maps.amax(dim=(1, 2), keepdim=True)
     return torch.where(highest > 0, maps / highest, torch.zeros_like(maps))
 

@@ -1,0 +1,62 @@
+"""Classifiers by the name of their architecture: built, written and read back."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wood.errors import InputError
+from wood.models.backbones import create_backbone
+from wood.models.cam import CamClassifier
+from wood.models.seam import SeamClassifier
+from wood.models.weights import load_into, refuse_nan
+from wood.store import load_tensors, save_tensors
+
+ARCHITECTURES: dict[str, type[CamClassifier]] = {"cam": CamClassifier, "seam": SeamClassifier}
+
+
+def build_classifier(
+    backbone: str,
+    class_names: Sequence[str],
+    output_stride: int,
+    weights: str | None,
+    detach_stages: bool = False,
+    architecture: str = "cam",
+) -> CamClassifier:
+    """Build a classifier on the backbone's ImageNet `weights` (see `create_backbone`)."""
+    return ARCHITECTURES[architecture](
+        create_backbone(
+            backbone, output_stride=output_stride, weights=weights, detach_stages=detach_stages
+        ),
+        len(class_names),
+    )
+
+
+def save_classifier(path: str | Path, model: CamClassifier, metadata: Mapping[str, Any]) -> None:
+    """Write the weights and what is needed to build the model again.
+
+    `metadata` holds at least `backbone`, `output_stride` and `class_names`.
+    """
+    architecture = next(name for name, kind in ARCHITECTURES.items() if type(model) is kind)
+    save_tensors(path, model.state_dict(), {**metadata, "architecture": architecture})
+
+
+def load_classifier(path: str | Path) -> tuple[CamClassifier, dict[str, Any]]:
+    """Build the classifier that `path` holds, in evaluation mode, with its metadata.
+
+    Raises:
+        InputError: not a classifier, or its weights do not fit what it says it is.
+    """
+    tensors, metadata = load_tensors(path)
+    if metadata.get("architecture") not in ARCHITECTURES:
+        raise InputError(f"{path}: this file does not hold a classifier.")
+    model = build_classifier(
+        metadata["backbone"],
+        metadata["class_names"],
+        metadata["output_stride"],
+        weights=None,
+        detach_stages=metadata.get("detach_stages", False),
+        architecture=metadata["architecture"],
+    )
+    load_into(model, tensors, path)
+    refuse_nan(tensors, path)
+    return model.eval(), metadata

@@ -1,0 +1,180 @@
+"""Make files of this project from published checkpoints, whose tensors have other names.
+
+    python -m wood.models.convert cam res50_cam.pth model.safetensors
+
+Backbones need no conversion: their published files are read as they are (`weights` in the
+configuration), and so are a classifier's (`published`).
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from wood.data.masks import VOC_CLASSES
+from wood.errors import InputError
+from wood.models.backbones import create_backbone
+from wood.models.cam import CamClassifier
+from wood.models.classifiers import build_classifier, save_classifier
+from wood.models.irnet import IRNet, save_irnet
+from wood.models.weights import (
+    State,
+    convert_resnet,
+    convert_wide_resnet38,
+    load_into,
+    published_head,
+    read_state,
+)
+
+# The network stands in the published files whole, as stages, and once more in lists of modules.
+RESNET_PARTS = r"(resnet50|stage[1-5]|backbone|conv1|bn1|layer[1-4])\."
+CAM_PARTS = rf"{RESNET_PARTS}|classifier\.weight|newly_added\.0\.weight"
+IRNET_PARTS = (
+    rf"{RESNET_PARTS}|(fc_(edge|dp)\d|edge_layers|dp_layers|mean_shift)\."
+    r"|path_indices\d+$|disp_target$"
+)
+
+SEAM_LAYERS = {"f8_3": "reduce_shallow", "f8_4": "reduce_deep", "f9": "embed"}
+
+IRNET_LAYERS = {
+    "fc_edge6": "boundary_head",
+    "fc_dp6": "deep_merge",
+    "fc_dp7.0": "displacement_head.0.0",
+    "fc_dp7.1": "displacement_head.0.1",
+    "fc_dp7.3": "displacement_head.1",
+}
+IRNET_LAYERS |= {f"fc_edge{number}": f"boundary_stages.{number - 1}" for number in range(1, 6)}
+IRNET_LAYERS |= {f"fc_dp{number}": f"shallow_stages.{number - 1}" for number in (1, 2)}
+IRNET_LAYERS |= {f"fc_dp{number}": f"deep_stages.{number - 3}" for number in (3, 4, 5)}
+
+
+def convert_cam(state: State, source: str | Path) -> dict[str, Tensor]:
+    """The CAM network of IRN, AdvCAM and W-OoD, under the names of our `CamClassifier`.
+
+    This and the next two raise an InputError naming `source` and a tensor that they do not know.
+    """
+    unknown = [name for name in state if not re.match(CAM_PARTS, name)]
+    _refuse(unknown, source, "IRN's CAM network")
+    converted = _below("backbone", convert_resnet(state))
+    if (head := published_head(state)) is not None:
+        converted["head.weight"] = head
+    return converted
+
+
+def convert_seam(state: State, source: str | Path) -> dict[str, Tensor]:
+    """SEAM's network, under the names of our `SeamClassifier`, without the background's row."""
+    converted, unknown = {}, []
+    for name, tensor in state.items():
+        layer, _, kind = name.partition(".")
+        if name == "fc8.weight":
+            converted["head.weight"] = tensor[1:]
+        elif layer in SEAM_LAYERS:
+            converted[f"{SEAM_LAYERS[layer]}.{kind}"] = tensor
+        elif of_backbone := convert_wide_resnet38({name: tensor}):
+            converted |= _below("backbone", of_backbone)
+        else:
+            unknown.append(name)
+    _refuse(unknown, source, "SEAM's network")
+    return converted
+
+
+def convert_irnet(state: State, source: str | Path) -> dict[str, Tensor]:
+    """IRNet of IRN, AdvCAM and W-OoD, under the names of our `IRNet`."""
+    _refuse([name for name in state if not re.match(IRNET_PARTS, name)], source, "IRNet")
+    converted = _below("backbone", convert_resnet(state))
+    for name, tensor in state.items():
+        for theirs, ours in IRNET_LAYERS.items():
+            if name.startswith(f"{theirs}."):
+                converted[name.replace(theirs, ours, 1)] = tensor
+    if "mean_shift.running_mean" in state:
+        converted["mean_displacement"] = state["mean_shift.running_mean"]
+    return converted
+
+
+CLASSIFIERS = {
+    "cam": (convert_cam, {"backbone": "resnet50", "output_stride": 16, "detach_stages": True}),
+    "seam": (
+        convert_seam,
+        {"backbone": "wide_resnet38", "output_stride": 8, "detach_stages": False},
+    ),
+}
+
+
+def published_classifier(
+    path: str | Path, architecture: str, class_names: Sequence[str]
+) -> tuple[CamClassifier, dict[str, Any]]:
+    """Build the classifier of a published checkpoint, with the metadata of `save_classifier`.
+
+    Args:
+        path: weights of IRN's, AdvCAM's or W-OoD's CAM network, or of SEAM's.
+        architecture: "cam" or "seam".
+        class_names: the classes it was trained for, in their order.
+
+    Raises:
+        InputError: the file cannot be read without unpickling, or a tensor is missing, unknown, or
+            of another shape.
+    """
+    convert, network = CLASSIFIERS[architecture]
+    metadata = {"architecture": architecture, **network, "class_names": list(class_names)}
+    model = build_classifier(**metadata, weights=None)
+    load_into(model, convert(read_state(path), path), path)
+    return model.eval(), metadata
+
+
+def published_irnet(path: str | Path) -> IRNet:
+    """Build the IRNet of a published checkpoint of IRN, AdvCAM or W-OoD.
+
+    Raises:
+        InputError: as `published_classifier`.
+    """
+    model = IRNet(create_backbone("resnet50", weights=None))
+    load_into(model, convert_irnet(read_state(path), path), path)
+    return model.eval()
+
+
+def _refuse(unknown: Sequence[str], source: str | Path, network: str) -> None:
+    if unknown:
+        raise InputError(f"{source}: the tensor {unknown[0]!r} is not part of {network}.")
+
+
+def _below(part: str, state: State) -> dict[str, Tensor]:
+    return {f"{part}.{name}": tensor for name, tensor in state.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; bad input is one sentence and exit code 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m wood.models.convert", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "kind",
+        choices=[*CLASSIFIERS, "irnet"],
+        help="cam: classifier of IRN, AdvCAM or W-OoD; seam: SEAM's; irnet: IRNet of IRN",
+    )
+    parser.add_argument("checkpoint", help="the published file")
+    parser.add_argument("output", help="the file to write (.safetensors)")
+    parser.add_argument(
+        "--classes", nargs="+", default=VOC_CLASSES, help="of the classifier (default: VOC's 20)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        if options.kind == "irnet":
+            model = published_irnet(options.checkpoint)
+            save_irnet(options.output, model, {"backbone": "resnet50", "crop": 512})
+        else:
+            model, metadata = published_classifier(
+                options.checkpoint, options.kind, options.classes
+            )
+            save_classifier(options.output, model, metadata)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
