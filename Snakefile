@@ -24,6 +24,7 @@ localrules:
     segmentation,
     report,
     review,
+    browse,
     fully_supervised,
     submission,
 

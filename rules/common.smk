@@ -251,6 +251,24 @@ def classifier_of_experiment(wildcards):
     )
 
 
+def browsed_experiments():
+    """The files that `browse` shows of each experiment with pseudo-masks, for the first seed."""
+    found = {}
+    for name in settings.experiments(config, "pseudo_masks"):
+        masks = pseudo_mask_folder(name, SEEDS[0])
+        folder = f"{os.path.dirname(masks)}/pseudo"
+        found[name] = {
+            "maps": map_shards(name, SEEDS[0]),
+            "masks": masks,
+            "threshold": settings.experiment(config, name)["threshold"],
+        }
+        for kind in ("ir_labels", "boundaries"):
+            found[name][kind] = [
+                f"{folder}/{kind}/{shard}" for shard in SHARDS["images"]
+            ]
+    return found
+
+
 def shard_of_maps(wildcards):
     """The shard of localization maps of an experiment that has the wildcards' number."""
     number = SHARDS["images"].index(wildcards.shard)

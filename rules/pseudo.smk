@@ -230,3 +230,28 @@ rule score_pseudo_masks:
         code=code_digest("wood.evaluation"),
     script:
         "../workflow_scripts/score_pseudo_masks.py"
+
+
+# Opens FiftyOne on every experiment: image, seed, IR label, boundary, pseudo-mask and true mask.
+rule browse:
+    input:
+        lambda wildcards: specified_files(browsed_experiments()),
+        truth=[MASKS] if HAS_MASKS else [],
+        images=f"{RESULTS}/data/train.csv",
+    log:
+        f"{LOGS}/pseudo/browse.log",
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    params:
+        experiments=browsed_experiments(),
+        truth=MASKS if HAS_MASKS else None,
+        class_names=CLASSES,
+        all_classes=ALL_CLASSES,
+        dataset=config["dataset"],
+        database=f"{RESULTS}/fiftyone",
+    script:
+        "../workflow_scripts/browse.py"

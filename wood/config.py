@@ -243,6 +243,8 @@ def _check_data(config: Tree) -> None:
     from wood.data.masks import VOC_CLASSES
 
     data, ood = config["data"], config["ood"]
+    if data["test"] is not None and data["source"] != "voc":
+        raise InputError("Configuration: data.test is an image set of a devkit (data.source: voc).")
     if data["test"] is not None and tuple(config["classes"]) != VOC_CLASSES:
         raise InputError(
             "Configuration: data.test is for VOC's evaluation server, which takes masks of VOC's "
