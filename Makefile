@@ -45,6 +45,8 @@ format: env
 bench: env
 	$(BIN)/python -m benchmarks.random_walk
 	$(BIN)/python -m benchmarks.crf
+	$(BIN)/python -m benchmarks.boundaries
+	$(BIN)/python -m benchmarks.segmentation
 	$(BIN)/python -m benchmarks.candidates 2 20
 	$(BIN)/python -m benchmarks.download
 	$(BIN)/python -m benchmarks.localization

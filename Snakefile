@@ -24,6 +24,9 @@ localrules:
     segmentation,
     report,
     review,
+    browse,
+    fully_supervised,
+    submission,
 
 
 # The whole pipeline, from data to the report page.
@@ -55,6 +58,18 @@ rule pseudo_masks:
 rule segmentation:
     input:
         segmentation_results(),
+
+
+# The fully supervised upper bound, scored on val. It reads true masks, so `all` does not include it.
+rule fully_supervised:
+    input:
+        fully_supervised_results(),
+
+
+# The archives for VOC's evaluation server, where `data.test` names its image set.
+rule submission:
+    input:
+        submission_archives(),
 
 
 # The page with every table and figure.

@@ -1,10 +1,11 @@
-"""IR labels (two dense CRFs an image) with one worker process and with one a core.
+"""IR labels (two dense CRFs an image) with one worker process and with one a core; peak memory.
 
 python -m benchmarks.crf --images 40
 """
 
 import argparse
 import os
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -72,6 +73,9 @@ def main() -> None:
         f"  {arguments.workers} workers: {many / arguments.images:.2f} s/image, "
         f"{one / many:.2f} times as fast"
     )
+    # Kilobytes on Linux: of the largest of the processes that were waited for.
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"  peak memory of a worker: {largest:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -163,7 +163,18 @@ def pseudo_mask_results():
         for experiment in settings.experiments(config, "pseudo_masks")
         for seed in SEEDS
     ]
-    return [*sorted(set(masks)), *scores("pseudo_masks")]
+    return [*sorted(set(masks)), *instance_files(), *scores("pseudo_masks")]
+
+
+def instance_files():
+    """The instance masks of the experiments that ask for them."""
+    folders = {
+        os.path.dirname(pseudo_mask_folder(experiment, seed))
+        for experiment in settings.experiments(config, "pseudo_masks")
+        for seed in SEEDS
+        if settings.experiment(config, experiment)["pseudo"]["instances"]
+    }
+    return [f"{folder}/instances.json" for folder in sorted(folders)]
 
 
 def segmentation_results():
@@ -174,6 +185,25 @@ def segmentation_results():
         seed=SEEDS,
     )
     return [*networks, *scores("segmentation")]
+
+
+def fully_supervised_results():
+    if not HAS_MASKS or not HAS_VAL:
+        return []
+    return expand(
+        "{scores}/fully_supervised/seed-{seed}.json", scores=SCORES, seed=SEEDS
+    )
+
+
+def submission_archives():
+    if config["data"]["test"] is None:
+        return []
+    return expand(
+        "{results}/experiments/{experiment}/seed-{seed}/comp6_test_cls.tar.gz",
+        results=RESULTS,
+        experiment=settings.experiments(config, "segmentation"),
+        seed=SEEDS,
+    )
 
 
 def pool_folder():
@@ -206,6 +236,37 @@ def parent_file(wildcards, name):
 
 def pseudo_settings(wildcards):
     return experiment_settings(wildcards)["pseudo"]
+
+
+def walk_settings(wildcards):
+    """The settings of the random walk and of the masks made from it."""
+    keys = ("radius", "beta", "exp_times", "mask_threshold", "power")
+    return {key: pseudo_settings(wildcards)[key] for key in keys}
+
+
+def classifier_of_experiment(wildcards):
+    """The weights whose localization maps an experiment uses."""
+    return classifier_weights(
+        experiment_settings(wildcards)["classifier"], wildcards.seed
+    )
+
+
+def browsed_experiments():
+    """The files that `browse` shows of each experiment with pseudo-masks, for the first seed."""
+    found = {}
+    for name in settings.experiments(config, "pseudo_masks"):
+        masks = pseudo_mask_folder(name, SEEDS[0])
+        folder = f"{os.path.dirname(masks)}/pseudo"
+        found[name] = {
+            "maps": map_shards(name, SEEDS[0]),
+            "masks": masks,
+            "threshold": settings.experiment(config, name)["threshold"],
+        }
+        for kind in ("ir_labels", "boundaries"):
+            found[name][kind] = [
+                f"{folder}/{kind}/{shard}" for shard in SHARDS["images"]
+            ]
+    return found
 
 
 def shard_of_maps(wildcards):

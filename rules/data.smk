@@ -86,7 +86,8 @@ else:
         script:
             "../workflow_scripts/voc_images.py"
 
-    # The images that seeds and pseudo-masks (evaluation) and the network (val) are scored on.
+    # The images that seeds and pseudo-masks (evaluation) and the network (val) are scored on, and
+    # those of the evaluation server (test).
     rule scored_images:
         input:
             annotations=f"{VOC}/Annotations",
@@ -100,7 +101,7 @@ else:
         benchmark:
             f"{BENCHMARKS}/data/{{role}}_images.tsv"
         wildcard_constraints:
-            role="evaluation|val",
+            role="evaluation|val|test",
         conda:
             "../envs/wood.yaml"
         threads: 1
@@ -111,6 +112,8 @@ else:
             voc_root=subpath(input.images, parent=True),
             sbd_root=None,
             image_set=lambda wildcards: config["data"][wildcards.role],
+            # The test set has no annotations.
+            keep_unlabelled=lambda wildcards: wildcards.role == "test",
             classes=CLASSES,
             all_classes=ALL_CLASSES,
             max_failed_fraction=config["data"]["max_failed_fraction"],

@@ -23,6 +23,7 @@ rule ir_labels:
             key: pseudo_settings(wildcards)[key]
             for key in ("foreground_threshold", "background_threshold", "gt_prob")
         },
+        classifier=classifier_of_experiment,
         class_names=CLASSES,
         max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.ir_labels"),
@@ -67,7 +68,8 @@ rule walk:
         images=f"{RESULTS}/data/train.csv",
         irnet=f"{PSEUDO}/irnet.safetensors",
     output:
-        temp(directory(f"{PSEUDO}/masks/{{shard}}")),
+        masks=temp(directory(f"{PSEUDO}/masks/{{shard}}")),
+        boundaries=directory(f"{PSEUDO}/boundaries/{{shard}}"),
     log:
         f"{LOGS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.log",
     benchmark:
@@ -80,10 +82,8 @@ rule walk:
         runtime=240,
         gpu=config["gpus"],
     params:
-        settings=lambda wildcards: {
-            key: pseudo_settings(wildcards)[key]
-            for key in ("radius", "beta", "exp_times", "mask_threshold", "power")
-        },
+        settings=walk_settings,
+        classifier=classifier_of_experiment,
         class_names=CLASSES,
         max_failed_fraction=config["data"]["max_failed_fraction"],
         threads=config["threads"]["inference"],
@@ -114,6 +114,63 @@ rule collect_pseudo_masks:
         "../workflow_scripts/collect_folders.py"
 
 
+# Instance masks of one shard, from the displacement field (`pseudo.instances`).
+rule instances:
+    input:
+        maps=shard_of_maps,
+        images=f"{RESULTS}/data/train.csv",
+        irnet=f"{PSEUDO}/irnet.safetensors",
+    output:
+        temp(f"{PSEUDO}/instances/{{shard}}.json"),
+    log:
+        f"{LOGS}/pseudo/instances/{{experiment}}-{{seed}}-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/instances/{{experiment}}-{{seed}}-{{shard}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=config["gpus"],
+    params:
+        settings=walk_settings,
+        classifier=classifier_of_experiment,
+        class_names=CLASSES,
+        max_failed_fraction=config["data"]["max_failed_fraction"],
+        threads=config["threads"]["inference"],
+        code=code_digest("wood.affinity.instances"),
+    script:
+        "../workflow_scripts/instances.py"
+
+
+# One COCO file of instance masks.
+rule collect_instances:
+    input:
+        expand(
+            f"{PSEUDO}/instances/{{shard}}.json",
+            shard=SHARDS["images"],
+            allow_missing=True,
+        ),
+    output:
+        f"{EXPERIMENT}/instances.json",
+    log:
+        f"{LOGS}/pseudo/collect_instances/{{experiment}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pseudo/collect_instances/{{experiment}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        class_names=CLASSES,
+        code=code_digest("wood.data.coco"),
+    script:
+        "../workflow_scripts/collect_instances.py"
+
+
 # The seeds refined by dense CRF alone (the CRF column of Table 2).
 rule seeds_with_crf:
     input:
@@ -135,6 +192,7 @@ rule seeds_with_crf:
     params:
         threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
         gt_prob=lambda wildcards: pseudo_settings(wildcards)["gt_prob"],
+        classifier=classifier_of_experiment,
         class_names=CLASSES,
         max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.ir_labels"),
@@ -172,3 +230,28 @@ rule score_pseudo_masks:
         code=code_digest("wood.evaluation"),
     script:
         "../workflow_scripts/score_pseudo_masks.py"
+
+
+# Opens FiftyOne on every experiment: image, seed, IR label, boundary, pseudo-mask and true mask.
+rule browse:
+    input:
+        lambda wildcards: specified_files(browsed_experiments()),
+        truth=[MASKS] if HAS_MASKS else [],
+        images=f"{RESULTS}/data/train.csv",
+    log:
+        f"{LOGS}/pseudo/browse.log",
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    params:
+        experiments=browsed_experiments(),
+        truth=MASKS if HAS_MASKS else None,
+        class_names=CLASSES,
+        all_classes=ALL_CLASSES,
+        dataset=config["dataset"],
+        database=f"{RESULTS}/fiftyone",
+    script:
+        "../workflow_scripts/browse.py"

@@ -88,6 +88,8 @@ def sharing(config: Tree, name: str) -> str:
 
 def _pseudo_mask_settings(config: Tree, name: str) -> list[Any]:
     settings = experiment(config, name)
+    # Instances are made beside the masks, which are the same without them.
+    settings["pseudo"].pop("instances")
     return [settings[key] for key in ("classifier", "localization", "pseudo")]
 
 
@@ -131,7 +133,7 @@ def check_files(config: Tree) -> None:
     data, ood = config["data"], config["ood"]
     if data["source"] == "voc":
         check_devkit(data["voc_root"])
-        for role in ("train", "evaluation", "val"):
+        for role in ("train", "evaluation", "val", "test"):
             _check_image_set(data, role)
     places = {
         "data.labels_csv": data["labels_csv"] if data["source"] == "csv" else None,
@@ -256,7 +258,16 @@ def _check_same_network(config: Tree, name: str, parent: str) -> None:
 
 
 def _check_data(config: Tree) -> None:
+    from wood.data.masks import VOC_CLASSES
+
     data, ood = config["data"], config["ood"]
+    if data["test"] is not None and data["source"] != "voc":
+        raise InputError("Configuration: data.test is an image set of a devkit (data.source: voc).")
+    if data["test"] is not None and tuple(config["classes"]) != VOC_CLASSES:
+        raise InputError(
+            "Configuration: data.test is for VOC's evaluation server, which takes masks of VOC's "
+            "20 classes only, in their order (classes)."
+        )
     needed = {
         "voc": [("data.voc_root", data["voc_root"])],
         "csv": [("data.labels_csv", data["labels_csv"]), ("data.images", data["images"])],

@@ -9,6 +9,7 @@ with job(snakemake.log[0]):
         snakemake.input.images,
         snakemake.output[0],
         class_names=snakemake.params.class_names,
+        classifier=snakemake.params.classifier,
         **snakemake.params.settings,
         workers=snakemake.threads,
         max_failed_fraction=snakemake.params.max_failed_fraction,

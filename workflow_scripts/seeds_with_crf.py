@@ -9,6 +9,7 @@ with job(snakemake.log[0]):
         snakemake.input.images,
         snakemake.output[0],
         class_names=snakemake.params.class_names,
+        classifier=snakemake.params.classifier,
         threshold=snakemake.params.threshold,
         gt_prob=snakemake.params.gt_prob,
         workers=snakemake.threads,

@@ -13,5 +13,6 @@ with job(snakemake.log[0]):
         output_list=snakemake.output.images,
         output_labels=snakemake.output.get("labels"),
         skipped=snakemake.output.skipped,
+        keep_unlabelled=snakemake.params.get("keep_unlabelled", False),
         max_failed_fraction=snakemake.params.max_failed_fraction,
     )

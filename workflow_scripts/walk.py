@@ -8,8 +8,10 @@ with job(snakemake.log[0], snakemake.params.threads):
         snakemake.input.maps,
         snakemake.input.images,
         snakemake.input.irnet,
-        snakemake.output[0],
+        snakemake.output.masks,
         class_names=snakemake.params.class_names,
+        classifier=snakemake.params.classifier,
         **snakemake.params.settings,
         max_failed_fraction=snakemake.params.max_failed_fraction,
+        boundaries=snakemake.output.boundaries,
     )

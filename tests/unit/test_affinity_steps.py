@@ -1,6 +1,7 @@
 """From a shard of maps to IR labels, IRNet and pseudo-masks, by the pipeline's entry points."""
 
 import itertools
+import sys
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 from wood.affinity.inputs import Seed
-from wood.affinity.ir_labels import make_ir_labels, refined_seed, seeds_with_crf
+from wood.affinity.ir_labels import ir_label, make_ir_labels, refined_seed, seeds_with_crf
 from wood.affinity.pseudo_masks import boundary_maps, make_pseudo_masks, pseudo_mask, walk_seeds
 from wood.affinity.train import TopLeftCrops, mean_displacement, train_irnet
 from wood.data.lists import write_image_list
@@ -128,6 +129,19 @@ def test_ir_labels_follow_irns_rule(shard):
     assert set(np.unique(label)) == {0, 2, 255}
 
 
+def test_seeds_of_one_label_skip_the_crf(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    image = np.random.default_rng(0).integers(0, 256, (8, 12, 3)).astype(np.uint8)
+    for value, expected in ((0, 0), (1, 3)):
+        maps = LocalizationMaps(
+            "a", (8, 12), torch.tensor([2]), torch.full((1, 2, 3), value).half()
+        )
+        label = ir_label(
+            image, maps, foreground_threshold=0.3, background_threshold=0.1, gt_prob=0.7
+        )
+        assert (label == expected).all()
+
+
 def test_seeds_with_crf_of_the_scored_images(shard):
     listed = pd.read_csv(shard / "train.csv")
     write_image_list(shard / "scored.csv", listed[listed["image_id"].isin(["one", "tiny"])])
@@ -184,6 +198,12 @@ class TestBadInput:
             self.folder / "maps.safetensors", [image], class_names=("a", "b", "c"), source="test"
         )
         self.fails(make, r"maps\.safetensors.*a, b, c")
+
+    def test_maps_of_another_classifier(self, make):
+        image = localization_maps(*IMAGES[0])
+        path = self.folder / "maps.safetensors"
+        write_maps(path, [image], class_names=CLASSES, source="cam/model.safetensors: CAM")
+        self.fails(make, r"maps are of cam/model\.safetensors: CAM, not of wood", classifier="wood")
 
     def test_image_that_is_not_listed(self, make):
         write_shard(self.folder, [localization_maps("stranger", 8, 8, ())])

@@ -51,10 +51,49 @@ def test_values_of_the_paper_stand_in_its_configuration(config):
     assert (seam["view_scale"], seam["color_jitter"]) == (0.3, [0.3, 0.3, 0.3, 0.1])
     assert (seam["training"]["lr"], seam["training"]["epochs"]) == (0.01, 8)
     assert (seam["training"]["batch_size"], seam["training"]["weight_decay"]) == (8, 5e-4)
-    network = settings.experiment(paper, "irn-wood")["segmentation"]
-    assert network["atrous_rates"] == [6, 12, 18, 24]
-    assert network["training"]["iterations"] == 20000
     assert len(paper["classes"]) == 20
+
+
+def test_irns_values_stand_in_the_papers_configuration(config):
+    """IRN's published code: thresholds, IRNet's training and the random walk."""
+    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    for name in ("irn", "irn-wood"):
+        pseudo = settings.experiment(paper, name)["pseudo"]
+        thresholds = [pseudo[f"{kind}_threshold"] for kind in ("foreground", "background", "mask")]
+        assert thresholds == [0.30, 0.05, 0.25]
+        assert (pseudo["power"], pseudo["gt_prob"]) == (1, 0.7)
+        assert (pseudo["radius"], pseudo["beta"], pseudo["exp_times"]) == (5, 10, 8)
+        irnet = pseudo["irnet"]
+        assert (irnet["backbone"], irnet["radius"], irnet["crop"]) == ("resnet50", 10, 512)
+        assert irnet["scale"] == [0.5, 1.5]
+        training = irnet["training"]
+        assert (training["epochs"], training["batch_size"], training["lr"]) == (3, 32, 0.1)
+        # Weight decay in the place of momentum: no momentum.
+        assert (training["momentum"], training["power"]) == (0, 0.9)
+
+
+def test_deeplabs_published_values_stand_in_the_papers_configuration(config):
+    """kazuto1011/deeplab-pytorch, configs/voc12.yaml."""
+    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    network = settings.experiment(paper, "irn")["segmentation"]
+    assert (network["backbone"], network["output_stride"]) == ("resnet101", 8)
+    assert network["atrous_rates"] == [6, 12, 18, 24]
+    assert (network["crop"], network["scale"]) == (321, [0.5, 1.5])
+    assert network["multi_scale_training"]
+    training = network["training"]
+    assert (training["iterations"], training["batch_size"], training["lr"]) == (20000, 10, 2.5e-4)
+    assert (training["momentum"], training["weight_decay"]) == (0.9, 5e-4)
+    assert (training["power"], training["update_lr_every"]) == (0.9, 10)
+    assert network["inference"] == {"scales": [1.0, 0.75, 0.5], "flip": False, "merge": "max"}
+
+
+def test_a_test_set_is_for_the_server_and_its_classes(config):
+    config["data"] |= {"source": "voc", "voc_root": "devkit", "test": "test"}
+    config["ood"]["openimages"]["base"] = "pool"
+    with pytest.raises(InputError, match="VOC's 20 classes only"):
+        settings.check(config)
+    config["classes"] = settings.data_set_classes(config)
+    settings.check(config)
 
 
 def change(config, path, value):
@@ -96,6 +135,8 @@ def change(config, path, value):
         ("ood.source", "list", "ood.list is needed"),
         ("data.source", "voc", "data.voc_root is needed"),
         ("data.source", "csv", "data.labels_csv is needed"),
+        ("data.test", "test", "data.test is an image set of a devkit"),
+        ("experiment.pseudo.instances", "yes", "experiment.pseudo.instances"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_its_key(config, path, value, message):
@@ -148,6 +189,8 @@ def test_experiments_with_equal_pseudo_masks_share_them(config):
         "classifier": "cam-wood",
         "segmentation": {"backbone": "wide_resnet38"},
     }
+    assert settings.sharing(config, "wide") == "irn-wood"
+    config["experiments"]["wide"]["pseudo"] = {"instances": True}
     assert settings.sharing(config, "wide") == "irn-wood"
     config["experiments"]["wide"]["pseudo"] = {"power": 1.5}
     assert settings.sharing(config, "wide") == "wide"

@@ -9,6 +9,21 @@ from pydensecrf.utils import unary_from_labels
 from wood.crf import DEEPLAB_CRF, IR_LABEL_CRF, energy_of_labels, refine
 
 
+def test_published_parameters():
+    """IRN's crf_inference_label; deeplab-pytorch's configs/voc12.yaml."""
+    assert IR_LABEL_CRF == {
+        "iterations": 10,
+        "gt_prob": 0.7,
+        "gaussian": {"sxy": 3, "compat": 3},
+        "bilateral": {"sxy": 50, "srgb": 5, "compat": 10},
+    }
+    assert DEEPLAB_CRF == {
+        "iterations": 10,
+        "gaussian": {"sxy": 1, "compat": 3},
+        "bilateral": {"sxy": 67, "srgb": 3, "compat": 4},
+    }
+
+
 def two_halves(height=40, width=60):
     """A dark left and a bright right half."""
     image = np.full((height, width, 3), 40, np.uint8)

@@ -75,6 +75,15 @@ def test_batch_norm_is_frozen_entirely_and_the_groups_have_published_rates(netwo
     assert all(p.grad is None for m in norms for p in m.parameters())
 
 
+def test_wide_resnet38_is_a_backbone_too():
+    with torch.device("meta"):
+        backbone = create_backbone("wide_resnet38", weights=None, output_stride=8)
+        network = DeepLabV2(backbone, 21, [6, 12, 18, 24])
+        assert network(torch.empty(1, 3, 65, 97)).shape == (1, 21, 9, 13)
+    # No bias and no norm among what decays.
+    assert all(p.ndim == 4 for p in network.parameter_groups()[0]["params"])
+
+
 def test_the_stem_of_a_resnet_trains():
     network = DeepLabV2(ResNet(50, 16), 2, [1])
     in_group = {id(p) for p in network.parameter_groups()[0]["params"]}

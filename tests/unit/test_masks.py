@@ -1,7 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from wood.data.lists import write_image_list
 from wood.data.masks import (
     VOC_CLASSES,
     VOC_PALETTE,
@@ -10,6 +12,7 @@ from wood.data.masks import (
     load_target,
     remap,
     save_mask,
+    write_targets,
 )
 from wood.errors import InputError
 
@@ -104,3 +107,15 @@ def test_target_with_a_value_beyond_the_classes_is_named(tmp_path):
     ]
     with pytest.raises(InputError, match=r"m\.png.*value 3"):
         load_target(tmp_path / "m.png", ["a"], all_classes=["a", "b"])
+
+
+def test_true_masks_get_the_values_of_the_configured_classes(tmp_path):
+    for name, values in (("a", [[0, 12, 255]]), ("other", [[1, 1, 1]])):
+        save_mask(tmp_path / "true" / f"{name}.png", np.array(values))
+    listed = pd.DataFrame({"image_id": ["a", "without"], "path": ["a.jpg", "without.jpg"]})
+    write_image_list(tmp_path / "images.csv", listed)
+    write_targets(
+        tmp_path / "true", tmp_path / "images.csv", tmp_path / "out", class_names=["cat", "dog"]
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    assert load_mask(tmp_path / "out" / "a.png").tolist() == [[0, 2, 255]]

@@ -32,6 +32,26 @@ def test_what_is_exported_gives_the_classes_of_predict(network):
     assert (found == expected).mean() > 0.999
 
 
+def test_the_onnx_file_gives_the_classes_of_predict(network, tmp_path):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    path, output = tmp_path / "network.safetensors", tmp_path / "network.onnx"
+    metadata = {"output_stride": 16, "atrous_rates": [1, 2], "class_names": ["cat", "dog"]}
+    save_network(path, network, metadata | {"backbone": "test_efficientnet"})
+    export_onnx(path, output)
+    session = runtime.InferenceSession(output, providers=["CPUExecutionProvider"])
+    labels = session.get_modelmeta().custom_metadata_map["labels"]
+    assert labels == '["background", "cat", "dog"]'
+    for size in ((83, 61), (200, 130)):
+        coarse = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+        image = Image.fromarray(coarse).resize(size)
+        pixels = np.array(image, np.float32).transpose(2, 0, 1)[None]
+        (logits,) = session.run(["logits"], {"image": pixels})
+        expected = predict(network, image, MultiScale((1.0,)))
+        assert len(np.unique(expected)) > 1
+        assert (logits[0].argmax(axis=0) == expected).mean() >= 0.999
+
+
 def test_a_missing_package_is_named(network, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "NEEDED", ("onnx_of_nowhere",))
     with pytest.raises(InputError, match="onnx_of_nowhere"):

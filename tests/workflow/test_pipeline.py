@@ -4,8 +4,13 @@ import json
 import shutil
 
 import pytest
+import yaml
 
-from tests.workflow.workflow import Workflow
+from tests.devkit import make_devkit
+from tests.workflow.workflow import ROOT, Workflow
+from wood.config import merge
+from wood.data.masks import VOC_CLASSES
+from wood.store import load_tensors
 
 AFTER_WOOD = {
     "train_classifier", "localize", "score_seeds", "ir_labels", "train_irnet", "walk",
@@ -90,6 +95,87 @@ def test_only_evaluation_reads_the_true_masks(whole_plan):
     }
     assert readers == READS_MASKS
     assert len(whole_plan) > 40
+
+
+def test_the_upper_bound_is_the_one_exception_and_in_no_default_target(whole_plan, tmp_path):
+    plan = Workflow(tmp_path).planned("fully_supervised")
+    readers = {job.rule for job in plan if any("SegmentationClass" in path for path in job.inputs)}
+    assert readers == {"true_masks", "score_fully_supervised"}
+    users = {job.rule for job in plan if any("true_masks" in path for path in job.inputs)}
+    assert users == {"train_fully_supervised"}
+    assert not [job.rule for job in whole_plan if "supervised" in job.rule or "true" in job.rule]
+    results = {path for job in plan for path in job.outputs if "network" in path}
+    assert results
+    assert all("fully_supervised" in path for path in results)
+
+
+def test_the_archives_for_the_evaluation_server(tmp_path):
+    images = {str(number): [name] for number, name in enumerate(VOC_CLASSES)}
+    sets = {name: list(images) for name in ("train_aug", "train", "val")} | {"test": ["3", "4"]}
+    devkit = make_devkit(tmp_path / "data", images, sets, masks=list(images))
+    changes = {
+        "classes": list(VOC_CLASSES),
+        "data": {"source": "voc", "voc_root": str(devkit), "test": "test", "test_images": 2},
+        "ood": {"openimages": {"base": str(devkit)}, "review": {"policy": "none"}},
+    }
+    workflow = Workflow(tmp_path)
+    plan = workflow.planned("submission", changes=changes)
+    archives = [path for job in plan if job.rule == "submission_archive" for path in job.outputs]
+    assert sorted(archives) == [
+        f"results/small/experiments/{name}/seed-0/comp6_test_cls.tar.gz"
+        for name in ("irn", "irn-wood")
+    ]
+    assert not any("SegmentationClass" in path for job in plan for path in job.inputs)
+    # The test set has images, but no annotations.
+    (devkit / "Annotations" / "3.xml").unlink()
+    workflow.make("results/small/data/test.csv", changes=changes)
+    lines = (tmp_path / "results/small/data/test.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["3", "4"]
+
+
+def test_the_papers_settings_run_with_only_the_sizes_reduced(copy):
+    """IRN and DeepLab-v2 as configs/voc12.yaml has them, instances and the upper bound too."""
+    paper = yaml.safe_load((ROOT / "configs" / "voc12.yaml").read_text())["experiment"]
+    sizes = {
+        "pseudo": {
+            "instances": True,
+            "irnet": {
+                "backbone": "tf_efficientnet_lite0", "weights": "package", "crop": 96,
+                "radius": 10, "training": {"batch_size": 6, "workers": 0},
+            },
+        },
+        "segmentation": {
+            "backbone": "test_resnet", "weights": None, "crop": 65,
+            "training": {"iterations": 3, "batch_size": 2, "workers": 0},
+        },
+    }  # fmt: skip
+    changes = {
+        "experiment": merge(paper, sizes),
+        "experiments": {"irn-more": None, "irn-wood": None},
+    }
+    copy.make("pseudo_masks", "segmentation", "fully_supervised", changes=changes)
+    results = copy.folder / "results" / "small"
+    folder = results / "experiments" / "irn" / "seed-0"
+    for network in (folder, results / "fully_supervised" / "seed-0"):
+        metadata = load_tensors(network / "network.safetensors")[1]
+        assert metadata["atrous_rates"] == [6, 12, 18, 24]
+        assert metadata["output_stride"] == 8
+        lines = [json.loads(line) for line in (network / "network.jsonl").open()]
+        # Decay every 10 iterations: the rate has not changed after 3.
+        assert [line["lr"] for line in lines] == [2.5e-4] * 3
+        assert all(0 < line["loss_max"] < line["loss"] for line in lines)
+    first = json.loads((folder / "pseudo" / "irnet.jsonl").read_text().splitlines()[0])
+    assert 0.09 < first["lr"] <= 0.1
+    assert len(list((folder / "pseudo_masks").glob("*.png"))) == 30
+    for shard in ("0000", "0001"):
+        assert len(list((folder / "pseudo" / "boundaries" / shard).glob("*.png"))) == 15
+    instances = json.loads((folder / "instances.json").read_text())
+    assert len(instances["images"]) == 30
+    assert {one["image_id"] for one in instances["annotations"]} <= set(range(1, 31))
+    for score in ("segmentation/irn", "fully_supervised"):
+        found = json.loads((results / "scores" / score / "seed-0.json").read_text())
+        assert 0 < found["miou"] < 1
+        assert found["crf"] is not None
 
 
 def test_nothing_that_trains_or_makes_masks_comes_after_a_score(whole_plan):

@@ -10,6 +10,7 @@ import torch
 from wood.data.lists import read_image_list
 from wood.errors import InputError
 from wood.seeds.maps import LocalizationMaps, read_maps
+from wood.store import load_tensors
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,27 @@ class Seed:
 
 
 def read_seeds(
-    maps: str | Path, images: str | Path, class_names: Sequence[str] | None
+    maps: str | Path,
+    images: str | Path,
+    class_names: Sequence[str] | None,
+    classifier: str | None = None,
 ) -> list[Seed]:
     """Read a shard of localization maps and find the images it is for.
 
+    Args:
+        maps: shard of localization maps.
+        images: image list with (at least) the shard's images.
+        class_names: foreground classes that the maps must be for. None means any.
+        classifier: weights file that must have made the maps, as it was called then. None means
+            any.
+
     Raises:
-        InputError: a truncated shard or one for other classes, maps that are not finite (the
-            first such image is named), or an image that is not in the list.
+        InputError: a truncated shard, one for other classes or of another classifier, maps that
+            are not finite (the first such image is named), or an image that is not in the list.
     """
+    source = load_tensors(maps)[1].get("source", "an unknown classifier")
+    if classifier is not None and not source.startswith(f"{classifier}: "):
+        raise InputError(f"{maps}: these maps are of {source}, not of {classifier}.")
     listed = read_image_list(images)
     paths = dict(zip(listed["image_id"], listed["path"], strict=True))
     seeds = []

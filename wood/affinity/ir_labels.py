@@ -33,6 +33,7 @@ def make_ir_labels(
     gt_prob: float,
     workers: int,
     max_failed_fraction: float = 0.01,
+    classifier: str | None = None,
 ) -> None:
     """Write the IR label `<image_id>.png` of every image of a shard of localization maps.
 
@@ -47,10 +48,11 @@ def make_ir_labels(
         gt_prob: probability of the thresholded labels in the CRF.
         workers: number of processes.
         max_failed_fraction: share of images that may fail; they are logged and have no label.
+        classifier: weights file that must have made the maps; None means any.
 
     Raises:
-        InputError: thresholds in the wrong order, a shard that is truncated, has NaN or is for
-            other classes, or too many images that fail.
+        InputError: thresholds in the wrong order, a shard that is truncated, has NaN, is for
+            other classes or of another classifier, or too many images that fail.
     """
     if background_threshold > foreground_threshold:
         raise InputError(
@@ -63,7 +65,7 @@ def make_ir_labels(
         background_threshold=background_threshold,
         gt_prob=gt_prob,
     )
-    seeds = read_seeds(maps, images, class_names)
+    seeds = read_seeds(maps, images, class_names, classifier)
     _write_all(seeds, label, output, workers, max_failed_fraction, "IR labels")
 
 
@@ -77,20 +79,21 @@ def seeds_with_crf(
     gt_prob: float,
     workers: int,
     max_failed_fraction: float = 0.01,
+    classifier: str | None = None,
     scored: str | Path | None = None,
 ) -> None:
     """Write the seeds at `threshold`, refined by dense CRF: the column "+CRF" of Table 2.
 
     Args:
-        maps, images, output, class_names, gt_prob, workers, max_failed_fraction: as in
-            `make_ir_labels`.
+        maps, images, output, class_names, gt_prob, workers, max_failed_fraction, classifier: as
+            in `make_ir_labels`.
         threshold: of the seeds.
         scored: image list; of the shard's images only those in it are worked on. None means all.
 
     Raises:
         InputError: as `make_ir_labels`.
     """
-    seeds = read_seeds(maps, images, class_names)
+    seeds = read_seeds(maps, images, class_names, classifier)
     if scored is not None:
         wanted = set(read_image_list(scored)["image_id"])
         seeds = [seed for seed in seeds if seed.image_id in wanted]
@@ -124,16 +127,21 @@ def refined_seed(
 
     Seeds of one label only skip the CRF, which would change nothing.
     """
-    scores = maps.upsampled().numpy()
-    # float32, as the scores: a score equal to the threshold is background.
-    background = np.full((1, *maps.size), threshold, np.float32)
-    seed = np.concatenate([background, scores]).argmax(axis=0)
+    seed = seed_labels(maps, threshold)
     values = mask_values(maps)
     if (seed == seed.flat[0]).all():
         return values[seed]
     parameters = IR_LABEL_CRF | {"gt_prob": gt_prob}
     refined = refine(image, seed, parameters=parameters, num_labels=len(values))
     return values[refined.argmax(axis=0)]
+
+
+def seed_labels(maps: LocalizationMaps, threshold: float) -> np.ndarray:
+    """Return where the maps exceed `threshold`: (H, W) int64, 0 or 1 + the place in `classes`."""
+    scores = maps.upsampled().numpy()
+    # float32, as the scores: a score equal to the threshold is background.
+    background = np.full((1, *maps.size), threshold, np.float32)
+    return np.concatenate([background, scores]).argmax(axis=0)
 
 
 def _write_all(

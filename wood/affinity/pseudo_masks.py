@@ -45,6 +45,7 @@ def make_pseudo_masks(
     power: float = 1.0,
     max_failed_fraction: float = 0.01,
     workers: int = 2,
+    classifier: str | None = None,
     boundaries: str | Path | None = None,
 ) -> None:
     """Write the pseudo-mask `<image_id>.png` of every image of a shard of localization maps.
@@ -62,16 +63,17 @@ def make_pseudo_masks(
         power: exponent of the scores, taken before the threshold.
         max_failed_fraction: share of unreadable images that are logged and have no mask.
         workers: threads that read images.
+        classifier: weights file that must have made the maps; None means any.
         boundaries: folder for the class boundary maps at stride 4, as grey PNGs (255 = certain).
 
     Raises:
-        InputError: a broken shard or one for other classes, weights of another architecture,
-            values that are not finite, or too many unreadable images.
+        InputError: a broken shard, one for other classes or of another classifier, weights of
+            another architecture, values that are not finite, or too many unreadable images.
     """
     device = find_device()
     model, metadata = load_irnet(irnet)
     model.to(device, memory_format=torch.channels_last)
-    seeds = {seed.image_id: seed for seed in read_seeds(maps, images, class_names)}
+    seeds = {seed.image_id: seed for seed in read_seeds(maps, images, class_names, classifier)}
     listed = read_image_list(images)
     listed = listed[listed["image_id"].isin(list(seeds))]
     loaded = progress(
@@ -87,11 +89,7 @@ def make_pseudo_masks(
             for image_id, image in zip(ids, batch, strict=True):
                 check_size(seeds[image_id], image.height, image.width)
             boundary = boundary_maps(model, batch, metadata["crop"], device)
-            for image_id, values in zip(ids, boundary, strict=True):
-                if not torch.isfinite(values).all():
-                    raise InputError(
-                        f"{irnet}: the class boundary map of the image {image_id!r} is not finite."
-                    )
+            check_finite(irnet, "class boundary map", ids, boundary)
             scores = walk_seeds([seeds[i] for i in ids], boundary, radius, beta, exp_times)
             for image_id, values, edges in zip(ids, scores, boundary, strict=True):
                 mask = pseudo_mask(seeds[image_id], values, mask_threshold, power)
@@ -101,14 +99,29 @@ def make_pseudo_masks(
                     Image.fromarray(grey).save(boundary_folder / f"{image_id}.png")
 
 
-@torch.inference_mode()
+def check_finite(irnet: str | Path, what: str, ids: Sequence[str], maps: Tensor) -> None:
+    """Raise InputError naming the first image whose map, of `maps` (B, ...), is not finite."""
+    for image_id, values in zip(ids, maps, strict=True):
+        if not torch.isfinite(values).all():
+            raise InputError(f"{irnet}: the {what} of the image {image_id!r} is not finite.")
+
+
 def boundary_maps(
     model: IRNet, images: Sequence[Image.Image], crop: int, device: torch.device
 ) -> Tensor:
-    """Return the class boundary maps (B, ceil(H/4), ceil(W/4)) of images of one size.
+    """Return the class boundary maps (B, ceil(H/4), ceil(W/4)) of images of one size."""
+    return irnet_maps(model, images, crop, device)[0]
 
-    The logits of the image and of its mirror image are averaged. Images smaller than the training
-    crops are padded to their size, as they were in training: group normalisation sees the padding.
+
+@torch.inference_mode()
+def irnet_maps(
+    model: IRNet, images: Sequence[Image.Image], crop: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the class boundary maps and the displacement fields of images of one size.
+
+    They are (B, h, w) and (B, 2, h, w) with h = ceil(H/4) and w = ceil(W/4). The boundary's logits
+    of the image and of its mirror image are averaged. Images smaller than the training crops are
+    padded to their size, as they were in training: group normalisation sees the padding.
     """
     backbone = model.backbone
     width, height = images[0].size
@@ -116,10 +129,11 @@ def boundary_maps(
     plain = stack([normalize(image, backbone.mean, backbone.std) for image in images], device)
     both = pad(torch.cat([plain, plain.flip(3)]), (0, room[0], 0, room[1]))
     with autocast(device):
-        logits = model(both)[0].float()
-    logits = logits[:, 0, : ceil(height / STRIDE), : ceil(width / STRIDE)]
-    direct, mirrored = logits.chunk(2)
-    return torch.sigmoid((direct + mirrored.flip(2)) / 2)
+        logits, displacement = model(both)
+    grid = (slice(ceil(height / STRIDE)), slice(ceil(width / STRIDE)))
+    direct, mirrored = logits[:, 0, *grid].float().chunk(2)
+    field = displacement[: len(images), :, *grid].float()
+    return torch.sigmoid((direct + mirrored.flip(2)) / 2), field
 
 
 def walk_seeds(
@@ -143,9 +157,19 @@ def pseudo_mask(seed: Seed, scores: Tensor, threshold: float, power: float = 1.0
     Scores are upsampled, divided by their maximum over all classes and raised to `power`; where
     none is above `threshold` the mask is background. An image without a seed is background.
     """
-    large = upsample(scores, seed.maps.size).to(scores.device)
+    best = relative_scores(scores, seed.maps.size, threshold, power).argmax(dim=0)
+    return mask_values(seed.maps)[best.cpu().numpy()]
+
+
+def relative_scores(
+    scores: Tensor, size: tuple[int, int], threshold: float, power: float
+) -> Tensor:
+    """Return (n + 1, H, W): `threshold` for the background, then the upsampled (n, h, w) scores.
+
+    They are divided by their maximum over all n and raised to `power`.
+    """
+    large = upsample(scores, size).to(scores.device)
     highest = large.max() if large.numel() else large.new_zeros(())
     relative = (large / highest.clamp(min=torch.finfo(large.dtype).tiny)) ** power
-    background = torch.full((1, *seed.maps.size), threshold, device=scores.device)
-    best = torch.cat([background, relative]).argmax(dim=0)
-    return mask_values(seed.maps)[best.cpu().numpy()]
+    background = torch.full((1, *size), threshold, device=scores.device)
+    return torch.cat([background, relative])

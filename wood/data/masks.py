@@ -7,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from wood.data.images import DAMAGE
+from wood.data.lists import read_image_list
 from wood.errors import InputError
-from wood.store import atomic_path
+from wood.store import atomic_directory, atomic_path
 
 IGNORE = 255
 
@@ -114,6 +115,29 @@ def load_target(
     mask = load_mask(path, size)
     check_values(path, mask, len(all_classes))
     return remap(mask, label_to_index(classes, all_classes))
+
+
+def write_targets(
+    masks: str | Path,
+    images: str | Path,
+    output: str | Path,
+    *,
+    class_names: Sequence[str],
+    all_classes: Sequence[str] = VOC_CLASSES,
+) -> None:
+    """Write the true mask of every listed image with the values of `class_names`, to train on.
+
+    Images without a true mask are left out; what a training makes of that is its own matter.
+
+    Raises:
+        InputError: as `load_target`.
+    """
+    with atomic_directory(output) as folder:
+        for image_id in read_image_list(images)["image_id"]:
+            path = Path(masks) / f"{image_id}.png"
+            if path.exists():
+                mask = load_target(path, class_names, all_classes=all_classes)
+                save_mask(folder / path.name, mask)
 
 
 def check_values(path: str | Path, mask: np.ndarray, classes: int) -> None:

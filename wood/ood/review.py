@@ -98,7 +98,7 @@ def review(
             *(row.image_id, row.accepted_by, row.rejected_by),
         )
     _make_folder(decisions.parent)
-    port = _free_port(address, port) if wait else None
+    port = free_port(address, port) if wait else None
     cams = read_cams(maps, ranked)
     if classifier is not None:
         cams |= _make_cams(classifier, ranked[~ranked["image_id"].isin(cams)], decisions.parent)
@@ -168,7 +168,7 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot hold the decisions ({error.strerror}).") from None
 
 
-def _free_port(address: str, port: int | None) -> int:
+def free_port(address: str, port: int | None) -> int:
     """Return a port that nobody listens on: FiftyOne would silently attach to another's App."""
     candidates = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TRIED)
     for candidate in candidates:

@@ -1,0 +1,16 @@
+"""Instance masks of one shard of localization maps."""
+
+from wood.affinity.instances import make_instances
+from wood.jobs import job
+
+with job(snakemake.log[0], snakemake.params.threads):
+    make_instances(
+        snakemake.input.maps,
+        snakemake.input.images,
+        snakemake.input.irnet,
+        snakemake.output[0],
+        class_names=snakemake.params.class_names,
+        classifier=snakemake.params.classifier,
+        **snakemake.params.settings,
+        max_failed_fraction=snakemake.params.max_failed_fraction,
+    )
