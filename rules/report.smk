@@ -16,7 +16,7 @@ rule report_page:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=60,
     params:
         specification=report_specification(),
