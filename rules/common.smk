@@ -27,6 +27,8 @@ try:
 except InputError as error:
     sys.exit(f"Error: {error}")
 
+settings.sort_keys(config)
+
 
 RESULTS = f"results/{config['dataset']}"
 OOD = f"{RESULTS}/ood"

@@ -36,10 +36,12 @@ def job(log: str | Path, threads: int = 1, gpus: int | None = None) -> Iterator[
     if "torch" in sys.modules:  # else the step has no use for it
         sys.modules["torch"].set_num_threads(threads)
     try:
-        if gpus:
+        if gpus is not None:
             from wood.devices import claim_gpus
+            from wood.provenance import device_name
 
             claim_gpus(gpus)
+            logger.info("Device: %s", device_name())
         yield
     except (InputError, OSError, MemoryError) as error:
         fail(str(error) or type(error).__name__, log)

@@ -15,7 +15,17 @@ import tempfile
 import time
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+PROGRAMS = (
+    "munged",
+    "slurmctld",
+    "slurmd",
+    "sbatch",
+    "srun",
+    "squeue",
+    "scancel",
+    "scontrol",
+    "sinfo",
+)
 
 # Jobs are killed for their memory by accounting of /proc, which works without cgroups. `sched_*`
 # and `batch_*` are there to be quick: a job begins within a second of its submission.
@@ -70,7 +80,9 @@ class Cluster:
         self.host = socket.gethostname().partition(".")[0]
         self.environment = os.environ | {
             "SLURM_CONF": str(self.folder / "slurm.conf"),
-            "PATH": os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"]),
+            "PATH": os.pathsep.join(
+                [str(self.folder / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"]
+            ),
         }
 
     def __enter__(self) -> "Cluster":
@@ -86,8 +98,14 @@ class Cluster:
 
     def _start(self) -> None:
         folder = self.folder
-        for name in ("state", "spool"):
+        for name in ("state", "spool", "bin"):
             (folder / name).mkdir()
+        # Snakemake calls srun without the variables SLURM_*, which a Slurm in /etc does not need.
+        srun = folder / "bin" / "srun"
+        srun.write_text(
+            f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n'
+        )
+        srun.chmod(0o755)
         key = folder / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(128))

@@ -14,7 +14,7 @@ from wood.store import read_json
 
 # One classifier from the data to the page, without OoD images.
 REDUCED = {
-    "demo": {"train_images": 18, "val_images": 2, "pool_images": 1},
+    "demo": {"train_images": 18, "val_images": 5, "pool_images": 20},
     "data": {"val": None},
     "ood": {"source": "none"},
     "classifier": {"training": {"epochs": 12, "checkpoint_seconds": 1}},
@@ -59,11 +59,11 @@ def ended(cluster, tmp_path_factory):
         )
         try:
             classifier = folder / "results/small/classifiers/cam/seed-0"
-            checkpoints = lambda: list(classifier.glob(".*.checkpoint"))  # noqa: E731
-            while not checkpoints() and running.poll() is None:
+            while not list(classifier.glob(".*.checkpoint")) and running.poll() is None:
                 time.sleep(0.1)
-            [job] = [job for job in cluster.jobs() if job["JobState"] == "RUNNING"]
-            cluster.call("scancel", job["JobId"])
+            for job in cluster.jobs():
+                if job["JobState"] == "RUNNING":
+                    cluster.call("scancel", job["JobId"])
             running.wait(timeout=300)
         finally:
             running.kill()
@@ -76,3 +76,41 @@ def test_a_reduced_run_goes_from_data_to_the_page(ended):
     results = folder / "results" / "small"
     assert (results / "report" / "index.html").exists()
     assert 0 < read_json(results / "scores/seeds/irn/seed-0.json")["configured"]["miou"] < 1
+
+
+def test_short_jobs_are_submitted_together_and_only_gpu_rules_ask_for_a_gpu(ended, cluster):
+    gpus = {}
+    for job in cluster.jobs():
+        rule = re.search(r"/slurm_logs/(?:rule|group)_(\w+)/", job["StdOut"])[1]
+        gpus.setdefault(rule, []).append(job.get("TresPerJob"))
+    assert gpus == {
+        "demo_scenes": [None],
+        "lists": [None],
+        "train_classifier": ["gres:gpu:1"] * 2,
+        "localize": ["gres:gpu:1"] * 2,
+        "scores": [None],
+        "report_page": [None],
+        "provenance": [None],
+    }
+
+
+def test_a_job_killed_for_its_memory_gets_more(ended, cluster):
+    _, said = ended
+    states = [
+        (job["JobState"], re.search(r"mem=(\w+)", job["TRES"])[1])
+        for job in cluster.jobs()
+        if "rule_localize" in job["StdOut"]
+    ]
+    assert states == [("FAILED", "150M"), ("COMPLETED", "3150M")]
+    assert "exceeded memory limit" in said
+    [error] = re.findall(r"Error in rule localize:.*?external_jobid", said, re.DOTALL)
+    assert "log: results/small/logs/seeds/localize/cam-0-cam-0000.log" in error
+
+
+def test_a_cancelled_training_goes_on_from_its_checkpoint(ended, cluster):
+    folder, _ = ended
+    states = [job["JobState"] for job in cluster.jobs() if "train_classifier" in job["StdOut"]]
+    assert states == ["CANCELLED", "COMPLETED"]
+    log = (folder / "results/small/logs/seeds/train_classifier/cam-0.log").read_text()
+    assert re.search(r"Going on from iteration \d+", log)
+    assert not list((folder / "results").rglob(".*.checkpoint"))

@@ -60,7 +60,15 @@ class Workflow:
 
     def rules(self, *arguments: str, changes: dict | None = None) -> set[str]:
         """Return the names of the rules that a run would run, target rules left out."""
-        targets = {"all", "hard_ood", "seeds", "pseudo_masks", "segmentation", "report"}
+        targets = {
+            "all",
+            "hard_ood",
+            "seeds",
+            "pseudo_masks",
+            "segmentation",
+            "report",
+            "provenance",
+        }
         return {job.rule for job in self.planned(*arguments, changes=changes)} - targets
 
     def files(self, pattern: str) -> dict[str, bytes]:
