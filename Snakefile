@@ -34,6 +34,7 @@ rule all:
     default_target: True
     input:
         rules.report_page.output,
+        rules.provenance.output,
 
 
 # Hard OoD images with their review statistics (paper Sec. 3.1).

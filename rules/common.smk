@@ -27,6 +27,8 @@ try:
 except InputError as error:
     sys.exit(f"Error: {error}")
 
+settings.sort_keys(config)
+
 
 RESULTS = f"results/{config['dataset']}"
 OOD = f"{RESULTS}/ood"
@@ -46,6 +48,10 @@ OPENIMAGES = config["ood"]["openimages"]
 REVIEW = config["ood"]["review"]
 POOL = OPENIMAGES["base"] or f"{RESULTS}/demo/openimages"
 
+# Trainings use all GPUs of their job; shards use one, and run side by side.
+TRAINING_GPUS = config["gpus"]
+SHARD_GPUS = min(config["gpus"], 1)
+
 SEEDS = config["seeds"]
 SHARDS = {
     "images": [f"{number:04d}" for number in range(config["shards"]["images"])],
@@ -61,6 +67,13 @@ wildcard_constraints:
     localization="[^/]+",
     seed=r"\d+",
     shard=r"\d+",
+
+
+def memory(megabytes, per_thread=False):
+    """The `mem_mb` of a rule: twice as much for a job that failed before (see profiles/)."""
+    return lambda wildcards, threads, attempt: (
+        megabytes * attempt * (threads if per_thread else 1)
+    )
 
 
 def image_set_files(name):

@@ -19,7 +19,7 @@ if config["data"]["source"] == "demo":
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=30,
         params:
             folder=subpath(output.truth, parent=True),
@@ -46,7 +46,7 @@ if config["data"]["source"] == "csv":
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=60,
         params:
             classes=CLASSES,
@@ -73,7 +73,7 @@ else:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=60,
         params:
             voc_root=subpath(input.images, parent=True),
@@ -106,7 +106,7 @@ else:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=60,
         params:
             voc_root=subpath(input.images, parent=True),

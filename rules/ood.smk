@@ -14,11 +14,12 @@ if config["ood"]["source"] == "list":
             f"{LOGS}/ood/listed_ood.log",
         benchmark:
             f"{BENCHMARKS}/ood/listed_ood.tsv"
+        localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=30,
         params:
             code=code_digest("wood.ood.hard_ood"),
@@ -42,7 +43,7 @@ if config["ood"]["source"] == "openimages":
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=720,
         params:
             folder=subpath(output[0], parent=True),
@@ -68,7 +69,7 @@ if config["ood"]["source"] == "openimages":
             "../envs/wood.yaml"
         threads: 2
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=120,
         params:
             classes=CLASSES,
@@ -95,8 +96,9 @@ if config["ood"]["source"] == "openimages":
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=1440,
+            downloads=1,
         params:
             folder=subpath(output[0], parent=True),
             base=OPENIMAGES["image_base"] or f"{POOL}/images",
@@ -123,9 +125,9 @@ if config["ood"]["source"] == "openimages":
             "../envs/wood.yaml"
         threads: config["threads"]["inference"]
         resources:
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=720,
-            gpu=config["gpus"],
+            gpu=SHARD_GPUS,
         params:
             long_side=config["ood"]["long_side"],
             max_failed_fraction=OPENIMAGES["max_failed_fraction"],
@@ -146,11 +148,12 @@ if config["ood"]["source"] == "openimages":
             f"{LOGS}/ood/ranking.log",
         benchmark:
             f"{BENCHMARKS}/ood/ranking.tsv"
+        localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=60,
         params:
             threshold=config["ood"]["threshold"],
@@ -172,11 +175,12 @@ if config["ood"]["source"] == "openimages":
             f"{LOGS}/ood/hard_ood_list.log",
         benchmark:
             f"{BENCHMARKS}/ood/hard_ood_list.tsv"
+        localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=30,
         params:
             policy=REVIEW["policy"],
@@ -199,11 +203,12 @@ if config["ood"]["source"] != "none":
             f"{LOGS}/ood/contact_sheet.log",
         benchmark:
             f"{BENCHMARKS}/ood/contact_sheet.tsv"
+        localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=30,
         params:
             per_class=config["report"]["sheet_images_per_class"],
@@ -225,7 +230,7 @@ if config["ood"]["source"] == "openimages":
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=480,
         params:
             decisions=decisions_files()[0],
@@ -245,11 +250,12 @@ rule cluster_sheet:
         f"{LOGS}/ood/cluster_sheet/{{classifier}}-{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/ood/cluster_sheet/{{classifier}}-{{seed}}.tsv"
+    localrule: True
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=30,
     params:
         per_cluster=config["report"]["sheet_images_per_class"],

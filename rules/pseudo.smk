@@ -16,7 +16,7 @@ rule ir_labels:
         "../envs/wood.yaml"
     threads: config["threads"]["crf"]
     resources:
-        mem_mb=lambda wildcards, threads: 1500 * threads,
+        mem_mb=memory(1500, per_thread=True),
         runtime=240,
     params:
         settings=lambda wildcards: {
@@ -49,9 +49,9 @@ rule train_irnet:
         "../envs/wood.yaml"
     threads: config["threads"]["training"]
     resources:
-        mem_mb=6000,
+        mem_mb=memory(6000),
         runtime=720,
-        gpu=config["gpus"],
+        gpu=TRAINING_GPUS,
     params:
         settings=lambda wildcards: pseudo_settings(wildcards)["irnet"],
         threads=config["threads"]["training"],
@@ -78,9 +78,9 @@ rule walk:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
-        gpu=config["gpus"],
+        gpu=SHARD_GPUS,
     params:
         settings=walk_settings,
         classifier=classifier_of_experiment,
@@ -102,11 +102,12 @@ rule collect_pseudo_masks:
         f"{LOGS}/pseudo/collect_pseudo_masks/{{experiment}}-{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/pseudo/collect_pseudo_masks/{{experiment}}-{{seed}}.tsv"
+    localrule: True
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=30,
     params:
         code=code_digest("wood.store"),
@@ -187,7 +188,7 @@ rule seeds_with_crf:
         "../envs/wood.yaml"
     threads: config["threads"]["crf"]
     resources:
-        mem_mb=lambda wildcards, threads: 1500 * threads,
+        mem_mb=memory(1500, per_thread=True),
         runtime=240,
     params:
         threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
@@ -221,7 +222,7 @@ rule score_pseudo_masks:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=120,
     params:
         class_names=CLASSES,

@@ -16,7 +16,7 @@ rule report_page:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=60,
     params:
         specification=report_specification(),
@@ -24,3 +24,28 @@ rule report_page:
         code=code_digest("wood.report.page"),
     script:
         "../workflow_scripts/report_page.py"
+
+
+# What made the results: code, versions, devices, configuration, checksums, times and memory.
+rule provenance:
+    input:
+        rules.report_page.output,
+    output:
+        f"{RESULTS}/provenance.json",
+    log:
+        f"{LOGS}/report/provenance.log",
+    benchmark:
+        f"{BENCHMARKS}/report/provenance.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=60,
+    params:
+        results=RESULTS,
+        config=config,
+        inputs=settings.named_inputs(config),
+        code=code_digest("wood.provenance"),
+    script:
+        "../workflow_scripts/provenance.py"

@@ -19,9 +19,9 @@ rule train_classifier:
         "../envs/wood.yaml"
     threads: config["threads"]["training"]
     resources:
-        mem_mb=6000,
+        mem_mb=memory(6000),
         runtime=720,
-        gpu=config["gpus"],
+        gpu=TRAINING_GPUS,
     params:
         settings=classifier_settings,
         class_names=CLASSES,
@@ -51,9 +51,9 @@ rule features:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=120,
-        gpu=config["gpus"],
+        gpu=SHARD_GPUS,
     params:
         long_side=config["ood"]["long_side"],
         max_batch_pixels=config["max_batch_pixels"],
@@ -82,7 +82,7 @@ rule centers:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         clusters=lambda wildcards: classifier_settings(wildcards)["ood"]["clusters"],
@@ -108,9 +108,9 @@ rule localize:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
-        gpu=config["gpus"],
+        gpu=SHARD_GPUS,
     params:
         settings=lambda wildcards: config["localizations"][wildcards.localization],
         shard_count=config["shards"]["images"],
@@ -139,7 +139,7 @@ rule score_seeds:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=120,
     params:
         class_names=CLASSES,

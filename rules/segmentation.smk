@@ -17,9 +17,9 @@ rule train_segmentation:
         "../envs/wood.yaml"
     threads: config["threads"]["training"]
     resources:
-        mem_mb=6000,
+        mem_mb=memory(6000),
         runtime=1440,
-        gpu=config["gpus"],
+        gpu=TRAINING_GPUS,
     params:
         settings=lambda wildcards: {
             key: value
@@ -50,9 +50,9 @@ rule segment:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
-        gpu=config["gpus"],
+        gpu=SHARD_GPUS,
     params:
         settings=lambda wildcards: segmentation_settings(wildcards)["inference"],
         shard_count=config["shards"]["images"],
@@ -80,11 +80,12 @@ rule collect_predictions:
         f"{BENCHMARKS}/segmentation/collect_predictions/{{experiment}}-{{seed}}-{{kind}}.tsv"
     wildcard_constraints:
         kind="plain|crf",
+    localrule: True
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=30,
     params:
         code=code_digest("wood.store"),
@@ -109,7 +110,7 @@ rule score_segmentation:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=120,
     params:
         class_names=CLASSES,

@@ -32,6 +32,27 @@ def merge(base: Tree, override: Tree) -> dict[str, Any]:
     return merged
 
 
+def sort_keys(config: dict[str, Any]) -> None:
+    """Put the keys of a configuration, and of all in it, in alphabetical order, in place.
+
+    Snakemake leaves them in the order of the overlays, and compares parameters as they are
+    written: without this, a value that is given once more would rerun what depends on it. The
+    order of classifiers, localizations and experiments is the user's, and stays.
+    """
+    for key in sorted(config):
+        value = config[key] = config.pop(key)
+        if key in ("classifiers", "localizations", "experiments"):
+            for entry in value.values():
+                _sort_entry(entry)
+        else:
+            _sort_entry(value)
+
+
+def _sort_entry(value: Any) -> None:
+    if isinstance(value, dict):
+        sort_keys(value)
+
+
 def check(config: Tree) -> None:
     """Check a configuration against the schema and against itself.
 
@@ -130,11 +151,19 @@ def check_files(config: Tree) -> None:
     """
     from wood.data.voc import check_devkit
 
-    data, ood = config["data"], config["ood"]
+    data = config["data"]
     if data["source"] == "voc":
         check_devkit(data["voc_root"])
         for role in ("train", "evaluation", "val", "test"):
             _check_image_set(data, role)
+    for key, place in named_inputs(config).items():
+        if not Path(place).exists():
+            raise InputError(f"Configuration: {key} is {place}, which does not exist.")
+
+
+def named_inputs(config: Tree) -> dict[str, str]:
+    """Return the files and folders that the configuration names and a run reads, by their keys."""
+    data, ood = config["data"], config["ood"]
     places = {
         "data.labels_csv": data["labels_csv"] if data["source"] == "csv" else None,
         "data.images": data["images"] if data["source"] == "csv" else None,
@@ -151,9 +180,9 @@ def check_files(config: Tree) -> None:
     base = ood["openimages"]["base"]
     if ood["source"] == "openimages" and base and "://" not in base:
         places["ood.openimages.base"] = base
-    for key, place in places.items():
-        if isinstance(place, str) and not Path(place).exists():
-            raise InputError(f"Configuration: {key} is {place}, which does not exist.")
+    if data["source"] == "voc":
+        places["data.voc_root"] = data["voc_root"]
+    return {key: place for key, place in places.items() if isinstance(place, str)}
 
 
 def _check_image_set(data: Tree, role: str) -> None:

@@ -1,8 +1,21 @@
-"""The device is found, not assumed."""
+"""The device is found, not assumed; several jobs of one machine share its GPUs without meeting."""
 
+import fcntl
+import logging
+import os
+import tempfile
+import time
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_TRIES = 2
+
+# Open files whose locks mark the GPUs that this process holds; they go with the process.
+_held: dict[str, int] = {}
 
 
 def find_device() -> torch.device:
@@ -19,3 +32,51 @@ def autocast(device: torch.device) -> AbstractContextManager:
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
+
+
+def visible_gpus() -> list[str]:
+    """Return the names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return [str(number) for number in range(torch.cuda.device_count())]
+    return [name for name in listed.split(",") if name]
+
+
+def claim_gpus(count: int) -> None:
+    """Keep `count` of the visible GPUs for this process, and hide the others from it.
+
+    A scheduler that shows a job its own GPUs has done this already. On a machine without one, the
+    first GPUs are taken that no other job of this project's holds, once there are enough of them;
+    they are given back when the process ends, however it ends. Fewer visible GPUs than `count`
+    (none, on a machine without) are all used.
+    """
+    names = visible_gpus()
+    if not 0 < count < len(names):
+        return
+    waiting = False
+    while len(_held) < count:
+        for name in names:
+            if len(_held) < count and (handle := _lock(name)) is not None:
+                _held[name] = handle
+        if len(_held) < count:
+            # Two jobs that each held half of what they need would wait for ever.
+            for name in list(_held):
+                os.close(_held.pop(name))
+            if not waiting:
+                logger.info("Waiting for %d of the GPUs %s.", count, ", ".join(names))
+            waiting = True
+            time.sleep(SECONDS_BETWEEN_TRIES)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_held)
+    logger.info("GPUs of this job: %s", ", ".join(_held))
+
+
+def _lock(gpu: str) -> int | None:
+    """Return an open file whose lock marks the GPU as taken; None if another process has it."""
+    path = Path(tempfile.gettempdir()) / f"wood-{os.getuid()}-gpu-{gpu.replace('/', '-')}.lock"
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle

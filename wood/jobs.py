@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def job(log: str | Path, threads: int = 1) -> Iterator[None]:
-    """Run one step of the pipeline.
+def job(log: str | Path, threads: int = 1, gpus: int | None = None) -> Iterator[None]:
+    """Run one step of the pipeline, on `threads` threads and, where there are any, `gpus` GPUs.
 
     Log lines go to `log`. Bad input and a full disk end the process with one sentence and exit
     code 1; any other error leaves its traceback in `log` and one line on the terminal
@@ -36,6 +36,12 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     if "torch" in sys.modules:  # else the step has no use for it
         sys.modules["torch"].set_num_threads(threads)
     try:
+        if gpus is not None:
+            from wood.devices import claim_gpus
+            from wood.provenance import device_name
+
+            claim_gpus(gpus)
+            logger.info("Device: %s", device_name())
         yield
     except (InputError, OSError, MemoryError) as error:
         fail(str(error) or type(error).__name__, log)

@@ -1,8 +1,13 @@
-"""Files that appear whole or not at all: written beside, then renamed."""
+"""Files that appear whole or not at all: written beside, then renamed.
 
+`python -m wood.store verify results/<dataset>` checks that every file is the one that was recorded.
+"""
+
+import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 METADATA_KEY = "wood"
+PROVENANCE = "provenance.json"
 
 
 def _sync(path: Path) -> None:
@@ -165,3 +171,51 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable Parquet file ({reason}).") from None
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(folder: str | Path) -> list[str]:
+    """Compare the files below `folder` with those that its `provenance.json` records.
+
+    Returns:
+        One sentence for each recorded file that is missing or is another one.
+
+    Raises:
+        InputError: there is no such record, or it is not one.
+    """
+    folder = Path(folder)
+    record = read_json(folder / PROVENANCE)
+    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
+        raise InputError(f"{folder / PROVENANCE}: it records no files.")
+    problems = []
+    for name, digest in record["files"].items():
+        if not (folder / name).is_file():
+            problems.append(f"{folder / name}: it is missing.")
+        elif file_digest(folder / name) != digest:
+            problems.append(f"{folder / name}: it is not the file that was recorded.")
+    return problems
+
+
+def main(arguments: list[str]) -> int:
+    """Run `verify` on a folder of results, and say what it found."""
+    if len(arguments) != 2 or arguments[0] != "verify":
+        print("usage: python -m wood.store verify results/<dataset>", file=sys.stderr)
+        return 2
+    try:
+        problems = verify(arguments[1])
+    except InputError as error:
+        problems = [str(error)]
+    for problem in problems:
+        print(f"Error: {problem}", file=sys.stderr)
+    if not problems:
+        print("Every file is the one that was recorded.")
+    return int(bool(problems))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -101,6 +101,8 @@ def fit(
 ) -> nn.Module:
     """Train `model` by SGD with polynomial decay, and return it in evaluation mode.
 
+    Where several processes train together (`wood.launch`), all but the first end with the training.
+
     Args:
         model: trained in place, on the device that is found.
         dataset: what `loss` gets batches of.
@@ -171,7 +173,7 @@ def fit(
                 (value / accumulate).backward()
                 for name, term in {"loss": value, **logged}.items():
                     terms[name] = terms.get(name, 0) + term.detach() / accumulate
-            _average_gradients(model)
+            stop = _average_gradients(model, bool(terminated), device)
             if settings.get("clip_norm"):
                 clip_grad_norm_(state.parameters(), settings["clip_norm"])
             optimizer.step()
@@ -180,14 +182,16 @@ def fit(
             done = iteration + 1
             curve.add(done, done / epoch_of, settings["lr"] * decay, terms)
             due = time.monotonic() - saved >= settings.get("checkpoint_seconds", 120)
-            if done < iterations and (due or terminated):
+            if done < iterations and (due or stop):
                 state.save(done, curve.state())
                 saved = time.monotonic()
-                if terminated:
+                if stop:
                     logger.warning("Stopped at iteration %d; it goes on from there.", done)
                     raise SystemExit(143)
     curve.write()
     state.finish()
+    if _rank() > 0:
+        raise SystemExit(0)  # the first process writes what comes of it
     return model.eval()
 
 
@@ -385,15 +389,21 @@ def _processes() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def _average_gradients(model: nn.Module) -> None:
-    """Make every process's gradients the mean over the processes, in one message."""
+def _average_gradients(model: nn.Module, stop: bool, device: torch.device) -> bool:
+    """Make every process's gradients the mean over the processes, in one message.
+
+    Returns:
+        Whether any of the processes is to stop; so that all of them do, at the same iteration.
+    """
     if _processes() == 1:
-        return
+        return stop
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    flag = torch.tensor([float(stop)], device=device)
+    flat = torch.cat([flag, *(gradient.reshape(-1) for gradient in gradients)])
     dist.all_reduce(flat)
     flat /= _processes()
-    for gradient, mean in zip(
-        gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
-    ):
+    sizes = [1, *(gradient.numel() for gradient in gradients)]
+    flag, *means = flat.split(sizes)
+    for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))
+    return flag.item() > 0

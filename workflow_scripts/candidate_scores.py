@@ -3,7 +3,7 @@
 from wood.jobs import job
 from wood.ood.scoring import score_images
 
-with job(snakemake.log[0], snakemake.params.threads):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     score_images(
         snakemake.input.images,
         snakemake.input.classifier,

@@ -3,7 +3,7 @@
 from wood.jobs import job
 from wood.seeds.features import extract_features
 
-with job(snakemake.log[0], snakemake.params.threads):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     extract_features(
         snakemake.input.images,
         snakemake.input.classifier,

@@ -3,7 +3,7 @@
 from wood.jobs import job
 from wood.seeds.localize import localize
 
-with job(snakemake.log[0], snakemake.params.threads):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     localize(
         snakemake.input.images,
         snakemake.input.labels,

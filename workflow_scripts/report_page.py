@@ -1,15 +1,20 @@
 """The report page."""
 
 from wood.jobs import job
-from wood.provenance import provenance
+from wood.provenance import config_hash, provenance
 from wood.report.page import build_page
 
 with job(snakemake.log[0]):
+    config = snakemake.params.config
     build_page(
         {
             **snakemake.params.specification,
-            "config": snakemake.params.config,
-            "provenance": provenance(),
+            "config": config,
+            "provenance": {
+                **provenance(),
+                "configuration": config_hash(config),
+                "recorded in": "provenance.json",
+            },
         },
         snakemake.output[0],
     )

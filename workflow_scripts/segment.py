@@ -4,7 +4,7 @@ from wood.crf import DEEPLAB_CRF
 from wood.jobs import job
 from wood.segmentation.inference import segment_images
 
-with job(snakemake.log[0], snakemake.params.threads):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     segment_images(
         snakemake.input.images,
         snakemake.input.network,

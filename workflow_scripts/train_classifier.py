@@ -1,14 +1,16 @@
 """Train one classifier: F_in, W-OoD, or a control."""
 
 from wood.jobs import checkpoint_path, job
+from wood.launch import launch
 from wood.seeds.classifier import train_classifier
 
-with job(snakemake.log[0], snakemake.params.threads):
-    train_classifier(
-        snakemake.input.images,
-        snakemake.input.labels,
-        snakemake.output.weights,
-        snakemake.output.log,
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+    launch(
+        train_classifier,
+        images=snakemake.input.images,
+        labels=snakemake.input.labels,
+        output=snakemake.output.weights,
+        log=snakemake.output.log,
         settings=snakemake.params.settings,
         class_names=snakemake.params.class_names,
         seed=int(snakemake.wildcards.seed),

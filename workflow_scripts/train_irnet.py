@@ -2,14 +2,16 @@
 
 from wood.affinity.train import train_irnet
 from wood.jobs import checkpoint_path, job
+from wood.launch import launch
 
-with job(snakemake.log[0], snakemake.params.threads):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     chosen = snakemake.params.settings
-    train_irnet(
-        snakemake.input.ir_labels,
-        snakemake.input.images,
-        snakemake.output.weights,
-        snakemake.output.log,
+    launch(
+        train_irnet,
+        ir_labels=snakemake.input.ir_labels,
+        images=snakemake.input.images,
+        output=snakemake.output.weights,
+        log=snakemake.output.log,
         backbone=chosen["backbone"],
         weights=chosen["weights"],
         radius=chosen["radius"],

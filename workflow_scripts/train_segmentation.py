@@ -1,15 +1,17 @@
 """Train DeepLab-v2 on pseudo-masks."""
 
 from wood.jobs import checkpoint_path, job
+from wood.launch import launch
 from wood.segmentation.train import train_segmentation
 
-with job(snakemake.log[0], snakemake.params.threads):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     chosen = snakemake.params.settings
-    train_segmentation(
-        snakemake.input.images,
-        [snakemake.input.masks],
-        snakemake.output.weights,
-        snakemake.output.log,
+    launch(
+        train_segmentation,
+        images=snakemake.input.images,
+        mask_dirs=[snakemake.input.masks],
+        output=snakemake.output.weights,
+        log=snakemake.output.log,
         class_names=snakemake.params.class_names,
         backbone=chosen["backbone"],
         weights=chosen["weights"],

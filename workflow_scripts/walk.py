@@ -3,7 +3,7 @@
 from wood.affinity.pseudo_masks import make_pseudo_masks
 from wood.jobs import job
 
-with job(snakemake.log[0], snakemake.params.threads):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     make_pseudo_masks(
         snakemake.input.maps,
         snakemake.input.images,

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -142,44 +140,3 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
 
     with pytest.raises(InputError, match="not finite at iteration 1 "):
         train(tmp_path, loss=broken)
-
-
-PROCESS = """
-import sys, torch
-import torch.distributed as dist
-from pathlib import Path
-sys.path.insert(0, {root!r})
-from safetensors.torch import save_file
-from tests.unit.test_training import no_dropout_state
-
-rank, port, out = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{{port}}", rank=rank, world_size=2)
-save_file(no_dropout_state(out), out / f"rank-{{rank}}.safetensors")
-dist.destroy_process_group()
-"""
-
-
-def no_dropout_state(folder):
-    def loss(model, batch, progress):
-        model.eval()
-        return squared_error(model, batch, progress)
-
-    return train(folder, loss=loss)
-
-
-def test_two_processes_share_a_batch(tmp_path, free_port):
-    """Two processes with half a batch each get the weights of one with the whole batch."""
-    from safetensors.torch import load_file
-
-    script = tmp_path / "process.py"
-    script.write_text(PROCESS.format(root=str(ROOT)))
-    running = [
-        subprocess.Popen([sys.executable, script, str(rank), str(free_port), tmp_path])
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in running] == [0, 0]
-    single = no_dropout_state(tmp_path / "single")
-    for rank in range(2):
-        shared = load_file(tmp_path / f"rank-{rank}.safetensors")
-        for name in single:
-            torch.testing.assert_close(shared[name], single[name], rtol=0, atol=1e-6)

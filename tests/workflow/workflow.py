@@ -29,22 +29,26 @@ class Workflow:
         self.folder = folder
         self.overlays = [SMALL, *overlays]
 
-    def run(
-        self, *arguments: str, changes: dict | None = None, cores: int = 2
-    ) -> subprocess.CompletedProcess:
-        """Run snakemake; `changes` are put over the configuration for this run."""
+    def command(self, *arguments: str, changes: dict | None = None, cores: int = 2) -> list[str]:
+        """Return the command that runs snakemake."""
         overlays = list(map(str, self.overlays))
         if changes:
             path = self.folder / "changes.yaml"
             path.write_text(yaml.safe_dump(changes))
             overlays.append(str(path))
-        command = [
+        return [
             sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
             "--workflow-profile", str(ROOT / "profiles" / "default"),
             "--directory", str(self.folder), "--cores", str(cores), "--nocolor",
             *arguments,
             "--configfile", *overlays,
         ]  # fmt: skip
+
+    def run(
+        self, *arguments: str, changes: dict | None = None, cores: int = 2
+    ) -> subprocess.CompletedProcess:
+        """Run snakemake; `changes` are put over the configuration for this run."""
+        command = self.command(*arguments, changes=changes, cores=cores)
         return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
     def make(self, *targets: str, changes: dict | None = None) -> None:
@@ -61,7 +65,7 @@ class Workflow:
     def rules(self, *arguments: str, changes: dict | None = None) -> set[str]:
         """Return the names of the rules that a run would run, target rules left out."""
         targets = {"all", "hard_ood", "seeds", "pseudo_masks", "segmentation", "report",
-                   "fully_supervised", "submission"}  # fmt: skip
+                   "provenance", "fully_supervised", "submission"}  # fmt: skip
         return {job.rule for job in self.planned(*arguments, changes=changes)} - targets
 
     def files(self, pattern: str) -> dict[str, bytes]:

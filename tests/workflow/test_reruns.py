@@ -1,0 +1,306 @@
+"""What reruns when something changes: for every key of the configuration, and for files and code.
+
+Whether a job reruns depends on its files' times, its parameters and Snakemake's records, never on
+what is in its files. So the results of the small demo are empty files here, and the runs dry.
+"""
+
+import os
+import time
+from fnmatch import fnmatchcase
+
+import pytest
+import yaml
+
+from tests.workflow.plan import plan, pretend
+from tests.workflow.workflow import ROOT, SMALL
+from wood import digest
+from wood.config import merge
+from wood.data.masks import VOC_CLASSES
+
+# What follows from each step, from the last to the first.
+PAGE = {"report_page"}
+NETWORK = {"train_segmentation", "segment", "collect_predictions", "score_segmentation"} | PAGE
+WALK = {"walk", "collect_pseudo_masks", "score_pseudo_masks"} | NETWORK
+IRNET = {"train_irnet"} | WALK
+IR_LABELS = {"ir_labels"} | IRNET
+MAPS = {"localize", "score_seeds", "seeds_with_crf"} | IR_LABELS
+CLASSIFIER = {"train_classifier"} | MAPS
+CENTERS = {"centers", "cluster_sheet"} | CLASSIFIER
+HARD_OOD = {"hard_ood_list", "contact_sheet", "features"} | CENTERS
+RANKING = {"ranking"} | HARD_OOD
+F_IN = {"candidate_scores"} | RANKING
+PHOTOGRAPHS = {"candidate_images"} | F_IN
+CANDIDATES = {"candidates"} | PHOTOGRAPHS
+METADATA = {"metadata"} | CANDIDATES
+LISTS = {"training_images", "scored_images"} | F_IN
+EVERYTHING = {"demo_scenes"} | LISTS | METADATA
+SCORES = {"score_seeds", "score_pseudo_masks", "score_segmentation"} | PAGE
+
+# For each key, or pattern of keys, what reruns when its value changes.
+TABLE = {
+    "dataset": EVERYTHING,
+    "seeds": CANDIDATES,
+    "classes": LISTS | CANDIDATES,
+    "data.source": {"labelled_images"} | METADATA,
+    "data.voc_root": EVERYTHING,
+    "data.sbd_root": LISTS - {"scored_images"},
+    "data.all_classes": LISTS,
+    "data.labels_csv": PAGE,  # of another source
+    "data.images": PAGE,  # of another source
+    "data.masks": SCORES,
+    "data.train": LISTS - {"scored_images"},
+    "data.evaluation": {"scored_images", "seeds_with_crf", "score_seeds", "score_pseudo_masks"}
+    | PAGE,
+    "data.val": {"scored_images"} | NETWORK - {"train_segmentation"},
+    "data.max_failed_fraction": LISTS,
+    "demo.*": EVERYTHING,
+    "ood.source": CLASSIFIER,
+    "ood.list": PAGE,  # of another source
+    "ood.images": PAGE,  # of another source
+    "ood.classifier": F_IN,
+    "ood.openimages.base": METADATA,
+    "ood.openimages.image_base": PHOTOGRAPHS,
+    "ood.openimages.splits": METADATA,
+    "ood.openimages.class_map": CANDIDATES,
+    "ood.openimages.machine_threshold": CANDIDATES,
+    "ood.openimages.max_candidates": CANDIDATES,
+    "ood.openimages.connections": PHOTOGRAPHS,
+    "ood.openimages.rate_limit": PHOTOGRAPHS,
+    "ood.openimages.max_failed_fraction": PHOTOGRAPHS,
+    "ood.long_side": F_IN,
+    "ood.threshold": RANKING,
+    "ood.cap_per_class": RANKING,
+    "ood.review.policy": HARD_OOD,
+    "ood.review.decisions": PAGE,  # of another policy
+    "ood.review.truth": HARD_OOD,
+    "classifier.*": F_IN,
+    "wood.clusters": CENTERS,
+    "wood.grouping": CENTERS,
+    "wood.batch_size": HARD_OOD,  # no fewer hard OoD images than a batch holds
+    "wood.*": CLASSIFIER,
+    "classifiers.cam": F_IN,
+    "classifiers.cam-wood.*": CLASSIFIER,
+    "classifiers.cam-more.*": {"train_classifier", "localize", "score_seeds"} | PAGE,
+    "localizations.cam.*": MAPS,
+    "experiment.classifier": PAGE,  # every experiment of the demo names its own
+    "experiment.role": PAGE,
+    "experiment.title": PAGE,
+    "experiment.family": PAGE,
+    "experiment.paper": PAGE,
+    "experiment.localization": MAPS,
+    "experiment.until": PAGE | {"ir_labels"},
+    "experiment.threshold": {"seeds_with_crf", "score_seeds", "score_pseudo_masks"} | PAGE,
+    "experiment.pseudo.gt_prob": IR_LABELS | {"seeds_with_crf"},
+    "experiment.pseudo.foreground_threshold": IR_LABELS,
+    "experiment.pseudo.background_threshold": IR_LABELS,
+    "experiment.pseudo.irnet.*": IRNET,
+    "experiment.pseudo.*": WALK,
+    "experiment.segmentation.inference.*": NETWORK - {"train_segmentation"},
+    "experiment.segmentation.*": NETWORK,
+    "experiments.irn.classifier": IR_LABELS,
+    "experiments.*": PAGE,
+    "report.*": PAGE,
+    "shards.images": MAPS,
+    "shards.candidates": PHOTOGRAPHS,
+    "threads.training": F_IN,
+    "threads.inference": F_IN,
+    "threads.crf": PAGE,
+    "gpus": PAGE,
+    "max_batch_pixels": HARD_OOD,
+}
+
+
+def leaves(tree, prefix=()):
+    for key, value in tree.items():
+        if isinstance(value, dict) and value and key != "paper":
+            yield from leaves(value, (*prefix, key))
+        else:
+            yield ".".join((*prefix, key))
+
+
+def nested(key, value):
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
+SETTINGS = merge(BASE, yaml.safe_load(SMALL.read_text()))
+KEYS = list(leaves(BASE))
+
+
+def row(key):
+    """The first row of the table that a key matches."""
+    return next((rules for pattern, rules in TABLE.items() if fnmatchcase(key, pattern)), None)
+
+
+# Changes for the keys whose value cannot just be varied, or needs others beside it.
+CHANGES = {
+    "seeds": {"seeds": [1]},
+    "data.source": {
+        "data": {"source": "csv", "labels_csv": "labels.csv", "images": "photographs"},
+        "ood": {"openimages": {"base": "photographs"}, "review": {"truth": "labels.csv"}},
+    },
+    "data.voc_root": {"data": {"voc_root": "elsewhere"}},
+    "data.sbd_root": {"data": {"sbd_root": "photographs"}},
+    "data.all_classes": {"data": {"all_classes": [*VOC_CLASSES, "whale"]}},
+    "data.labels_csv": {"data": {"labels_csv": "labels.csv"}},
+    "data.images": {"data": {"images": "photographs"}},
+    "data.masks": {"data": {"masks": "photographs"}},
+    "ood.source": {"ood": {"source": "none"}, "classifiers": {"cam-wood": {"ood": "none"}}},
+    "ood.list": {"ood": {"list": "labels.csv"}},
+    "ood.images": {"ood": {"images": "photographs"}},
+    "ood.classifier": {"ood": {"classifier": "cam-more"}},
+    "ood.openimages.base": {"ood": {"openimages": {"base": "photographs"}}},
+    "ood.openimages.image_base": {"ood": {"openimages": {"image_base": "photographs"}}},
+    "ood.openimages.splits": {"ood": {"openimages": {"splits": ["test"]}}},
+    "ood.openimages.class_map": {"ood": {"openimages": {"class_map": {"boat": ["Boat"]}}}},
+    "ood.openimages.max_candidates": {"ood": {"openimages": {"max_candidates": 9}}},
+    "ood.cap_per_class": {"ood": {"cap_per_class": 9}},
+    "ood.review.policy": {"ood": {"review": {"policy": "none"}}},
+    "ood.review.decisions": {"ood": {"review": {"decisions": "labels.csv"}}},
+    "ood.review.truth": {"ood": {"review": {"truth": "labels.csv"}}},
+    "classifier.output_stride": {"classifier": {"output_stride": 32}},
+    "classifier.long_side": {"classifier": {"long_side": [90, 100]}},
+    "classifier.resolution": {"classifier": {"resolution": [90, 100]}},
+    "wood.normalize": {"wood": {"normalize": "sum"}},
+    "wood.selection": {"wood": {"selection": "batch"}},
+    "wood.grouping": {"wood": {"grouping": "predicted_class"}},
+    "classifiers.cam": {"classifiers": {"cam": {"crop": 80}}},
+    "classifiers.cam-wood.init": {"classifiers": {"cam-wood": {"init": "cam-more"}}},
+    "classifiers.cam-wood.ood": {"classifiers": {"cam-wood": {"ood": {"top_fraction": 0.5}}}},
+    "classifiers.cam-more.init": {"classifiers": {"cam-more": {"init": None}}},
+    "experiment.localization": {
+        "experiment": {"localization": "other"},
+        "localizations": {"other": {"method": "cam", "scales": [2.0]}},
+    },
+    "experiment.paper": {"experiment": {"paper": {"1": "IRN"}}},
+    "experiment.pseudo.irnet.scale": {"experiment": {"pseudo": {"irnet": {"scale": [1, 1]}}}},
+    "experiment.segmentation.output_stride": {"experiment": {"segmentation": {"output_stride": 8}}},
+    "experiment.segmentation.scale": {"experiment": {"segmentation": {"scale": [1, 1]}}},
+    "experiment.segmentation.inference.merge": {
+        "experiment": {"segmentation": {"inference": {"merge": "max"}}}
+    },
+    "experiment.until": {"experiments": {"irn-more": {"until": "pseudo_masks"}}},
+    "experiments.irn-more.until": {"experiments": {"irn-more": {"until": "pseudo_masks"}}},
+    "experiments.irn.classifier": {"experiments": {"irn": {"classifier": "cam-more"}}},
+}
+
+# Nothing to vary: the schema has one value, or the demo's experiments all name their own.
+FIXED = {"classifier.architecture", "classifier.init", "classifier.ood", "experiment.classifier",
+         "localizations.cam.method"}  # fmt: skip
+
+
+def changes_of(key):
+    if key in CHANGES:
+        return CHANGES[key]
+    value = SETTINGS
+    for part in key.split("."):
+        value = value[part]
+    match value:
+        case bool():
+            other = not value
+        case int():
+            other = value + 1
+        case float():
+            other = value * 0.9
+        case list():
+            other = value[:-1] if len(value) > 1 else value * 2
+        case str() | None:
+            other = f"{value}x"
+    return nested(key, other)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reruns")
+    (folder / "photographs").mkdir()
+    (folder / "labels.csv").write_text("image_id,boat\n")
+    pretend(folder)
+    return folder
+
+
+def rules(folder, changes=None):
+    return {job.rule for job in plan(folder, changes)}
+
+
+def test_a_second_run_does_nothing(folder):
+    assert plan(folder) == []
+
+
+def test_every_key_has_a_row():
+    assert [key for key in KEYS if row(key) is None] == []
+    assert [row for row in TABLE if not any(fnmatchcase(key, row) for key in KEYS)] == []
+
+
+def test_a_changed_value_reruns_what_depends_on_it_and_nothing_else(folder):
+    wrong = {}
+    for key in sorted(set(KEYS) - FIXED):
+        found = rules(folder, changes_of(key))
+        if found != row(key):
+            wrong[key] = {"not expected": found - row(key), "missing": row(key) - found}
+    assert wrong == {}
+
+
+def test_a_value_given_once_more_reruns_nothing(folder):
+    again = {"classifier": {"training": {"lr": 0.02}}, "seeds": [0], "ood": {"threshold": 0.05}}
+    assert plan(folder, again) == []
+
+
+def test_only_the_changed_experiment_runs(folder):
+    jobs = plan(folder, {"experiments": {"irn-wood": {"threshold": 0.2}}})
+    names = {job.wildcards["experiment"] for job in jobs if "experiment" in job.wildcards}
+    assert names == {"irn-wood"}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("data/train.csv", F_IN),
+        ("data/val.csv", NETWORK - {"train_segmentation"}),
+        ("ood/hard_ood.csv", CENTERS | {"features", "contact_sheet"}),
+        ("demo/review-truth.csv", HARD_OOD),
+    ],
+)
+def test_a_touched_file_reruns_what_reads_it(folder, path, expected):
+    path = folder / "results" / "small" / path
+    before = path.stat()
+    path.write_text("changed")  # a file as small as it is, Snakemake compares by its contents too
+    os.utime(path, (time.time() + 5, time.time() + 5))
+    found = rules(folder)
+    path.write_text("")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert found == expected
+    assert plan(folder) == []
+
+
+def test_new_decisions_make_the_list_anew(tmp_path):
+    decisions = {"ood": {"review": {"policy": "decisions", "decisions": "decisions.csv"}}}
+    (tmp_path / "decisions.csv").write_text("image_id,decision\n")
+    pretend(tmp_path, decisions)
+    assert plan(tmp_path, decisions) == []
+    (tmp_path / "decisions.csv").write_text("image_id,decision\na,accept\n")
+    os.utime(tmp_path / "decisions.csv", (time.time() + 5, time.time() + 5))
+    assert rules(tmp_path, decisions) == HARD_OOD
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("wood.affinity.random_walk", WALK),
+        ("wood.ood.ranking", RANKING),
+        ("wood.ood.losses", F_IN),
+        ("wood.segmentation.inference", NETWORK - {"train_segmentation"}),
+        ("wood.plots", PAGE),
+        ("wood.ood.decisions", HARD_OOD),
+    ],
+)
+def test_changed_code_reruns_what_it_makes(folder, monkeypatch, module, expected):
+    parsed = digest._parsed
+
+    def edited(name):
+        own, imported = parsed(name)
+        return (own + "changed" if name == module else own), imported
+
+    monkeypatch.setattr(digest, "_parsed", edited)
+    assert rules(folder) == expected

@@ -1,0 +1,116 @@
+"""The profile for Slurm, on a real one of one node: a run, kills, retries."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from tests.workflow.slurm import Cluster, missing_programs
+from tests.workflow.workflow import ROOT, SMALL
+from wood.store import read_json
+
+# One classifier from the data to the page, without OoD images.
+REDUCED = {
+    "demo": {"train_images": 18, "val_images": 5, "pool_images": 20},
+    "data": {"val": None},
+    "ood": {"source": "none"},
+    "classifier": {"training": {"epochs": 12, "checkpoint_seconds": 1}},
+    "classifiers": {"cam-wood": None, "cam-more": None},
+    "experiments": {"irn": {"until": "seeds"}, "irn-more": None, "irn-wood": None},
+    "shards": {"images": 1},
+}
+
+# Torch alone needs more than the first attempt gets.
+MEMORY_OF_LOCALIZE = "3000 * (attempt - 1) + 150"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    missing = missing_programs()
+    if missing:
+        pytest.fail(f"this test needs {', '.join(missing)}: run `make slurm` (munge, slurm-wlm)")
+    with Cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ended(cluster, tmp_path_factory):
+    """A run through the profile, its training cancelled once; its folder and what it said."""
+    folder = tmp_path_factory.mktemp("slurm")
+    overlay = folder / "reduced.yaml"
+    overlay.write_text(yaml.safe_dump(REDUCED))
+    command = [
+        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
+        "--directory", str(folder), "--profile", str(ROOT / "profiles" / "slurm"), "--nocolor",
+        # No accounting database, and no patience.
+        "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1",
+        "--seconds-between-status-checks", "1", "--max-status-checks-per-second", "10",
+        "--latency-wait", "5", "--slurm-no-account",
+        "--set-resources", f"localize:mem_mb={MEMORY_OF_LOCALIZE}",
+        "--configfile", str(SMALL), str(overlay),
+    ]  # fmt: skip
+    said = folder / "said.txt"
+    with said.open("w") as output:
+        running = subprocess.Popen(
+            command, env=cluster.environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            classifier = folder / "results/small/classifiers/cam/seed-0"
+            while not list(classifier.glob(".*.checkpoint")) and running.poll() is None:
+                time.sleep(0.1)
+            for job in cluster.jobs():
+                if job["JobState"] == "RUNNING":
+                    cluster.call("scancel", job["JobId"])
+            running.wait(timeout=300)
+        finally:
+            running.kill()
+    assert running.returncode == 0, said.read_text() + cluster.logs()
+    return folder, said.read_text()
+
+
+def test_a_reduced_run_goes_from_data_to_the_page(ended):
+    folder, _ = ended
+    results = folder / "results" / "small"
+    assert (results / "report" / "index.html").exists()
+    assert 0 < read_json(results / "scores/seeds/irn/seed-0.json")["configured"]["miou"] < 1
+
+
+def test_short_jobs_are_submitted_together_and_only_gpu_rules_ask_for_a_gpu(ended, cluster):
+    gpus = {}
+    for job in cluster.jobs():
+        rule = re.search(r"/slurm_logs/(?:rule|group)_(\w+)/", job["StdOut"])[1]
+        gpus.setdefault(rule, []).append(job.get("TresPerJob"))
+    assert gpus == {
+        "demo_scenes": [None],
+        "lists": [None],
+        "train_classifier": ["gres:gpu:1"] * 2,
+        "localize": ["gres:gpu:1"] * 2,
+        "scores": [None],
+        "report_page": [None],
+        "provenance": [None],
+    }
+
+
+def test_a_job_killed_for_its_memory_gets_more(ended, cluster):
+    _, said = ended
+    states = [
+        (job["JobState"], re.search(r"mem=(\w+)", job["TRES"])[1])
+        for job in cluster.jobs()
+        if "rule_localize" in job["StdOut"]
+    ]
+    assert states == [("FAILED", "150M"), ("COMPLETED", "3150M")]
+    assert "exceeded memory limit" in said
+    [error] = re.findall(r"Error in rule localize:.*?external_jobid", said, re.DOTALL)
+    assert "log: results/small/logs/seeds/localize/cam-0-cam-0000.log" in error
+
+
+def test_a_cancelled_training_goes_on_from_its_checkpoint(ended, cluster):
+    folder, _ = ended
+    states = [job["JobState"] for job in cluster.jobs() if "train_classifier" in job["StdOut"]]
+    assert states == ["CANCELLED", "COMPLETED"]
+    log = (folder / "results/small/logs/seeds/train_classifier/cam-0.log").read_text()
+    assert re.search(r"Going on from iteration \d+", log)
+    assert not list((folder / "results").rglob(".*.checkpoint"))
