@@ -8,6 +8,7 @@ from torch.nn.functional import conv2d
 from wood.models.backbones import Backbone
 from wood.seeds.maps import STRIDE, on_grid
 
+
 class CamClassifier(nn.Module):
     """Multi-label classifier whose head, applied before the pooling, gives its CAMs.
 
