@@ -237,7 +237,7 @@ rule score_pseudo_masks:
 rule browse:
     input:
         lambda wildcards: specified_files(browsed_experiments()),
-        truth=[MASKS] if HAS_MASKS else [],
+        truth=MASKS if HAS_MASKS else [],
         images=f"{RESULTS}/data/train.csv",
     log:
         f"{LOGS}/pseudo/browse.log",
@@ -249,7 +249,7 @@ rule browse:
         runtime=480,
     params:
         experiments=browsed_experiments(),
-        truth=MASKS if HAS_MASKS else None,
+        truth=lambda wildcards, input: input.truth or None,
         class_names=CLASSES,
         all_classes=ALL_CLASSES,
         dataset=config["dataset"],

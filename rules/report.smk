@@ -43,7 +43,7 @@ rule provenance:
         mem_mb=memory(1000),
         runtime=60,
     params:
-        results=RESULTS,
+        results=subpath(output[0], parent=True),
         config=config,
         inputs=settings.named_inputs(config),
         code=code_digest("wood.provenance"),
