@@ -9,6 +9,7 @@ with job(snakemake.log[0], snakemake.params.threads):
         snakemake.input.labels,
         snakemake.output.weights,
         snakemake.output.log,
+        snakemake.output.epochs,
         settings=snakemake.params.settings,
         class_names=snakemake.params.class_names,
         seed=int(snakemake.wildcards.seed),
@@ -16,6 +17,7 @@ with job(snakemake.log[0], snakemake.params.threads):
             snakemake.output.weights, snakemake.input, dict(snakemake.params)
         ),
         init=snakemake.input.get("init"),
-        hard_ood=snakemake.input.get("hard_ood"),
+        ood_list=snakemake.input.get("ood_list"),
         centers=snakemake.input.get("centers"),
+        whole_images=snakemake.params.whole_images,
     )

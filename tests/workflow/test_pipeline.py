@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from tests.workflow.workflow import Workflow
+from wood.data.lists import read_image_list
+from wood.store import load_tensors
 
 AFTER_WOOD = {
     "train_classifier", "localize", "score_seeds", "ir_labels", "train_irnet", "walk",
@@ -82,6 +84,20 @@ def test_a_change_reruns_what_depends_on_it(made, changes, rules):
     found = made.rules(changes=changes)
     unsure = {"features", "contact_sheet", "centers", "cluster_sheet"}
     assert found - unsure == rules - unsure
+
+
+def test_the_random_control_is_drawn_from_all_candidates(copy):
+    changes = {"classifiers": {"cam-random": {"like": "cam-wood", "ood": {"images": "random"}}}}
+    copy.make("results/small/classifiers/cam-random/seed-0/centers.safetensors", changes=changes)
+    results = copy.folder / "results" / "small"
+    hard, drawn = (
+        set(read_image_list(results / "ood" / name)["image_id"])
+        for name in ("hard_ood.csv", "random_ood/seed-0.csv")
+    )
+    assert len(drawn) == len(hard)
+    assert drawn != hard
+    _, metadata = load_tensors(results / "classifiers/cam-random/seed-0/centers.safetensors")
+    assert set(metadata["images"]) == drawn
 
 
 def test_only_evaluation_reads_the_true_masks(whole_plan):
