@@ -292,6 +292,11 @@ def _check_parts(config: Tree, name: str, settings: Tree) -> None:
             )
     if not ood:
         return
+    if ood["target"] == "background" and settings["architecture"] != "cam":
+        raise InputError(
+            f"Configuration: classifiers.{name}.ood.target is background, which is for the "
+            f"architecture cam, not {settings['architecture']}."
+        )
     clustered = uses_distance(settings) and ood["grouping"] == "kmeans"
     if clustered and data["ood"] is not None and data["ood"] < ood["clusters"]:
         raise InputError(
