@@ -230,12 +230,47 @@ def initial_weights(wildcards):
     return {"init": classifier_weights(parent, wildcards.seed)} if parent else {}
 
 
+def ood_list(wildcards):
+    """The OoD images that a classifier is trained with: the hard ones, or as many random ones."""
+    if settings.uses_random_ood(classifier_settings(wildcards)):
+        return f"{OOD}/random_ood/seed-{wildcards.seed}.csv"
+    return f"{OOD}/hard_ood.csv"
+
+
+def features_of_ood(wildcards):
+    """Features of a classifier's OoD images, by the classifier that it starts from."""
+    random = settings.uses_random_ood(classifier_settings(wildcards))
+    return parent_file(
+        wildcards, f"features-{'random' if random else 'ood'}.safetensors"
+    )
+
+
+def settings_of_centers(wildcards):
+    """What the centres depend on."""
+    chosen = classifier_settings(wildcards)["ood"]
+    return {
+        key: chosen[key] for key in ("clusters", "grouping", "kmeans", "min_long_side")
+    }
+
+
+def whole_images_to_refresh(wildcards):
+    """How whole images are taken, for a classifier that finds its centres anew; else None."""
+    chosen = classifier_settings(wildcards)
+    if not settings.uses_distance(chosen) or not chosen["ood"]["refresh_epochs"]:
+        return None
+    return {
+        "long_side": config["ood"]["long_side"],
+        "max_batch_pixels": config["max_batch_pixels"],
+        "max_failed_fraction": config["data"]["max_failed_fraction"],
+    }
+
+
 def ood_inputs(wildcards):
     """What the losses on OoD images need."""
     chosen = classifier_settings(wildcards)
     if not chosen["ood"]:
         return {}
-    found = {"hard_ood": f"{OOD}/hard_ood.csv"}
+    found = {"ood_list": ood_list(wildcards)}
     if settings.uses_distance(chosen):
         found["centers"] = f"{CLASSIFIER}/centers.safetensors".format(**wildcards)
     return found

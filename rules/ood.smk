@@ -190,6 +190,32 @@ if config["ood"]["source"] == "openimages":
         script:
             "../workflow_scripts/hard_ood_list.py"
 
+    # As many random candidates without a foreground object: the control of the hard OoD set.
+    rule random_ood_list:
+        input:
+            hard_ood=f"{OOD}/hard_ood.csv",
+            images=expand(f"{OOD}/images/{{shard}}.parquet", shard=SHARDS["candidates"]),
+            scores=expand(f"{OOD}/scores/{{shard}}.parquet", shard=SHARDS["candidates"]),
+            answers=review_answers(),
+        output:
+            f"{OOD}/random_ood/seed-{{seed}}.csv",
+        log:
+            f"{LOGS}/ood/random_ood_list/{{seed}}.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/random_ood_list/{{seed}}.tsv"
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            policy=REVIEW["policy"],
+            threshold=config["ood"]["threshold"],
+            code=code_digest("wood.ood.hard_ood"),
+        script:
+            "../workflow_scripts/random_ood_list.py"
+
 
 if config["ood"]["source"] != "none":
 
@@ -242,7 +268,7 @@ if config["ood"]["source"] == "openimages":
 # Some images of each cluster (Fig. A2).
 rule cluster_sheet:
     input:
-        hard_ood=f"{OOD}/hard_ood.csv",
+        hard_ood=ood_list,
         centers=f"{CLASSIFIER}/centers.safetensors",
     output:
         f"{CLASSIFIER}/clusters.jpg",

@@ -55,6 +55,7 @@ def report_specification():
                 "family": chosen["family"],
                 "classifier": chosen["classifier"],
                 "paper": chosen["paper"],
+                "ood": settings.classifier(config, chosen["classifier"])["ood"],
                 "runs": experiment_runs(name),
             }
         )

@@ -11,6 +11,7 @@ rule train_classifier:
     output:
         weights=f"{CLASSIFIER}/model.safetensors",
         log=f"{CLASSIFIER}/training.jsonl",
+        epochs=directory(f"{CLASSIFIER}/epochs"),
     log:
         f"{LOGS}/seeds/train_classifier/{{classifier}}-{{seed}}.log",
     benchmark:
@@ -24,6 +25,7 @@ rule train_classifier:
         gpu=TRAINING_GPUS,
     params:
         settings=classifier_settings,
+        whole_images=whole_images_to_refresh,
         class_names=CLASSES,
         threads=config["threads"]["training"],
         code=code_digest("wood.seeds.classifier"),
@@ -31,12 +33,13 @@ rule train_classifier:
         "../workflow_scripts/train_classifier.py"
 
 
-# Features z of D_in or D_ood, on whole images.
+# Features z of D_in or D_ood, hard or random, on whole images.
 rule features:
     input:
         images=lambda wildcards: {
             "in": f"{RESULTS}/data/train.csv",
             "ood": f"{OOD}/hard_ood.csv",
+            "random": f"{OOD}/random_ood/seed-{wildcards.seed}.csv",
         }[wildcards.domain],
         classifier=f"{CLASSIFIER}/model.safetensors",
     output:
@@ -46,7 +49,7 @@ rule features:
     benchmark:
         f"{BENCHMARKS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.tsv"
     wildcard_constraints:
-        domain="in|ood",
+        domain="in|ood|random",
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
@@ -67,11 +70,11 @@ rule features:
 # p^in and p^ood, from the features of the classifier that a W-OoD classifier starts from.
 rule centers:
     input:
-        features_in=lambda wildcards: parent_file(wildcards, "features-in.safetensors"),
-        features_ood=lambda wildcards: parent_file(
-            wildcards, "features-ood.safetensors"
-        ),
+        images=f"{RESULTS}/data/train.csv",
         labels=f"{RESULTS}/data/labels.parquet",
+        ood_list=ood_list,
+        features_in=lambda wildcards: parent_file(wildcards, "features-in.safetensors"),
+        features_ood=features_of_ood,
     output:
         f"{CLASSIFIER}/centers.safetensors",
     log:
@@ -84,9 +87,10 @@ rule centers:
     resources:
         mem_mb=memory(4000),
         runtime=60,
+        gpu=config["gpus"],
     params:
-        clusters=lambda wildcards: classifier_settings(wildcards)["ood"]["clusters"],
-        grouping=lambda wildcards: classifier_settings(wildcards)["ood"]["grouping"],
+        ood=settings_of_centers,
+        data=lambda wildcards: classifier_settings(wildcards)["data"],
         code=code_digest("wood.ood.centers"),
     script:
         "../workflow_scripts/centers.py"

@@ -6,7 +6,7 @@ line; its resolved parameters are what its rules depend on.
 
 import copy
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,41 @@ def check(config: Tree) -> None:
 
 
 def classifier(config: Tree, name: str) -> dict[str, Any]:
-    """Return a classifier's resolved parameters; `ood` is a dictionary or None."""
-    resolved = merge(config["classifier"], config["classifiers"][name] or {})
+    """Return a classifier's resolved parameters; `ood` is a dictionary or None.
+
+    `ood` is `wood`, over it the preset that either names, over it what the classifier says itself.
+
+    Raises:
+        InputError: there is no preset of this name, or no classifier that it is `like`.
+    """
+    resolved = merge(config["classifier"], _own_settings(config, name))
     if resolved["ood"] == "none":
         resolved["ood"] = None
     elif resolved["ood"] is not None:
-        resolved["ood"] = merge(config["wood"], resolved["ood"])
+        own = resolved["ood"]
+        preset = own.get("preset", config["wood"]["preset"])
+        if preset is not None and preset not in _present(config["wood_presets"]):
+            raise InputError(
+                f"Configuration: classifiers.{name}.ood.preset is {preset!r}, which is not one of "
+                f"wood_presets ({', '.join(_present(config['wood_presets']))})."
+            )
+        named = config["wood_presets"][preset] if preset is not None else {}
+        resolved["ood"] = merge(merge(config["wood"], named), {**own, "preset": preset})
     return resolved
+
+
+def _own_settings(config: Tree, name: str, after: Sequence[str] = ()) -> dict[str, Any]:
+    """What a classifier overrides: its own words over those of the one that it is `like`."""
+    own = dict(config["classifiers"][name] or {})
+    other = own.get("like")
+    if other is None:
+        return own
+    if other not in _present(config["classifiers"]) or other in (*after, name):
+        raise InputError(
+            f"Configuration: classifiers.{name}.like is {other!r}, which is not another of the "
+            "classifiers."
+        )
+    return merge(_own_settings(config, other, (*after, name)), own)
 
 
 def experiment(config: Tree, name: str) -> dict[str, Any]:
@@ -141,6 +169,11 @@ def uses_distance(settings: Tree) -> bool:
     return bool(settings["ood"]) and any(
         loss.startswith("dist_") for loss in settings["ood"]["losses"]
     )
+
+
+def uses_random_ood(settings: Tree) -> bool:
+    """Return whether a classifier takes random candidates in the place of hard ones."""
+    return bool(settings["ood"]) and settings["ood"]["images"] == "random"
 
 
 def check_files(config: Tree) -> None:
@@ -274,6 +307,45 @@ def _check_classifier(config: Tree, name: str) -> None:
             f"Configuration: classifiers.{name} has a distance loss, so it needs `init`, the "
             "classifier whose features give the centres."
         )
+    _check_parts(config, name, settings)
+
+
+def _check_parts(config: Tree, name: str, settings: Tree) -> None:
+    """The images of a classifier: those of its `init`, enough for K, and of a kind that exists."""
+    parent, data, ood = settings["init"], settings["data"], settings["ood"]
+    if parent is not None:
+        before = classifier(config, parent)["data"]
+        seeds_differ = data["in"] is not None and before["subset_seed"] != data["subset_seed"]
+        if before["in"] != data["in"] or seeds_differ:
+            raise InputError(
+                f"Configuration: classifiers.{name}.data.in is not that of its init {parent!r}, "
+                "which would have seen other images; give both the same data.in and subset_seed."
+            )
+    if not ood:
+        return
+    if ood["target"] == "background" and settings["architecture"] != "cam":
+        raise InputError(
+            f"Configuration: classifiers.{name}.ood.target is background, which is for the "
+            f"architecture cam, not {settings['architecture']}."
+        )
+    clustered = uses_distance(settings) and ood["grouping"] == "kmeans"
+    if clustered and data["ood"] is not None and data["ood"] < ood["clusters"]:
+        raise InputError(
+            f"Configuration: classifiers.{name}.data.ood is {data['ood']}, fewer images than "
+            f"the {ood['clusters']} clusters (ood.clusters)."
+        )
+    if uses_random_ood(settings) and config["ood"]["source"] != "openimages":
+        raise InputError(
+            f"Configuration: classifiers.{name}.ood.images is random, but ood.source is "
+            f"{config['ood']['source']}: there are no candidates to draw from."
+        )
+    own = _own_settings(config, name).get("ood") or {}
+    for class_name in [*config["wood"]["leave_out"], *own.get("leave_out", [])]:
+        if class_name not in config["classes"]:
+            raise InputError(
+                f"Configuration: classifiers.{name}.ood.leave_out names {class_name!r}, which is "
+                "not one of the classes."
+            )
 
 
 def _check_same_network(config: Tree, name: str, parent: str) -> None:

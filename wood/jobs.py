@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -67,7 +68,8 @@ def checkpoint_path(
     """Return where the state of an unfinished training of `output` is kept.
 
     The name carries a digest of the parameters and of the inputs' sizes and times, so that a
-    training never goes on from what other parameters or data had begun; such leftovers are removed.
+    training never goes on from what other parameters or data had begun; such leftovers are removed,
+    with what was kept beside them (`kept_epochs`).
     """
     output = Path(output)
     state = [(str(path), *_size_and_time(Path(path))) for path in inputs]
@@ -77,7 +79,15 @@ def checkpoint_path(
     for other in output.parent.glob(f".{output.stem}.*.checkpoint"):
         if other != path:
             other.unlink()
+    for other in output.parent.glob(f".{output.stem}.*.epochs"):
+        if other != kept_epochs(path):
+            shutil.rmtree(other)
     return path
+
+
+def kept_epochs(checkpoint: str | Path) -> Path:
+    """Return the folder where a training keeps the weights of its epochs until it ends."""
+    return Path(checkpoint).with_suffix(".epochs")
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

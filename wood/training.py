@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 LOG_LINES = 200
 
 Batch = dict[str, Any]
+Watch = Callable[[Mapping[str, float], Mapping[str, float]], None]
 Loss = Callable[[nn.Module, Batch, float], tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -97,7 +98,9 @@ def fit(
     checkpoint: str | Path,
     log: str | Path,
     extra: Mapping[str, tuple[Examples, int]] | None = None,
-    watch: Callable[[Mapping[str, float]], None] | None = None,
+    watch: Watch | None = None,
+    after_epoch: Callable[[int, Mapping[str, Tensor]], None] | None = None,
+    kept: dict[str, Tensor] | None = None,
 ) -> nn.Module:
     """Train `model` by SGD with polynomial decay, and return it in evaluation mode.
 
@@ -121,7 +124,11 @@ def fit(
         log: JSON lines, one for about every half per cent of the iterations.
         extra: further data sets by name, with their batch sizes; their batches are entries of
             the batch.
-        watch: called with each line of the log; may raise an InputError to stop the training.
+        watch: called with each line of the log and the first one; may raise an InputError to stop
+            the training.
+        after_epoch: called after each epoch of whole batches, with the number of epochs done and
+            the weights that would be the result now.
+        kept: tensors that the checkpoint keeps beside the weights; `after_epoch` may replace them.
 
     Raises:
         InputError: fewer images than a batch holds, or a loss that is not finite.
@@ -141,7 +148,7 @@ def fit(
         ],
         momentum=settings["momentum"],
     )
-    state = _State(model, optimizer, Path(checkpoint), decay=settings.get("ema", 0))
+    state = _State(model, optimizer, Path(checkpoint), settings.get("ema", 0), kept or {})
     start, drawn = state.resume()
     curve = _Curve(Path(log), max(1, iterations // LOG_LINES), watch, drawn)
 
@@ -153,6 +160,7 @@ def fit(
     accumulate = settings.get("accumulate", 1)
     update_every = settings.get("update_lr_every", 1)
     epoch_of = len(dataset) / settings["batch_size"]
+    whole_batches = len(dataset) // settings["batch_size"]
     saved = time.monotonic()
 
     model.train()
@@ -181,6 +189,9 @@ def fit(
 
             done = iteration + 1
             curve.add(done, done / epoch_of, settings["lr"] * decay, terms)
+            if after_epoch and done % whole_batches == 0:
+                after_epoch(done // whole_batches, state.result())
+                model.train()
             due = time.monotonic() - saved >= settings.get("checkpoint_seconds", 120)
             if done < iterations and (due or stop):
                 state.save(done, curve.state())
@@ -212,13 +223,21 @@ def count_iterations(settings: Mapping[str, Any], images: int) -> int:
 
 
 class _State:
-    """The weights, the momentum and their moving average, on disk and back."""
+    """The weights, the momentum, the moving average, and what else is kept, on disk and back."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.SGD, path: Path, decay: float):
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.SGD,
+        path: Path,
+        decay: float,
+        kept: dict[str, Tensor],
+    ):
         self.model = model
         self.optimizer = optimizer
         self.path = path
         self.decay = decay
+        self.kept = kept
         self.mean = {
             name: value.detach().clone()
             for name, value in model.state_dict().items()
@@ -233,6 +252,7 @@ class _State:
             return
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"mean.{name}": value for name, value in self.mean.items()}
+        tensors |= {f"kept.{name}": value for name, value in self.kept.items()}
         for number, parameter in enumerate(self.parameters()):
             buffer = self.optimizer.state[parameter].get("momentum_buffer")
             if buffer is not None:
@@ -255,6 +275,8 @@ class _State:
         self.model.load_state_dict(part("model."))
         for name, value in part("mean.").items():
             self.mean[name].copy_(value)
+        for name, value in part("kept.").items():
+            self.kept[name] = value.to(self.kept[name].device)
         parameters = self.parameters()
         for number, value in part("momentum.").items():
             parameter = parameters[int(number)]
@@ -271,9 +293,13 @@ class _State:
             for name, mean in self.mean.items():
                 mean.lerp_(current[name], 1 - self.decay)
 
+    def result(self) -> dict[str, Tensor]:
+        """Return the weights: their moving average where there is one."""
+        return {**self.model.state_dict(), **self.mean}
+
     def finish(self) -> None:
         if self.mean:
-            self.model.load_state_dict(self.mean, strict=False)
+            self.model.load_state_dict(self.result())
         if _rank() == 0:
             self.path.unlink(missing_ok=True)
 
@@ -285,7 +311,7 @@ class _Curve:
         self,
         path: Path,
         every: int,
-        watch: Callable[[Mapping[str, float]], None] | None,
+        watch: Watch | None,
         drawn: Mapping[str, Any],
     ):
         self.path = path
@@ -313,7 +339,7 @@ class _Curve:
             )
         line = {"iteration": iteration, "epoch": round(epoch, 4), "lr": lr, **means}
         if self.watch:
-            self.watch(line)
+            self.watch(line, (self.lines or [line])[0])
         self.lines.append(line)
         self.sums, self.count = {}, 0
 

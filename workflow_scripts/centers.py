@@ -5,11 +5,13 @@ from wood.ood.centers import make_centers
 
 with job(snakemake.log[0]):
     make_centers(
-        snakemake.input.features_in,
+        snakemake.input.images,
         snakemake.input.labels,
+        snakemake.input.ood_list,
+        snakemake.input.features_in,
         snakemake.input.features_ood,
         snakemake.output[0],
-        clusters=snakemake.params.clusters,
-        grouping=snakemake.params.grouping,
+        ood=snakemake.params.ood,
+        data=snakemake.params.data,
         seed=int(snakemake.wildcards.seed),
     )

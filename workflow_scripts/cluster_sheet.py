@@ -5,10 +5,10 @@ from wood.ood.contact_sheet import cluster_sheet
 from wood.store import load_tensors
 
 with job(snakemake.log[0]):
-    tensors, _ = load_tensors(snakemake.input.centers)
+    tensors, metadata = load_tensors(snakemake.input.centers)
     cluster_sheet(
         snakemake.input.hard_ood,
-        tensors["assignment"].numpy(),
+        dict(zip(metadata["images"], tensors["assignment"].tolist(), strict=True)),
         snakemake.output[0],
         per_cluster=snakemake.params.per_cluster,
     )

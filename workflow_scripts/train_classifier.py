@@ -11,6 +11,7 @@ with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gp
         labels=snakemake.input.labels,
         output=snakemake.output.weights,
         log=snakemake.output.log,
+        epochs=snakemake.output.epochs,
         settings=snakemake.params.settings,
         class_names=snakemake.params.class_names,
         seed=int(snakemake.wildcards.seed),
@@ -18,6 +19,7 @@ with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gp
             snakemake.output.weights, snakemake.input, dict(snakemake.params)
         ),
         init=snakemake.input.get("init"),
-        hard_ood=snakemake.input.get("hard_ood"),
+        ood_list=snakemake.input.get("ood_list"),
         centers=snakemake.input.get("centers"),
+        whole_images=snakemake.params.whole_images,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wood.ood.losses import classification_loss, distance_loss
+from wood.ood.losses import classification_loss, distance_loss, ood_losses
 
 
 def equation_2(features, labels, in_centers, ood_centers, nearest):
@@ -117,17 +117,48 @@ def test_impossible_arguments_are_named(case, arguments):
         distance_loss(*case, **arguments)
 
 
+def bce(logit, target):
+    p = 1 / (1 + math.exp(-logit))
+    return -target * math.log(p) - (1 - target) * math.log(1 - p)
+
+
 def test_eq_3():
     rng = np.random.default_rng(0)
     logits_in, logits_ood = rng.normal(size=(5, 3)), rng.normal(size=(2, 3))
     labels = (rng.random((5, 3)) < 0.5).astype(float)
-
-    def bce(logit, target):
-        p = 1 / (1 + math.exp(-logit))
-        return -target * math.log(p) - (1 - target) * math.log(1 - p)
-
     inside = np.mean([bce(a, y) for a, y in zip(logits_in.flat, labels.flat, strict=True)])
     outside = np.mean([bce(a, 0) for a in logits_ood.flat])
     tensors = [torch.from_numpy(array) for array in (logits_in, labels, logits_ood)]
     assert classification_loss(*tensors[:2]).item() == pytest.approx(inside, rel=1e-12)
     assert classification_loss(*tensors).item() == pytest.approx(inside + outside, rel=1e-12)
+
+
+def test_ood_images_of_no_class_of_any_class_and_of_a_class_of_their_own():
+    """Sec. 3.2: Eq. 3, the uniform distribution, and one background class."""
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    expected = {"zeros": [], "uniform": [], "background": []}
+    for row in logits.tolist():
+        total = sum(math.exp(value) for value in row)
+        expected["zeros"].append(np.mean([bce(value, 0) for value in row]))
+        expected["uniform"].append(-sum(math.log(math.exp(v) / total) for v in row) / 3)
+        expected["background"].append((bce(row[0], 0) + bce(row[1], 0) + bce(row[2], 1)) / 3)
+    for target, values in expected.items():
+        assert ood_losses(logits, target).tolist() == pytest.approx(values, rel=1e-12)
+        assert torch.autograd.gradcheck(
+            lambda x, target=target: ood_losses(x, target), logits.clone().requires_grad_()
+        )
+    assert ood_losses(torch.zeros(1, 3), "uniform").item() == pytest.approx(math.log(3))
+    with pytest.raises(ValueError, match="target"):
+        ood_losses(logits, "ones")
+
+
+def test_gradient_of_eq_3_is_that_of_the_equation():
+    generator = torch.Generator().manual_seed(2)
+    inside, outside = (
+        torch.randn(rows, 3, generator=generator, dtype=torch.float64).requires_grad_()
+        for rows in (4, 2)
+    )
+    labels = torch.tensor([[1.0, 0, 0], [0, 0, 0], [1, 1, 1], [0, 1, 0]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda a, b: classification_loss(a, labels, b), (inside, outside)
+    )

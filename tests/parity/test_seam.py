@@ -332,6 +332,9 @@ class Whole:
 
     classifies_ood = True
 
+    def ood_images(self, model, batch):
+        return batch["ood"]["image"]
+
     def combine(self, logits, features, labels, logits_ood):
         self.seen = logits, features, logits_ood
         cls_in = functional.binary_cross_entropy_with_logits(logits, labels)

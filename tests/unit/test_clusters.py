@@ -61,6 +61,19 @@ def test_fewer_different_images_than_clusters():
         kmeans(torch.tensor([[0.0], [0.0], [1.0]]), 3, seed=0)
 
 
+def test_from_the_first_images_as_the_authors_code_does(blobs):
+    """Lloyd's algorithm written out: centres of the first K rows, then 10 rounds of both steps."""
+    centers = blobs[:9].double()
+    for _ in range(10):
+        nearest = torch.cdist(blobs.double(), centers).argmin(dim=1)
+        centers = torch.stack([blobs.double()[nearest == k].mean(dim=0) for k in range(9)])
+    found, assignment = kmeans(blobs, 9, seed=0, start="first", iterations=10)
+    torch.testing.assert_close(found.double(), centers, rtol=1e-5, atol=1e-5)
+    assert torch.equal(assignment, nearest)
+    with pytest.raises(ValueError, match="start"):
+        kmeans(blobs, 9, seed=0, start="last")
+
+
 def test_groups_by_predicted_class_skip_empty_ones():
     features = torch.tensor([[0.0], [2.0], [10.0]])
     centers, assignment = group_centers(features, torch.tensor([1, 1, 4]), 6)

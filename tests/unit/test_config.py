@@ -16,20 +16,58 @@ def config():
     return yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
-@pytest.mark.parametrize("overlays", [[], *[[path] for path in (ROOT / "configs").glob("*.yaml")]])
-def test_shipped_configurations_are_complete(config, overlays):
-    for path in overlays:
-        if path.stem == "voc-mini-train":
-            config = settings.merge(
-                config, yaml.safe_load((path.parent / "voc-mini.yaml").read_text())
-            )
-        config = settings.merge(config, yaml.safe_load(path.read_text()))
+def overlaid(config, *names):
+    for name in names:
+        overlay = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
+        config = settings.merge(config, overlay)
+    return config
+
+
+# Overlays that lie over another.
+UNDER = {
+    "voc-mini-train": ["voc-mini"],
+    "voc-mini-study": ["voc-mini", "voc-mini-train"],
+    "voc-mini-search": ["voc-mini", "voc-mini-train"],
+}
+
+
+@pytest.mark.parametrize("name", [None, *[path.stem for path in (ROOT / "configs").glob("*.yaml")]])
+def test_shipped_configurations_are_complete(config, name):
+    if name:
+        config = overlaid(config, *UNDER.get(name, []), name)
     settings.check(config)
+
+
+def test_variants_of_the_study_have_one_budget(config):
+    """The same extra epochs, rate and augmentation; what differs is how OoD images are used."""
+    study = overlaid(config, *UNDER["voc-mini-study"], "voc-mini-study")
+    control = settings.classifier(study, "cam-more")
+    assert control["training"]["epochs"] == 2
+    variants = [name for name in study["classifiers"] if name != "cam"]
+    assert len(variants) == 8
+    for name in variants:
+        different = settings.merge(settings.classifier(study, name), {"like": None, "ood": None})
+        assert different == settings.merge(control, {"like": None, "ood": None})
+
+
+def test_the_eight_combinations_of_losses_are_named(config):
+    ablations = overlaid(config, "ablations")
+    found = {}
+    for name in settings.experiments(ablations, "seeds"):
+        chosen = settings.experiment(ablations, name)
+        if "5" in chosen["paper"]:
+            ood = settings.classifier(ablations, chosen["classifier"])["ood"]
+            losses = frozenset(ood["losses"] if ood else ["cls_in"])
+            found[losses] = chosen["paper"]["5"]
+    assert len(found) == 8
+    assert sorted(row or "" for row in found.values()) == [
+        "", "", "(a)", "(b)", "(c)", "(d)", "(e)", "(f)"
+    ]  # fmt: skip
 
 
 def test_values_of_the_paper_stand_in_its_configuration(config):
     """Sec. 4.1: lambda 0.007, tau 20 %, K 50; IRN's training; DeepLab-v2's."""
-    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    paper = overlaid(config, "voc12")
     wood = settings.classifier(paper, "cam-wood")
     ood = wood["ood"]
     assert (ood["distance_weight"], ood["top_fraction"], ood["clusters"]) == (0.007, 0.2, 50)
@@ -131,6 +169,25 @@ def change(config, path, value):
         ("localizations.advcam.step_size", 0, "localizations.advcam.step_size: 0 is"),
         ("experiments", {"../x": {}}, "experiments"),
         ("ood.classifier", "cam-wood", "itself needs OoD images"),
+        ("classifiers.cam-wood.like", "cam-x", "cam-wood.like is 'cam-x', which is not another"),
+        ("classifiers.cam-wood.like", "cam-wood", "cam-wood.like is 'cam-wood', which is not"),
+        (
+            "classifiers.cam-wood.ood",
+            {"preset": "theirs"},
+            "'theirs', which is not one of wood_pre",
+        ),
+        (
+            "classifiers.cam-wood.ood",
+            {"leave_out": ["rail"]},
+            "leave_out names 'rail', which is no",
+        ),
+        ("classifiers.cam-wood.data", {"in": 5}, "cam-wood.data.in is not that of its init 'cam'"),
+        (
+            "classifiers.cam-wood.data",
+            {"ood": 5},
+            "data.ood is 5, fewer images than the 20 clusters",
+        ),
+        ("wood_presets.paper", {"lamda": 1}, "wood_presets.paper.lamda is not a known key"),
         ("ood.source", "none", "cam-wood uses OoD images, but ood.source is none"),
         ("ood.source", "list", "ood.list is needed"),
         ("data.source", "voc", "data.voc_root is needed"),
@@ -171,6 +228,31 @@ def test_overrides_reach_deep_and_leave_the_base_alone(config):
     assert resolved["ood"]["clusters"] == 20
     assert settings.classifier(config, "cam")["ood"] is None
     assert config["classifier"]["training"]["epochs"] == 5
+
+
+def test_a_preset_comes_over_the_base_and_under_what_a_classifier_says(config):
+    config["classifiers"]["cam-wood"]["ood"] = {"preset": "reference-code", "ood_weight": 2.0}
+    ood = settings.classifier(config, "cam-wood")["ood"]
+    assert (ood["perturbation"], ood["ood_weight"], ood["clusters"]) == (0.07, 2.0, 20)
+    assert ood["kmeans"] == {"start": "first", "starts": 1, "iterations": 10}
+    settings.check(config)  # bottle is none of the classes: the preset suits any
+
+
+def test_a_classifier_is_one_line_over_another(config):
+    config["classifiers"]["k30"] = {"like": "cam-wood", "ood": {"clusters": 30}}
+    config["classifiers"]["k30-short"] = {"like": "k30", "training": {"epochs": 1}}
+    wood, short = (settings.classifier(config, name) for name in ("cam-wood", "k30-short"))
+    assert short["init"] == "cam"
+    assert (short["ood"]["clusters"], short["training"]["epochs"]) == (30, 1)
+    assert short["training"]["lr"] == wood["training"]["lr"]
+    settings.check(config)
+
+
+def test_random_images_need_candidates_to_draw_from(config):
+    config["classifiers"]["cam-wood"]["ood"] = {"images": "random"}
+    config["ood"] |= {"source": "list", "list": "a", "images": "b"}
+    with pytest.raises(InputError, match=r"images is random, but ood\.source is list"):
+        settings.check(config)
 
 
 def test_an_overlay_drops_a_name(config):

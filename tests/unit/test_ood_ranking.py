@@ -240,41 +240,55 @@ def test_a_bad_truth_file_is_named(tmp_path, text, message):
         read_truth(path)
 
 
-def manifest(path, ids, status="ok"):
-    table = pd.DataFrame({"image_id": ids, "status": status})
+def pool(folder, scores):
+    """The manifest and the scores of candidates, by image id; None is an unreadable image."""
+    table = pd.DataFrame({"image_id": list(scores), "status": "ok"})
     for name in ("split", "path", "license", "author", "url"):
         table[name] = name
-    write_table(path, table)
-    return path
+    write_table(folder / "manifest.parquet", table)
+    rows = [(image_id, "cat", score) for image_id, score in scores.items() if score is not None]
+    score_shard(folder / "scores.parquet", rows)
+    return [folder / "manifest.parquet"], [folder / "scores.parquet"]
 
 
 def test_the_random_control_takes_reviewed_images_of_any_score(tmp_path):
     names = [f"{number:03d}" for number in range(100)]
-    shards = [manifest(tmp_path / "0.parquet", names[:50]), manifest(tmp_path / "1", names[50:])]
+    files = pool(tmp_path, {name: number / 100 for number, name in enumerate(names)})
     truth = tmp_path / "truth.csv"
     lines = [f"{name},{'cat' if number % 2 else ''}" for number, name in enumerate(names)]
     truth.write_text("\n".join(["ImageID,foreground_class", *lines]))
 
-    def control(seed, count=20, shards=shards):
+    def control(seed, count=20):
         path = tmp_path / f"random-{seed}.csv"
-        select_random_ood(shards, path, count=count, seed=seed, truth=truth)
+        select_random_ood(
+            *files, path, count=count, seed=seed, threshold=0.5, policy="truth", truth=truth
+        )
         return path.read_bytes(), set(pd.read_csv(path, dtype=str)["image_id"])
 
     content, chosen = control(1)
     assert len(chosen) == 20
     assert chosen <= set(names[::2])
-    assert control(1, shards=shards[::-1])[0] == content
+    assert min(chosen) < "050" < max(chosen)
+    assert control(1)[0] == content
     assert control(2)[1] != chosen
     with pytest.raises(InputError, match="51 random OoD images are wanted, but only 50"):
         control(1, count=51)
 
 
-def test_the_random_control_leaves_undownloaded_images_out(tmp_path):
-    there = manifest(tmp_path / "0.parquet", ["a"])
-    gone = manifest(tmp_path / "1.parquet", ["b"], status="missing")
-    output = tmp_path / "random.csv"
-    table = select_random_ood([there, gone], output, count=1, seed=0, policy="none")
-    assert list(table["image_id"]) == ["a"]
+def test_the_random_control_takes_no_hard_candidate_that_nobody_accepted(tmp_path):
+    """With a person's decisions, easy candidates count as free of objects: nobody is shown them."""
+    files = pool(
+        tmp_path, {"accepted": 0.9, "rejected": 0.8, "open": 0.5, "easy": 0.4, "bad": None}
+    )
+    decisions = tmp_path / "decisions.csv"
+    rows = [f"{name},{name[:6]},cat,me,2026-01-01T00:00:00Z" for name in ("accepted", "rejected")]
+    decisions.write_text("\n".join(["image_id,decision,class,reviewer,time", *rows]) + "\n")
+    drawn = {"seed": 0, "threshold": 0.5, "policy": "decisions", "decisions": decisions}
+    table = select_random_ood(*files, tmp_path / "random.csv", count=2, **drawn)
+    assert set(table["image_id"]) == {"accepted", "easy"}
+    assert list(table["class"]) == ["cat", "cat"]
+    with pytest.raises(InputError, match="3 random OoD images are wanted, but only 2"):
+        select_random_ood(*files, tmp_path / "random.csv", count=3, **drawn)
 
 
 def test_an_existing_list_of_file_names_becomes_the_set(tmp_path):

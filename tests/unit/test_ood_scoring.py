@@ -135,11 +135,18 @@ def test_the_contact_sheet_shows_the_hardest_of_each_class_first(hard_ood, tmp_p
 
 
 def test_the_cluster_sheet_has_a_row_for_each_cluster(hard_ood, tmp_path):
-    cluster_sheet(hard_ood, [4, 1, 1, 1], tmp_path / "sheet.png", tile=64)
+    clusters = dict(zip(["h0", "h1", "h2", "h3"], [4, 1, 1, 1], strict=True))
+    cluster_sheet(hard_ood, clusters, tmp_path / "sheet.png", tile=64)
     assert colours(tmp_path / "sheet.png", 0, range(3)) == [LIME, BLUE, YELLOW]
     assert colours(tmp_path / "sheet.png", 1, range(1)) == [RED]
-    with pytest.raises(InputError, match="4 images, but 3 cluster assignments"):
-        cluster_sheet(hard_ood, [0, 1, 2], tmp_path / "sheet.png")
+    with pytest.raises(InputError, match="'h9' has a cluster, but is not listed"):
+        cluster_sheet(hard_ood, {"h0": 0, "h9": 1}, tmp_path / "sheet.png")
+
+
+def test_the_cluster_sheet_shows_the_images_that_have_a_cluster(hard_ood, tmp_path):
+    cluster_sheet(hard_ood, {"h3": 0, "h1": 0}, tmp_path / "sheet.png", tile=64)
+    white = (255, 255, 255)
+    assert colours(tmp_path / "sheet.png", 0, range(3)) == [LIME, YELLOW, white]
 
 
 def test_an_image_gone_from_the_disk_leaves_a_blank(hard_ood, tmp_path):

@@ -173,6 +173,28 @@ def test_the_page_shows_the_scores_beside_the_papers(written, tmp_path):
     assert "49.8 for IRN" in reader.text
 
 
+def test_ablations_stand_in_their_tables_beside_the_papers(written, tmp_path):
+    baseline, control, wood = (dict(entry) for entry in written["experiments"])
+    ood = {"losses": ["cls_in", "dist_ood"], "distance_weight": 0.0005, "normalize": "sum",
+           "top_fraction": 0.2, "grouping": "kmeans", "clusters": 30}  # fmt: skip
+    wood |= {"ood": ood, "paper": {"1": "IRN + W-OoD", "4": "K-means, K = 30", "5": "(e)"}}
+    control |= {"role": "other", "paper": {"5": None}}
+    reader = Reader(built({**written, "experiments": [baseline, control, wood]}, tmp_path))
+    score = json.loads((tmp_path / wood["runs"][0]["seeds"]).read_text())
+    found = [f"{100 * part['miou']:.1f}" for part in (
+        score["configured"], score["halves"]["A"]["configured"],
+        score["halves"]["B"]["configured"], score["oracle"]["summary"])]  # fmt: skip
+    (clusters,) = reader.tables["tiny-table-4-ablation.csv"][2:]
+    assert clusters == ["title of irn-wood", "0.0005", "20 %", "30", *found, "53.1"]
+    without, losses = reader.tables["tiny-table-5-ablation.csv"][2:]
+    assert losses == ["title of irn-wood", "✓", "", "", "✓", *found, "52.3", "0.82"]
+    assert without[1:5] == ["✓", "", "", ""]
+    assert without[-2:] == ["-", "-"]
+    shown = [row[0] for row in reader.tables["tiny-table-1-seeds.csv"][2:]]
+    assert shown == ["title of irn", "title of irn-wood"]
+    assert "tiny-table-a2-ablation.csv" not in reader.tables
+
+
 def test_identifiers_on_the_page_are_unique(written, tmp_path):
     found = re.findall(r'\sid="([^"]+)"', built(written, tmp_path))
     assert len(found) == len(set(found))

@@ -9,6 +9,7 @@ import yaml
 from tests.devkit import make_devkit
 from tests.workflow.workflow import ROOT, Workflow
 from wood.config import merge
+from wood.data.lists import read_image_list
 from wood.data.masks import VOC_CLASSES
 from wood.store import load_tensors
 
@@ -87,6 +88,20 @@ def test_a_change_reruns_what_depends_on_it(made, changes, rules):
     found = made.rules(changes=changes)
     unsure = {"features", "contact_sheet", "centers", "cluster_sheet"}
     assert found - unsure == rules - unsure
+
+
+def test_the_random_control_is_drawn_from_all_candidates(copy):
+    changes = {"classifiers": {"cam-random": {"like": "cam-wood", "ood": {"images": "random"}}}}
+    copy.make("results/small/classifiers/cam-random/seed-0/centers.safetensors", changes=changes)
+    results = copy.folder / "results" / "small"
+    hard, drawn = (
+        set(read_image_list(results / "ood" / name)["image_id"])
+        for name in ("hard_ood.csv", "random_ood/seed-0.csv")
+    )
+    assert len(drawn) == len(hard)
+    assert drawn != hard
+    _, metadata = load_tensors(results / "classifiers/cam-random/seed-0/centers.safetensors")
+    assert set(metadata["images"]) == drawn
 
 
 def test_only_evaluation_reads_the_true_masks(whole_plan):

@@ -3,6 +3,8 @@
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from wood.errors import InputError
 # Only raster formats of photographs: other plug-ins of Pillow (EPS, for one) start programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
+MAX_PIXELS = 64_000_000
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,7 +38,7 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Over
 
 
 def load_image(
-    path: str | Path, max_pixels: int = 64_000_000, rotation: float | None = 0
+    path: str | Path, max_pixels: int = MAX_PIXELS, rotation: float | None = 0
 ) -> Image.Image:
     """The upright RGB image in `path`.
 
@@ -50,6 +53,23 @@ def load_image(
     """
     path = Path(path)
     turn = _whole_turn(rotation, path)
+    with _opened(path, max_pixels) as image:
+        image.load()
+        orientation = _exif_orientation(image)
+        rgb = _to_rgb(image)
+    if orientation in UPRIGHT:
+        return rgb.transpose(UPRIGHT[orientation])
+    return rgb.transpose(COUNTER_CLOCKWISE[turn]) if turn else rgb
+
+
+def long_side(path: str | Path) -> int:
+    """The longer side in pixels of the image in `path`, from its header; errors as `load_image`."""
+    with _opened(Path(path), MAX_PIXELS) as image:
+        return max(image.size)
+
+
+@contextmanager
+def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     try:
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
@@ -57,9 +77,7 @@ def load_image(
                 raise InputError(
                     f"{path}: {width}x{height} pixels are more than the {max_pixels} allowed."
                 )
-            image.load()
-            orientation = _exif_orientation(image)
-            rgb = _to_rgb(image)
+            yield image
     except InputError:
         raise
     except FileNotFoundError:
@@ -68,9 +86,6 @@ def load_image(
         raise InputError(f"{path}: more pixels than the {max_pixels} allowed.") from None
     except DAMAGE as error:
         raise InputError(f"{path}: not a readable image ({error}).") from error
-    if orientation in UPRIGHT:
-        return rgb.transpose(UPRIGHT[orientation])
-    return rgb.transpose(COUNTER_CLOCKWISE[turn]) if turn else rgb
 
 
 def _whole_turn(rotation: float | None, path: Path) -> int:

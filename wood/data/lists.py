@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from wood.errors import InputError
@@ -43,6 +44,22 @@ def read_image_list(path: str | Path) -> pd.DataFrame:
     if not twice.empty:
         raise InputError(f"{path}: the image {twice.iloc[0]!r} is listed twice.")
     return images
+
+
+def subset(images: pd.DataFrame, count: int | None, seed: int, source: str) -> pd.DataFrame:
+    """Return `count` images of a list, drawn at random, in its order; None keeps all.
+
+    Of one seed, a smaller part of a list is within a larger one.
+
+    Raises:
+        InputError: the list, which the sentence calls `source`, is shorter.
+    """
+    if count is None:
+        return images
+    if count > len(images):
+        raise InputError(f"{source}: {count} images are asked for, but there are {len(images)}.")
+    drawn = np.random.default_rng(seed).permutation(len(images))[:count]
+    return images.iloc[np.sort(drawn)].reset_index(drop=True)
 
 
 def shard(items: Items, index: int, count: int) -> Items:

@@ -38,14 +38,21 @@ def group_centers(features: Tensor, groups: Tensor, count: int) -> tuple[Tensor,
 
 
 def kmeans(
-    features: Tensor, clusters: int, seed: int, *, starts: int = 10, iterations: int = 300
+    features: Tensor,
+    clusters: int,
+    seed: int,
+    *,
+    start: str = "k-means++",
+    starts: int = 10,
+    iterations: int = 300,
 ) -> tuple[Tensor, Tensor]:
-    """Cluster features by K-means: Euclidean, k-means++ starts, the best of several.
+    """Cluster features by K-means: Euclidean, the best of several starts.
 
     Args:
         features: (N, D), on any device; the work is done there.
         clusters: K, at most N.
         seed: of the starts.
+        start: "k-means++", or "first": once, from the first K rows, as the authors' code does.
         starts: how many to try; the one with the smallest within-cluster sum of squares is kept.
         iterations: of Lloyd's algorithm at the most.
 
@@ -61,12 +68,17 @@ def kmeans(
             f"K-means needs at least as many different hard OoD images as clusters: "
             f"there are {distinct}, and ood.clusters is {clusters}."
         )
+    if start not in ("k-means++", "first"):
+        raise ValueError(f"start is {start!r}; it must be 'k-means++' or 'first'.")
     generator = torch.Generator().manual_seed(seed)
     points = features.double() if features.device.type == "cpu" else features.float()
+    if start == "first":
+        begins = iter([points[:clusters]])
+    else:
+        begins = (_plus_plus(points, clusters, generator) for _ in range(starts))
     best: tuple[float, Tensor, Tensor] | None = None
-    for _ in range(starts):
-        centers = _plus_plus(points, clusters, generator)
-        centers, assignment, inertia = _lloyd(points, centers, iterations)
+    for begin in begins:
+        centers, assignment, inertia = _lloyd(points, begin, iterations)
         if best is None or inertia < best[0]:
             best = (inertia, centers, assignment)
     return best[1].to(features.dtype), best[2]

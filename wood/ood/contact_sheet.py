@@ -1,7 +1,7 @@
 """Contact sheets of the hard OoD set: per class (paper, Fig. 2) and per K-means cluster (A2)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ def contact_sheet(
 
 def cluster_sheet(
     hard_ood: str | Path,
-    assignment: Sequence[int] | np.ndarray,
+    clusters: Mapping[str, int],
     output: str | Path,
     *,
     per_cluster: int = 8,
@@ -61,21 +61,21 @@ def cluster_sheet(
     """Draw some images of each cluster of the hard OoD set: one row a cluster, largest first.
 
     Args:
-        hard_ood: hard_ood.csv with N images.
-        assignment: (N,) the cluster of each, in the order of the list.
+        hard_ood: hard_ood.csv, or another list of OoD images.
+        clusters: the cluster of each image by its id; others of the list are not shown.
         output: .jpg or .png.
         per_cluster: images in a row, drawn at random with `seed`.
         tile: pixels of the square that an image is cropped to.
 
     Raises:
-        InputError: as `contact_sheet`, or there are not N assignments.
+        InputError: as `contact_sheet`, or the list lacks an image that has a cluster.
     """
     images = read_image_list(hard_ood)
-    assignment = np.asarray(assignment)
-    if assignment.shape != (len(images),):
-        raise InputError(
-            f"{hard_ood}: {len(images)} images, but {assignment.size} cluster assignments."
-        )
+    images = images[images["image_id"].isin(clusters.keys())]
+    if len(images) != len(clusters):
+        missing = min(clusters.keys() - set(images["image_id"]))
+        raise InputError(f"{hard_ood}: the image {missing!r} has a cluster, but is not listed.")
+    assignment = images["image_id"].map(clusters).to_numpy()
     rng = np.random.default_rng(seed)
     rows = []
     for cluster in np.unique(assignment):

@@ -126,48 +126,58 @@ def read_truth(path: str | Path) -> pd.Series:
 
 
 def select_random_ood(
-    manifest: Sequence[str | Path],
+    manifests: Sequence[str | Path],
+    scores: Sequence[str | Path],
     output: str | Path,
     *,
     count: int,
     seed: int,
-    policy: str = "truth",
+    threshold: float,
+    policy: str,
     decisions: str | Path | Sequence[str | Path] | None = None,
     truth: str | Path | None = None,
 ) -> pd.DataFrame:
     """Take random candidates without a foreground object: the control of the hard OoD set.
 
+    A reviewer is shown the hard candidates only. So with the policy "decisions" those that were not
+    accepted are out, undecided ones too, and the candidates below the threshold are taken for free
+    of objects, unseen: neither a label nor F_in says that there is one. With "truth" the file
+    answers for every candidate, with "none" each may be drawn.
+
     Args:
-        manifest: the manifests of all candidates (see `download_images`); scores play no part.
-        output: a CSV with the columns of hard_ood.csv; class and score are empty.
+        manifests: the manifests of all candidates (see `download_images`).
+        scores: the score shards; an unreadable image has no score and is out.
+        output: a CSV with the columns of hard_ood.csv.
         count: images to take.
         seed: of the sample.
+        threshold: p(c) from which a candidate is hard.
         policy, decisions, truth: as in `select_hard_ood`.
 
     Raises:
-        InputError: fewer than `count` candidates are known to hold no foreground object.
+        InputError: fewer than `count` candidates are taken for free of foreground objects.
     """
-    images = pd.concat([read_table(path) for path in manifest], ignore_index=True)
-    images = images[images["status"] == "ok"]
+    scored = pd.concat([read_table(path, ["image_id", "class", "score"]) for path in scores])
+    images = pd.concat([read_table(path) for path in manifests], ignore_index=True)
+    images = images.merge(scored, on="image_id")
     if policy == "decisions":
         answers, _ = merge(_files(decisions, "decisions"))
-        accepted = set(answers.loc[answers["decision"] == ACCEPT, "image_id"])
+        accepted = answers.loc[answers["decision"] == ACCEPT, "image_id"]
+        free = images["image_id"].isin(accepted) | (images["score"] < threshold)
     elif policy == "truth":
         known = read_truth(_files(truth, "truth")[0])
-        accepted = set(known.index[known == ""])
+        free = images["image_id"].isin(known.index[known == ""])
     elif policy == "none":
-        accepted = set(images["image_id"])
+        free = pd.Series(True, index=images.index)
     else:
         raise InputError(f"ood.review.policy: {policy!r} is none of {', '.join(POLICIES)}.")
-    images = images[images["image_id"].isin(accepted)].sort_values("image_id", ignore_index=True)
+    images = images[free].sort_values("image_id", ignore_index=True)
     if len(images) < count:
         raise InputError(
             f"{output}: {count} random OoD images are wanted, but only {len(images)} candidates "
-            "are known to hold no foreground object."
+            "are taken for free of foreground objects."
         )
     picked = np.random.default_rng(seed).choice(len(images), size=count, replace=False)
-    chosen = images.iloc[np.sort(picked)].assign(score=np.nan)
-    chosen["class"] = ""
+    chosen = images.iloc[np.sort(picked)]
     write_hard_ood(output, chosen)
     return chosen[COLUMNS]
 

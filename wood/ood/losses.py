@@ -1,10 +1,14 @@
-"""The W-OoD losses: the distance loss (Eq. 1 and 2) and the classification loss (Eq. 3)."""
+"""The losses of W-OoD: distances (Eq. 1), the distance loss (Eq. 2), classification (Eq. 3).
+
+Eq. 4 adds them up: L = L_cls + lambda * L_d, in `wood.seeds.classifier.WoodLoss`. Each is a plain
+function of tensors, to be taken from here by other projects.
+"""
 
 from collections.abc import Collection
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 
 def distances(features: Tensor, centers: Tensor) -> Tensor:
@@ -90,7 +94,26 @@ def classification_loss(
         A scalar; each of the two terms is the mean over its own batch and over the classes.
     """
     loss = binary_cross_entropy_with_logits(logits_in, labels)
-    if logits_ood is not None:
-        zeros = torch.zeros_like(logits_ood)
-        loss = loss + binary_cross_entropy_with_logits(logits_ood, zeros)
-    return loss
+    return loss if logits_ood is None else loss + ood_losses(logits_ood).mean()
+
+
+def ood_losses(logits: Tensor, target: str = "zeros") -> Tensor:
+    """The second term of Eq. 3 for each OoD image, and the two alternatives of Sec. 3.2.
+
+    Args:
+        logits: (B', C), scores before the sigmoid; (B', C + 1) for the target "background".
+        target: "zeros": no class is there (Eq. 3). "uniform": no information, the cross-entropy of
+            softmax(logits) against 1/C for every class, as in outlier exposure (the paper's [16]).
+            "background": the last of the scores is a class of its own, which OoD images have.
+
+    Returns:
+        (B',), means over the classes.
+    """
+    if target == "uniform":
+        return -log_softmax(logits, dim=1).mean(dim=1)
+    if target not in ("zeros", "background"):
+        raise ValueError(f"target is {target!r}; it must be 'zeros', 'uniform' or 'background'.")
+    labels = torch.zeros_like(logits)
+    if target == "background":
+        labels[:, -1] = 1
+    return binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(dim=1)

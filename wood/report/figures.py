@@ -105,7 +105,7 @@ def class_bars(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> str 
 
 def threshold_curves(spec: Spec, scores: Scores) -> str | None:
     """The seeds over all thresholds: mIoU against the threshold, precision against recall."""
-    shown = [e for e in spec.experiments if scores.of(e, "seeds")]
+    shown = [e for e in spec.main() if scores.of(e, "seeds")]
     if not any(score.get("curve") for e in shown for score in scores.of(e, "seeds")):
         return None
     palette = colours({e.name: e.role for e in shown})

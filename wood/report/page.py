@@ -11,7 +11,14 @@ from wood.report.collection import collection_section
 from wood.report.paper import paper_number
 from wood.report.pictures import prediction_grid, seed_grids
 from wood.report.scores import ONE_RUN_MARGIN, Headline, Scores, headlines, member, points
-from wood.report.spec import STAGES, Experiment, Spec, parse_spec
+from wood.report.spec import (
+    ABLATION_TABLES,
+    STAGE_TABLES,
+    STAGES,
+    Experiment,
+    Spec,
+    parse_spec,
+)
 from wood.store import write_text
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -75,6 +82,8 @@ def _context(spec: Spec) -> dict[str, Any]:
     scores = Scores(spec)
     families = spec.families()
     first = next(iter(families.values()))
+    ablations = {experiment.name for experiment in spec.experiments if experiment.ablation_only}
+    logs = [log for log in spec.logs if log.name not in ablations]
     hard_ood = paper_number("text", "hard OoD", "images")
     return {
         "spec": spec,
@@ -96,7 +105,9 @@ def _context(spec: Spec) -> dict[str, Any]:
         ],
         "collection": collection_section(spec),
         "tables": _tables(spec, scores) if scores.any() else [],
-        "published": {table: tables.published_table(table) for table in ("1", "2", "3")},
+        "published": {
+            table: tables.published_table(table) for table in STAGE_TABLES + ABLATION_TABLES
+        },
         "classes": [
             (
                 name,
@@ -110,7 +121,7 @@ def _context(spec: Spec) -> dict[str, Any]:
         "training": [
             (STAGE_TITLES[stage], drawn)
             for stage in STAGES
-            if (drawn := figures.training_curves(spec.logs, stage))
+            if (drawn := figures.training_curves(logs, stage))
         ],
         "settings": flatten(spec.config),
         "provenance": flatten(spec.provenance),
@@ -123,9 +134,15 @@ def _tables(spec: Spec, scores: Scores) -> list[tuple[str, tables.Table]]:
         "2": ("pseudo_masks", tables.masks_table),
         "3": ("segmentation", tables.segmentation_table),
     }
-    return [
+    stages = [
         (number, build(spec, scores)) for number, (kind, build) in made.items() if scores.any(kind)
     ]
+    ablations = [
+        (number, table)
+        for number in ABLATION_TABLES
+        if scores.any("seeds") and (table := tables.ablation_table(spec, scores, number))
+    ]
+    return stages + ablations
 
 
 def bars(headline: Headline, family: list[Experiment]) -> list[Bar]:

@@ -97,8 +97,13 @@ def final(score: Score) -> Score:
 
 
 def half_b(score: Score) -> Score | None:
-    """Return the summary on half B, at the configured threshold or of the mask; None without."""
-    half = (score.get("halves") or {}).get("B")
+    """Return the summary on half B, on which claims are made; None without."""
+    return half_of(score, "B")
+
+
+def half_of(score: Score, name: str) -> Score | None:
+    """Return the summary on a half, at the configured threshold or of the mask; None without."""
+    half = (score.get("halves") or {}).get(name)
     if half is None or half.get("images") == 0:
         return None
     return half.get("configured") or (half.get("stages") or {}).get("mask") or half

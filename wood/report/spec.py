@@ -10,7 +10,8 @@ from wood.errors import InputError
 from wood.report.paper import paper_rows
 
 ROLES = ("baseline", "control", "wood", "other")
-PAPER_TABLES = ("1", "2", "3")
+STAGE_TABLES = ("1", "2", "3")
+ABLATION_TABLES = ("4", "5", "A2")
 STAGES = ("classifier", "irnet", "segmentation")
 
 
@@ -37,7 +38,10 @@ class Experiment:
     """One row of the tables.
 
     `family` joins what is compared: one baseline, one control, and what W-OoD makes of them (for
-    example "CAM" and "AdvCAM"). `paper` maps a table ("1", "2", "3") to the row that stands beside.
+    example "CAM" and "AdvCAM"). `paper` maps a table to the row that stands beside. An experiment
+    is shown in every stage table ("1", "2", "3"), and in the ablation tables ("4", "5", "A2") that
+    `paper` names, with None where the paper has no such row. If it names ablation tables alone, it
+    is shown in these alone. `ood` holds the settings of its OoD losses, None without.
     """
 
     name: str
@@ -46,7 +50,13 @@ class Experiment:
     runs: list[Run]
     family: str = "CAM"
     classifier: str | None = None
-    paper: dict[str, str] = field(default_factory=dict)
+    paper: dict[str, str | None] = field(default_factory=dict)
+    ood: dict[str, Any] | None = None
+
+    @property
+    def ablation_only(self) -> bool:
+        """Whether the experiment is there for ablation tables alone."""
+        return bool(self.paper) and all(table in ABLATION_TABLES for table in self.paper)
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,10 @@ class Spec:
     provenance: dict[str, Any] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
 
+    def main(self) -> list[Experiment]:
+        """Return the experiments that are not there for ablation tables alone."""
+        return [experiment for experiment in self.experiments if not experiment.ablation_only]
+
     def families(self) -> dict[str, list[Experiment]]:
         """Return the experiments by family, both in the order they were named."""
         families: dict[str, list[Experiment]] = {}
@@ -144,9 +158,11 @@ def _experiment(values: Mapping[str, Any]) -> Experiment:
     return _build(Experiment, {**values, "runs": runs, "paper": paper}, str(name))
 
 
-def _row(name: str, table: str, row: str) -> str:
+def _row(name: str, table: str, row: str | None) -> str | None:
     """Return the row's full name: Table 3 also has the backbone, which may be left out."""
-    rows = paper_rows(table) if table in PAPER_TABLES else []
+    if row is None:
+        return None
+    rows = paper_rows(table) if table in STAGE_TABLES + ABLATION_TABLES else []
     found = [full for full in rows if full == row or full.startswith(f"{row} (")]
     if len(found) > 1:
         raise InputError(f"{name}: in the paper's Table {table} {row!r} can be any of {found}.")

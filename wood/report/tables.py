@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wood.report.paper import other_values, paper_number, paper_rows
-from wood.report.scores import Measure, Score, Scores, final, half_b, member, points
+from wood.report.scores import Measure, Score, Scores, final, half_b, half_of, member, points
 from wood.report.spec import Experiment, Spec
 
 NONE = "-"
@@ -12,6 +12,28 @@ PAPER_COLUMNS = {
     "1": {"miou": "mIoU", "precision": "Prec.", "recall": "Recall", "f1": "F1"},
     "2": {"seed": "Seed", "seed_crf": "+ CRF", "mask": "Mask"},
     "3": {"val": "val", "test": "test"},
+    "4": {"miou": "mIoU"},
+    "5": {"miou": "mIoU", "sd": "sd"},
+    "A2": {"miou": "mIoU"},
+}
+LOSSES = {
+    "cls_in": ("cls", "D_in"),
+    "cls_ood": ("cls", "D_ood"),
+    "dist_in": ("d", "D_in"),
+    "dist_ood": ("d", "D_ood"),
+}
+ABLATIONS = {
+    "4": "Clusters of OoD images",
+    "5": "Losses",
+    "A2": "Hyper-parameters",
+}
+CAPTIONS = {
+    "4": "Two ways to make the OoD clusters: by the class that F_in takes an image for, and by "
+    "K-means of its feature.",
+    "5": "Which terms of the loss take part. The paper's check marks are told from its Sec. 4.3.2; "
+    "so (c) to (e) adds L_cls on D_ood, which the text calls a gain where its numbers fall. Two "
+    "combinations are not in the paper.",
+    "A2": "Lambda weighs the distance loss, tau is the share of the clusters that counts.",
 }
 
 
@@ -86,7 +108,7 @@ def seeds_table(spec: Spec, scores: Scores) -> Table:
     ]
     columns += _paper_headings("1")
     rows = []
-    for experiment in spec.experiments:
+    for experiment in spec.main():
         row = [_method(experiment)]
         for key in PAPER_COLUMNS["1"]:
             row.append(_cell(scores, experiment, "seeds", lambda s, key=key: s["configured"][key]))
@@ -94,7 +116,7 @@ def seeds_table(spec: Spec, scores: Scores) -> Table:
         row.append(_cell(scores, experiment, "seeds", lambda s: s["oracle"]["summary"]["miou"]))
         row.append(_thresholds(scores.of(experiment, "seeds")))
         rows.append(row + _paper_cells("1", experiment))
-    used = sorted({f"{s['threshold']:g}" for e in spec.experiments for s in scores.of(e, "seeds")})
+    used = sorted({f"{s['threshold']:g}" for e in spec.main() for s in scores.of(e, "seeds")})
     caption = (
         f"Seeds against the true masks ({_where(spec, scores, 'seeds')}), in per cent. "
         f"Configured threshold: {', '.join(used) or 'none'}, fixed before scoring and shared by "
@@ -102,7 +124,7 @@ def seeds_table(spec: Spec, scores: Scores) -> Table:
         "on it. Oracle: the threshold that is best on the scored masks, which is how the paper's "
         "seed rows are made." + _disagreements("1", spec)
     )
-    return _table(spec, "table-1-seeds", "Initial seeds", caption, columns, rows)
+    return _table(spec.main(), "table-1-seeds", "Initial seeds", caption, columns, rows)
 
 
 def masks_table(spec: Spec, scores: Scores) -> Table:
@@ -113,7 +135,7 @@ def masks_table(spec: Spec, scores: Scores) -> Table:
     columns += [Column(label, "Mask, all images") for label in ("Prec.", "Recall")]
     columns += _paper_headings("2")
     rows = []
-    for experiment in spec.experiments:
+    for experiment in spec.main():
         row = [
             _method(experiment),
             _cell(scores, experiment, "seeds", lambda s: s["configured"]["miou"]),
@@ -132,7 +154,9 @@ def masks_table(spec: Spec, scores: Scores) -> Table:
         f"the random walk of IRNet makes of it ({_where(spec, scores, 'pseudo_masks')}), in per "
         "cent." + _disagreements("2", spec)
     )
-    return _table(spec, "table-2-pseudo-masks", "Pseudo ground-truth masks", caption, columns, rows)
+    return _table(
+        spec.main(), "table-2-pseudo-masks", "Pseudo ground-truth masks", caption, columns, rows
+    )
 
 
 def segmentation_table(spec: Spec, scores: Scores) -> Table:
@@ -146,7 +170,7 @@ def segmentation_table(spec: Spec, scores: Scores) -> Table:
         *_paper_headings("3"),
     ]
     rows = []
-    for experiment in spec.experiments:
+    for experiment in spec.main():
         row = [
             _method(experiment),
             _cell(scores, experiment, "segmentation", lambda s: s["miou"]),
@@ -160,7 +184,64 @@ def segmentation_table(spec: Spec, scores: Scores) -> Table:
         f"({_where(spec, scores, 'segmentation')}), in per cent. Our scores on the test set do not "
         "exist: only the Pascal VOC server can make them."
     )
-    return _table(spec, "table-3-segmentation", "Segmentation", caption, columns, rows)
+    return _table(spec.main(), "table-3-segmentation", "Segmentation", caption, columns, rows)
+
+
+def ablation_table(spec: Spec, scores: Scores, table: str) -> Table | None:
+    """Table 4, 5 or A2: seeds of the experiments that name it; None where none does."""
+    shown = [experiment for experiment in spec.experiments if table in experiment.paper]
+    if not shown:
+        return None
+    columns = [Column("Method", numeric=False)]
+    if table == "5":
+        columns += [Column(domain, f"L_{loss}", numeric=False) for loss, domain in LOSSES.values()]
+    else:
+        columns += [Column(label, "Settings") for label in ("lambda", "tau", "K")]
+    columns += [
+        Column("All", "mIoU at the configured threshold"),
+        Column("Half A", "mIoU at the configured threshold", hint="settings are chosen here"),
+        Column("Half B", "mIoU at the configured threshold", hint="claims are made here"),
+        Column("All", "Oracle", hint="mIoU at the best threshold on the scored masks themselves"),
+        *_paper_headings(table),
+    ]
+    rows = []
+    for experiment in shown:
+        settings = _losses if table == "5" else _cluster_settings
+        rows.append(
+            [
+                _method(experiment),
+                *settings(experiment),
+                _cell(scores, experiment, "seeds", lambda s: s["configured"]["miou"]),
+                _cell(scores, experiment, "seeds", lambda s: (half_of(s, "A") or {}).get("miou")),
+                _cell(scores, experiment, "seeds", lambda s: (half_of(s, "B") or {}).get("miou")),
+                _cell(scores, experiment, "seeds", lambda s: s["oracle"]["summary"]["miou"]),
+                *_paper_cells(table, experiment),
+            ]
+        )
+    caption = (
+        f"{CAPTIONS[table]} Seeds against the true masks ({_where(spec, scores, 'seeds')}), in per "
+        "cent; the paper's are of the kind called oracle."
+    )
+    return _table(shown, f"table-{table}-ablation", ABLATIONS[table], caption, columns, rows)
+
+
+def _losses(experiment: Experiment) -> list[Cell]:
+    """Check marks; a classifier without OoD images has the in-distribution term of L_cls alone."""
+    named = experiment.ood["losses"] if experiment.ood else ["cls_in"]
+    return [Cell("✓", 1) if loss in named else Cell("", 0) for loss in LOSSES]
+
+
+def _cluster_settings(experiment: Experiment) -> list[Cell]:
+    ood = experiment.ood
+    if not ood or not any(loss.startswith("dist_") for loss in ood["losses"]):
+        return [Cell(NONE, look="none")] * 3
+    tau = 100 * ood["top_fraction"]
+    by_class = ood["grouping"] == "predicted_class"
+    return [
+        Cell(f"{ood['distance_weight']:g}", ood["distance_weight"], hint=ood["normalize"]),
+        Cell(f"{tau:g} %", tau),
+        Cell("by class") if by_class else Cell(str(ood["clusters"]), ood["clusters"]),
+    ]
 
 
 def class_table(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> Table | None:
@@ -207,7 +288,7 @@ def class_value(summary: Score, name: str, key: str = "iou") -> float | None:
 def published_table(table: str) -> Table:
     """One of the paper's tables, every published row."""
     labels = PAPER_COLUMNS[table]
-    rows = []
+    rows: list[list[Cell]] = []
     for name in paper_rows(table):
         cells = [_published(table, name, column) for column in labels]
         rows.append([Cell(name), *cells])
@@ -222,7 +303,8 @@ def _published(table: str, row: str | None, column: str) -> Cell:
     found = paper_number(table, row, column)
     if found is None:
         return Cell(NONE, look="paper none")
-    return Cell(f"{found.value:.1f}", found.value, "paper", found.place)
+    digits = 2 if column == "sd" else 1
+    return Cell(f"{found.value:.{digits}f}", found.value, "paper", found.place)
 
 
 def _paper_headings(table: str) -> list[Column]:
@@ -237,7 +319,7 @@ def _paper_cells(table: str, experiment: Experiment) -> list[Cell]:
 
 def _disagreements(table: str, spec: Spec) -> str:
     """Say where the paper itself prints another value for a number shown beside ours."""
-    rows = dict.fromkeys(e.paper[table] for e in spec.experiments if table in e.paper)
+    rows = dict.fromkeys(e.paper[table] for e in spec.experiments if e.paper.get(table))
     parts = []
     for row in rows:
         for column, label in PAPER_COLUMNS[table].items():
@@ -275,14 +357,19 @@ def _where(spec: Spec, scores: Scores, kind: str) -> str:
 
 
 def _table(
-    spec: Spec, key: str, title: str, caption: str, columns: list[Column], rows: list[list[Cell]]
+    experiments: Sequence[Experiment],
+    key: str,
+    title: str,
+    caption: str,
+    columns: list[Column],
+    rows: list[list[Cell]],
 ) -> Table:
     keep = [
         index
         for index, column in enumerate(columns)
         if not column.group.startswith("Paper") or any(row[index].value for row in rows)
     ]
-    looks = [experiment.role for experiment in spec.experiments]
+    looks = [experiment.role for experiment in experiments]
     return Table(
         key,
         title,

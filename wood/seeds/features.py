@@ -2,43 +2,42 @@
 
 from pathlib import Path
 
+import pandas as pd
 import torch
+from torch import Tensor
 
 from wood.data.lists import read_image_list
 from wood.data.photographs import batches_of_one_size, readable_images, stack
 from wood.data.transforms import normalize, resize_long_side
 from wood.devices import autocast, find_device
+from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
 from wood.progress import progress
 from wood.store import save_tensors
 
 
 @torch.inference_mode()
-def extract_features(
-    images: str | Path,
-    classifier: str | Path,
-    output: str | Path,
+def image_features(
+    model: CamClassifier,
+    images: pd.DataFrame,
     *,
     long_side: int,
     max_batch_pixels: int,
     max_failed_fraction: float,
     workers: int = 2,
-) -> None:
-    """Write z (N, D) and the logits (N, C) of every readable image of a list, in its order.
+) -> tuple[list[str], Tensor, Tensor]:
+    """Return the ids, z (N, D) and logits (N, C) of a list's readable images, in its order.
 
-    The ids stand in the metadata as `images`. Images are resized to one `long_side`.
+    Images are resized to one `long_side`. The model is in evaluation mode, on its device.
     """
     device = find_device()
-    model, metadata = load_classifier(classifier)
-    model.to(device, memory_format=torch.channels_last)
-    listed = read_image_list(images)
     resized = (
         (image_id, resize_long_side(image, long_side))
         for image_id, image in progress(
-            readable_images(listed, max_failed_fraction, workers), len(listed), "features"
+            readable_images(images, max_failed_fraction, workers), len(images), "features"
         )
     )
-    found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    found: dict[str, tuple[Tensor, Tensor]] = {}
     backbone = model.backbone
     for ids, batch in batches_of_one_size(resized, max_batch_pixels):
         tensors = [normalize(image, backbone.mean, backbone.std) for image in batch]
@@ -47,12 +46,35 @@ def extract_features(
         found |= dict(
             zip(ids, zip(features.float().cpu(), logits.float().cpu(), strict=True), strict=True)
         )
-    ids = [image_id for image_id in listed["image_id"] if image_id in found]
+    ids = [image_id for image_id in images["image_id"] if image_id in found]
+    features, logits = zip(*(found[image_id] for image_id in ids), strict=True)
+    return ids, torch.stack(features), torch.stack(logits)
+
+
+def extract_features(
+    images: str | Path,
+    classifier: str | Path,
+    output: str | Path,
+    *,
+    long_side: int,
+    max_batch_pixels: int,
+    max_failed_fraction: float,
+) -> None:
+    """Write z (N, D) and the logits (N, C) of every readable image of a list, in its order.
+
+    The ids stand in the metadata as `images`. Images are resized to one `long_side`.
+    """
+    model, metadata = load_classifier(classifier)
+    model.to(find_device(), memory_format=torch.channels_last)
+    ids, features, logits = image_features(
+        model,
+        read_image_list(images),
+        long_side=long_side,
+        max_batch_pixels=max_batch_pixels,
+        max_failed_fraction=max_failed_fraction,
+    )
     save_tensors(
         output,
-        {
-            "features": torch.stack([found[image_id][0] for image_id in ids]),
-            "logits": torch.stack([found[image_id][1] for image_id in ids]),
-        },
+        {"features": features, "logits": logits},
         {"images": ids, "class_names": metadata["class_names"]},
     )

@@ -22,6 +22,8 @@ class WholeImageLoss(Protocol):
 
     classifies_ood: bool
 
+    def ood_images(self, model: SeamClassifier, batch: Batch) -> Tensor: ...
+
     def combine(
         self, logits: Tensor, features: Tensor, labels: Tensor, logits_ood: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]: ...
@@ -49,7 +51,9 @@ class SeamLoss:
         images, labels = batch["image"], batch["labels"]
         smaller = shrink(images, self.scale)
         full, small = model.view(images), model.view(smaller)
-        outside = model(batch["ood"]["image"])[0] if self.whole.classifies_ood else None
+        outside = None
+        if self.whole.classifies_ood:
+            outside = model(self.whole.ood_images(model, batch))[0]
         loss, terms = self.whole.combine(full.logits, full.features, labels, outside)
 
         terms["cls_small"] = classification_loss(small.logits.float(), labels)
