@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor, nn
 
 from benchmarks.localization import CLASSES, photographs
@@ -32,13 +33,7 @@ from wood.training import Batch, fit
 SETTINGS = {"lr": 0.01, "momentum": 0.0, "weight_decay": 1e-4, "power": 0.9}
 HEAD_LR_SCALE = 10
 TOLERANCE = 1e-4
-OOD = {
-    "losses": ["cls_in", "cls_ood", "dist_in", "dist_ood"],
-    "distance_weight": 0.007,
-    "top_fraction": 0.2,
-    "normalize": "clusters",
-    "selection": "image",
-}
+CONFIG = Path(__file__).parents[1] / "config.yaml"
 
 
 class InMemory:
@@ -83,7 +78,7 @@ def wood_loss(model: CamClassifier) -> WoodLoss:
         name: torch.rand(count, features, generator=generator).to(find_device())
         for name, count in (("in", len(CLASSES)), ("ood", 50))
     }
-    return WoodLoss(OOD, centers)
+    return WoodLoss(yaml.safe_load(CONFIG.read_text())["wood"], centers, CLASSES)
 
 
 def examples(folder: Path, count: int, crop: int, size: tuple[int, int]) -> Photographs:

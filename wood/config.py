@@ -76,6 +76,13 @@ def check(config: Tree) -> None:
                     f"Configuration: experiments.{name}.{key} is {settings[key]!r}, which is not "
                     f"one of the {key}s ({', '.join(known)})."
                 )
+        architecture = classifier(config, settings["classifier"])["architecture"]
+        method = config["localizations"][settings["localization"]]["method"]
+        if method == "advcam" and architecture != "cam":
+            raise InputError(
+                f"Configuration: experiments.{name} takes AdvCAM of a classifier of architecture "
+                f"{architecture!r}; its weights are known for `cam` only."
+            )
     _check_data(config)
 
 

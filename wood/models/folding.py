@@ -23,11 +23,11 @@ def folded(backbone: Backbone) -> Backbone:
     follows which convolution is seen in one pass over an example. A network whose maps would
     change (one that also reads a convolution before its batch norm) is left as it is.
     """
-    original = copy.deepcopy(backbone).eval().requires_grad_(False)
-    changed = copy.deepcopy(original)
-    weight = next(original.parameters())
+    changed = _frozen(backbone)
+    weight = next(changed.parameters())
     generator = torch.Generator().manual_seed(0)
     example = torch.randn(EXAMPLE, generator=generator).to(weight)
+    before = _maps(changed, example)
     names = {module: name for name, module in changed.named_modules()}
     for convolution, norm in _pairs(changed, example):
         convolution.weight, convolution.bias = (
@@ -43,10 +43,20 @@ def folded(backbone: Backbone) -> Backbone:
             )
         )
         changed.set_submodule(names[norm], _after(norm))
-    if _same(original, changed, example):
+    if _same(before, _maps(changed, example)):
         return changed
     logger.warning("The batch norm of this backbone cannot be folded; it stays as it is.")
-    return original
+    return _frozen(backbone)
+
+
+def _frozen(backbone: Backbone) -> Backbone:
+    return copy.deepcopy(backbone).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def _maps(backbone: Backbone, example: Tensor) -> list[Tensor]:
+    """All that a backbone gives."""
+    return [backbone(example), *backbone.stages(example)]
 
 
 @torch.no_grad()
@@ -79,10 +89,8 @@ def _after(norm: nn.BatchNorm2d) -> nn.Module:
     return nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") else nn.Identity()
 
 
-@torch.no_grad()
-def _same(original: Backbone, changed: Backbone, example: Tensor) -> bool:
-    ours, theirs = ([model(example), *model.stages(example)] for model in (original, changed))
+def _same(before: list[Tensor], after: list[Tensor]) -> bool:
     return all(
         (one - other).abs().max() <= TOLERANCE * one.abs().max().clamp(min=1e-6)
-        for one, other in zip(ours, theirs, strict=True)
+        for one, other in zip(before, after, strict=True)
     )
