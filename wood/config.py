@@ -76,6 +76,13 @@ def check(config: Tree) -> None:
                     f"Configuration: experiments.{name}.{key} is {settings[key]!r}, which is not "
                     f"one of the {key}s ({', '.join(known)})."
                 )
+        method = config["localizations"][settings["localization"]]["method"]
+        architecture = classifier(config, settings["classifier"])["architecture"]
+        if method == "advcam" and architecture != "cam":
+            raise InputError(
+                f"Configuration: experiments.{name}: advcam is for classifiers with architecture "
+                f"cam, and {settings['classifier']} has {architecture}."
+            )
     _check_data(config)
 
 

@@ -21,9 +21,9 @@ from wood.models.backbones import ResNet
 from wood.models.classifiers import load_classifier, save_classifier
 from wood.models.seam import SeamClassifier
 from wood.ood.centers import make_centers
-from wood.seeds.cam import localize
 from wood.seeds.classifier import train_classifier
 from wood.seeds.features import extract_features
+from wood.seeds.localize import localize
 from wood.seeds.maps import read_maps
 from wood.store import load_tensors
 
@@ -185,13 +185,14 @@ def test_localization_maps_are_the_refined_ones_from_their_minimum(folder, train
     save_classifier(classifier, model, metadata)
     localize(
         folder / "train.csv", folder / "labels.parquet", classifier, output,
-        shard_index=0, shard_count=1, class_names=CLASSES, scales=[1.0],
+        settings={"method": "cam", "scales": [1.0]},
+        shard_index=0, shard_count=1, class_names=CLASSES,
         max_batch_pixels=10**5, max_failed_fraction=0,
     )  # fmt: skip
     shards = read_maps(output, CLASSES)
     assert [maps.image_id for maps in shards] == list("01234567")
     refined = model.view(image).refined + model.view(image.flip(3)).refined.flip(3)
-    expected = model.resample(refined[:, 2:3], (48, 64), (48, 64))[0]
+    expected = model.on_grid(refined[0, 2:3], (48, 64), (48, 64))
     assert expected.min() > 0.01 * expected.max()
     expected = (expected - expected.min()) / (expected.max() - expected.min())
     assert shards[3].classes.tolist() == [1]
