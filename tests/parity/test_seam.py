@@ -364,8 +364,8 @@ def test_the_whole_loss_is_the_sum_of_its_parts(model):
 @pytest.mark.parametrize(("scaled", "size"), [((66, 50), (132, 99)), ((60, 41), (60, 41)),
                                               ((33, 70), (22, 47))])  # fmt: skip
 def test_maps_come_to_stride_4_as_published(scaled, size):
-    maps = random(2, 3, 9, 7)
-    published = up(maps, scaled)
+    maps = random(3, 9, 7)
+    published = up(maps[None], scaled)
     published = functional.interpolate(published, size, mode="bilinear", align_corners=False)
     height, width = (-(-side // 4) for side in size)
     padding = (0, 4 * width - size[1], 0, 4 * height - size[0])
@@ -373,5 +373,7 @@ def test_maps_come_to_stride_4_as_published(scaled, size):
     expected = functional.interpolate(
         published, (height, width), mode="bilinear", align_corners=False
     )
-    found = SeamClassifier.resample(None, maps, scaled, size)
-    torch.testing.assert_close(found, expected)
+    found = SeamClassifier.on_grid(None, maps, scaled, size)
+    torch.testing.assert_close(found, expected[0])
+    whole = functional.interpolate(up(maps[None], scaled), size, mode="bilinear")[0]
+    torch.testing.assert_close(SeamClassifier.on_grid(None, maps, scaled, size, stride=1), whole)
