@@ -131,9 +131,9 @@ rule instances:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=480,
-        gpu=config["gpus"],
+        gpu=SHARD_GPUS,
     params:
         settings=walk_settings,
         classifier=classifier_of_experiment,
@@ -159,11 +159,12 @@ rule collect_instances:
         f"{LOGS}/pseudo/collect_instances/{{experiment}}-{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/pseudo/collect_instances/{{experiment}}-{{seed}}.tsv"
+    localrule: True
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         class_names=CLASSES,
@@ -245,7 +246,7 @@ rule browse:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=480,
     params:
         experiments=browsed_experiments(),

@@ -155,7 +155,7 @@ if config["data"]["test"] is not None:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=60,
         params:
             class_names=CLASSES,
@@ -185,7 +185,7 @@ if HAS_MASKS and HAS_VAL:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=30,
         params:
             class_names=CLASSES,

@@ -3,7 +3,7 @@
 from wood.affinity.instances import make_instances
 from wood.jobs import job
 
-with job(snakemake.log[0], snakemake.params.threads):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     make_instances(
         snakemake.input.maps,
         snakemake.input.images,

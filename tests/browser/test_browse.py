@@ -77,7 +77,7 @@ def test_every_layer_of_every_image_is_shown(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "FIFTYONE_DO_NOT_TRACK": "1"}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True,
-        text=True, check=False, timeout=300,
+        text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

@@ -111,6 +111,24 @@ def test_irns_values_stand_in_the_papers_configuration(config):
         assert (training["momentum"], training["power"]) == (0, 0.9)
 
 
+def test_advcams_thresholds_stand_in_the_papers_configuration(config):
+    """The published code of AdvCAM, and of W-OoD with AdvCAM."""
+    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    published = {"advcam": (0.35, 0.15, 0.25, 1), "advcam-wood": (0.30, 0.15, 0.22, 1.5)}
+    for name, values in published.items():
+        pseudo = settings.experiment(paper, name)["pseudo"]
+        keys = ("foreground_threshold", "background_threshold", "mask_threshold", "power")
+        assert tuple(pseudo[key] for key in keys) == values
+
+
+def test_table_3_has_a_wide_resnet38_on_the_same_masks(config):
+    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    assert settings.sharing(paper, "advcam-wood-wide") == "advcam-wood"
+    network = settings.experiment(paper, "advcam-wood-wide")["segmentation"]
+    assert (network["backbone"], network["crop"]) == ("wide_resnet38", 448)
+    assert network["output_stride"] == 8
+
+
 def test_deeplabs_published_values_stand_in_the_papers_configuration(config):
     """kazuto1011/deeplab-pytorch, configs/voc12.yaml."""
     paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
