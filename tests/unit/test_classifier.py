@@ -16,7 +16,7 @@ from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
 from wood.errors import InputError
 from wood.models.backbones import create_backbone
-from wood.models.cam import load_classifier
+from wood.models.classifiers import load_classifier
 from wood.ood.centers import make_centers
 from wood.seeds.classifier import WoodLoss, freeze_first_stages, train_classifier
 from wood.seeds.features import extract_features
