@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env browser demo test lint format bench bench-gpu bench-large
+.PHONY: env browser slurm demo test lint format bench bench-gpu bench-large chaos
 
 env: $(VENV)/.installed
 
@@ -22,12 +22,21 @@ browser:
 	  $$sudo apt-get update --quiet && \
 	  $$sudo apt-get install --quiet --yes --no-install-recommends chromium chromium-driver; }
 
+# The scheduler that a test starts on the loopback address (Debian, Ubuntu). The packages' own
+# services are neither configured nor needed.
+slurm:
+	@command -v munged slurmctld slurmd > /dev/null || { \
+	  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+	  $$sudo apt-get update --quiet && \
+	  DEBIAN_FRONTEND=noninteractive $$sudo -E apt-get install --quiet --yes \
+	    --no-install-recommends munge slurm-wlm; }
+
 demo: env
 	$(BIN)/snakemake --cores all
 	@$(BIN)/python -m wood.report.summary results/demo
 	@echo "The page: $(CURDIR)/results/demo/report/index.html"
 
-test: env browser
+test: env browser slurm
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile tests
 
 lint: env
@@ -52,11 +61,16 @@ bench: env
 	$(BIN)/python -m benchmarks.localization
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.map_storage
+	$(BIN)/python -m benchmarks.dag
 
 # Rates of training, CAM, AdvCAM and K-means, and how long the GPU waits; needs CUDA.
 bench-gpu: env
 	$(BIN)/python -m benchmarks.localization --gpu
 	$(BIN)/python -m benchmarks.training --gpu
+
+# Kills runs of the tests' configuration at random moments, 20 times.
+chaos: env
+	$(BIN)/python -m tests.workflow.chaos
 
 bench-large: env
 	$(BIN)/python -m benchmarks.candidates 60

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from wood.devices import find_device
-from wood.store import PROVENANCE, file_digest, write_json
+from wood.store import PROVENANCE, file_sha256, write_json
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pydensecrf2", "snakemake")
 
@@ -61,7 +61,7 @@ def record(
             "inputs": {key: _input_digest(Path(place)) for key, place in inputs.items()},
             "jobs": _jobs(results / "benchmarks"),
             "files": {
-                str(path.relative_to(results)): file_digest(path) for path in _results(results)
+                str(path.relative_to(results)): file_sha256(path) for path in _results(results)
             },
         },
     )
@@ -87,7 +87,7 @@ def _results(folder: Path) -> list[Path]:
 def _input_digest(path: Path) -> dict[str, Any]:
     """The SHA-256 of a file; of a folder, that of the names and sizes of its files."""
     if path.is_file():
-        return {"path": str(path), "sha256": file_digest(path)}
+        return {"path": str(path), "sha256": file_sha256(path)}
     files = sorted(file for file in path.rglob("*") if file.is_file())
     text = "".join(f"{file.relative_to(path)} {file.stat().st_size}\n" for file in files)
     digest = hashlib.sha256(text.encode()).hexdigest()

@@ -173,7 +173,7 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
         raise InputError(f"{path}: not a readable Parquet file ({reason}).") from None
 
 
-def file_digest(path: str | Path) -> str:
+def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, as hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -196,7 +196,7 @@ def verify(folder: str | Path) -> list[str]:
     for name, digest in record["files"].items():
         if not (folder / name).is_file():
             problems.append(f"{folder / name}: it is missing.")
-        elif file_digest(folder / name) != digest:
+        elif file_sha256(folder / name) != digest:
             problems.append(f"{folder / name}: it is not the file that was recorded.")
     return problems
 

@@ -64,7 +64,7 @@ def ended(cluster, tmp_path_factory):
             for job in cluster.jobs():
                 if job["JobState"] == "RUNNING":
                     cluster.call("scancel", job["JobId"])
-            running.wait(timeout=300)
+            running.wait(timeout=600)
         finally:
             running.kill()
     assert running.returncode == 0, said.read_text() + cluster.logs()
@@ -81,8 +81,8 @@ def test_a_reduced_run_goes_from_data_to_the_page(ended):
 def test_short_jobs_are_submitted_together_and_only_gpu_rules_ask_for_a_gpu(ended, cluster):
     gpus = {}
     for job in cluster.jobs():
-        rule = re.search(r"/slurm_logs/(?:rule|group)_(\w+)/", job["StdOut"])[1]
-        gpus.setdefault(rule, []).append(job.get("TresPerJob"))
+        name = re.search(r"/slurm_logs/(?:rule_(\w+)|group_([a-z]+)_)", job["StdOut"])
+        gpus.setdefault(name[1] or name[2], []).append(job.get("TresPerJob"))
     assert gpus == {
         "demo_scenes": [None],
         "lists": [None],

@@ -1,6 +1,5 @@
 """ImageNet and published weights: read without unpickling, checked, renamed."""
 
-import hashlib
 import logging
 import re
 from collections.abc import Mapping
@@ -15,19 +14,13 @@ from torch import Tensor, nn
 
 from wood.errors import InputError
 from wood.models.mxnet_params import read_mxnet_params
-from wood.store import atomic_path
+from wood.store import atomic_path, file_sha256
 
 logger = logging.getLogger(__name__)
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 State = Mapping[str, Tensor]
-
-
-def file_sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file as 64 hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_state(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
