@@ -18,14 +18,13 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from benchmarks.localization import CLASSES, photographs
-from benchmarks.timing import compare, idle_share, seconds
+from benchmarks.localization import CLASSES, network, photographs
+from benchmarks.timing import compare, idle_share, rate
 from wood.data.photographs import Photographs
 from wood.data.transforms import Augmentation
 from wood.devices import find_device
 from wood.models.backbones import ResNet
 from wood.models.cam import CamClassifier
-from wood.models.classifiers import build_classifier
 from wood.ood.losses import classification_loss
 from wood.seeds.classifier import WoodLoss
 from wood.training import Batch, fit
@@ -61,13 +60,6 @@ class Nothing(nn.Module):
 def nothing_to_learn(model: Nothing, batch: Batch, progress: float) -> tuple[Tensor, dict]:
     del batch, progress
     return model.weight.square(), {}
-
-
-def network(backbone: str, detach: bool) -> CamClassifier:
-    """Return the same classifier at each call."""
-    torch.manual_seed(0)
-    weights = "package" if backbone == "tf_efficientnet_lite0" else None
-    return build_classifier(backbone, CLASSES, 16, weights, detach)
 
 
 def wood_loss(model: CamClassifier) -> WoodLoss:
@@ -177,13 +169,17 @@ def cpu(arguments: argparse.Namespace) -> None:
         files = examples(folder, count, arguments.crop, (256, 384))
         ready = [files.example(n, np.random.default_rng(n)) for n in range(batch)]
         trained: dict[str, nn.Module] = {}
+        fresh = {
+            key: [network(backbone, stops) for _ in range(arguments.repeats)]
+            for key, stops in (("ours", detach), ("theirs", False))
+        }
 
         def ours() -> None:
-            model = network(backbone, detach)
+            model = fresh["ours"].pop()
             trained["ours"] = run(folder, model, InMemory(ready), cls_in, steps, batch, 0)
 
         def reference() -> None:
-            trained["theirs"] = published(network(backbone, False), ready, steps)
+            trained["theirs"] = published(fresh["theirs"].pop(), ready, steps)
 
         mine, theirs = compare(ours, reference, arguments.repeats)
         start = network(backbone, detach)
@@ -206,7 +202,7 @@ def gpu(arguments: argparse.Namespace) -> None:
     if find_device().type != "cuda":
         raise SystemExit("There is no CUDA device.")
     print(torch.cuda.get_device_name())
-    loss = wood_loss(network("resnet50", detach=True))
+    loss = wood_loss(network("resnet50", True))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = examples(folder, arguments.batch * 8, arguments.crop, (375, 500))
@@ -214,10 +210,13 @@ def gpu(arguments: argparse.Namespace) -> None:
         _together(folder, lambda: network("resnet50", True), files, ready, loss, arguments)
         few = InMemory(ready)
         extra = {"ood": (few, arguments.batch)}
-        idle = idle_share(
-            lambda: run(folder, network("resnet50", True), few, loss, 30, arguments.batch, 0, extra)
-        )
-        print(f"  the GPU is idle {idle:.0%} of the time (model alone, start included)")
+
+        def train(steps: int) -> None:
+            model = network("resnet50", True)
+            run(folder, model, few, loss, steps, arguments.batch, 0, extra)
+
+        idle = idle_share(train, arguments.iterations, 2 * arguments.iterations)
+        print(f"  the GPU is idle {idle:.0%} of the time with the model alone")
 
 
 def _together(
@@ -228,25 +227,27 @@ def _together(
     loss: Callable,
     arguments: argparse.Namespace,
 ) -> None:
-    """Print the rates of reading alone, of the model alone, and of both together.
-
-    The rate is taken between a short and a long run, so that start-up does not count.
-    """
-    batch = arguments.batch
+    """Print the rates of reading alone, of the model alone, and of both together."""
+    steps, batch = arguments.iterations, arguments.batch
     with_ood = isinstance(loss, WoodLoss)
-    short, long = arguments.iterations, 4 * arguments.iterations
 
-    def rate(make: Callable[[], nn.Module], dataset, the_loss: Callable, workers: int) -> float:
+    def images_per_second(
+        make: Callable[[], nn.Module],
+        dataset: InMemory | Photographs,
+        the_loss: Callable,
+        workers: int,
+    ) -> float:
         extra = {"ood": (dataset, batch)} if with_ood else None
-        taken = [
-            seconds(lambda n=n: run(folder, make(), dataset, the_loss, n, batch, workers, extra))
-            for n in (short, short, long)
-        ]
-        return (long - short) * batch * (2 if with_ood else 1) / (taken[2] - taken[1])
+        iterations = rate(
+            lambda count: run(folder, make(), dataset, the_loss, count, batch, workers, extra),
+            steps,
+            4 * steps,
+        )
+        return iterations * batch * (2 if with_ood else 1)
 
-    reading = rate(Nothing, files, nothing_to_learn, arguments.workers)
-    alone = rate(model, InMemory(ready), loss, 0)
-    both = rate(model, files, loss, arguments.workers)
+    reading = images_per_second(Nothing, files, nothing_to_learn, arguments.workers)
+    alone = images_per_second(model, InMemory(ready), loss, 0)
+    both = images_per_second(model, files, loss, arguments.workers)
     share = both / min(reading, alone)
     print(
         f"  reading alone {reading:.1f} images/s, model alone {alone:.1f}, both {both:.1f}: "
