@@ -28,8 +28,8 @@ def compare(
     return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
 
 
-def idle_share(function: Callable[[], object]) -> float:
-    """Return the share of the time of one call in which the GPU runs no kernel and no copy."""
+def busy_seconds(function: Callable[[], object]) -> tuple[float, float]:
+    """Return how long one call takes, and how long the GPU runs a kernel or a copy meanwhile."""
     with profile(activities=[ProfilerActivity.CUDA]) as recorded:
         taken = seconds(function)
     spans = sorted(
@@ -41,4 +41,22 @@ def idle_share(function: Callable[[], object]) -> float:
     for start, end in spans:
         busy += max(0.0, end - max(start, until))
         until = max(until, end)
-    return max(0.0, 1 - busy / 1e6 / taken)
+    return taken, busy / 1e6
+
+
+def rate(run: Callable[[int], object], small: int, large: int) -> float:
+    """Return how many of the units that `run` is called with are done in a second.
+
+    Taken between a small and a large run, so that the start does not count.
+    """
+    run(small)
+    short, long = (seconds(lambda count=count: run(count)) for count in (small, large))
+    return (large - small) / (long - short)
+
+
+def idle_share(run: Callable[[int], object], small: int, large: int) -> float:
+    """Return the share of the time that the GPU is idle, between a small and a large run."""
+    taken, busy = zip(
+        *(busy_seconds(lambda count=count: run(count)) for count in (small, large)), strict=True
+    )
+    return 1 - (busy[1] - busy[0]) / (taken[1] - taken[0])
