@@ -207,7 +207,7 @@ if config["ood"]["source"] == "openimages":
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=30,
         params:
             policy=REVIEW["policy"],

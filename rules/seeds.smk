@@ -87,7 +87,7 @@ rule centers:
     resources:
         mem_mb=memory(4000),
         runtime=60,
-        gpu=config["gpus"],
+        gpu=SHARD_GPUS,
     params:
         ood=settings_of_centers,
         data=lambda wildcards: classifier_settings(wildcards)["data"],

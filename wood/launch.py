@@ -124,7 +124,8 @@ def _log_file() -> str | None:
 
 def _leave_with_parent() -> None:
     """End this process when the one that started it is gone, and with it the other end."""
-    sys.stdin.buffer.read()
+    # Not through sys.stdin, whose lock this thread would hold when the interpreter ends.
+    os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 
 

@@ -3,7 +3,7 @@
 from wood.jobs import job
 from wood.ood.centers import make_centers
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], gpus=snakemake.resources.get("gpu")):
     make_centers(
         snakemake.input.images,
         snakemake.input.labels,

@@ -53,6 +53,8 @@ TABLE = {
     | PAGE,
     "data.val": {"scored_images"} | NETWORK - {"train_segmentation"},
     "data.max_failed_fraction": LISTS,
+    "data.test": {"scored_images", "segment", "collect_predictions", "submission_archive"} | PAGE,
+    "data.test_images": PAGE,  # of another target
     "demo.*": EVERYTHING,
     "ood.source": CLASSIFIER,
     "ood.list": PAGE,  # of another source
@@ -76,12 +78,17 @@ TABLE = {
     "classifier.*": F_IN,
     "wood.clusters": CENTERS,
     "wood.grouping": CENTERS,
+    "wood.kmeans.*": CENTERS,
+    "wood.min_long_side": CENTERS,
+    "wood.images": CENTERS | {"random_ood_list", "features"},
     "wood.batch_size": HARD_OOD,  # no fewer hard OoD images than a batch holds
     "wood.*": CLASSIFIER,
+    "wood_presets.*": PAGE,  # which the demo does not use
     "classifiers.cam": F_IN,
     "classifiers.cam-wood.*": CLASSIFIER,
     "classifiers.cam-more.*": {"train_classifier", "localize", "score_seeds"} | PAGE,
     "localizations.cam.*": MAPS,
+    "localizations.advcam.*": PAGE,  # which the demo does not use
     "experiment.classifier": PAGE,  # every experiment of the demo names its own
     "experiment.role": PAGE,
     "experiment.title": PAGE,
@@ -93,6 +100,7 @@ TABLE = {
     "experiment.pseudo.gt_prob": IR_LABELS | {"seeds_with_crf"},
     "experiment.pseudo.foreground_threshold": IR_LABELS,
     "experiment.pseudo.background_threshold": IR_LABELS,
+    "experiment.pseudo.instances": {"instances", "collect_instances"} | PAGE,
     "experiment.pseudo.irnet.*": IRNET,
     "experiment.pseudo.*": WALK,
     "experiment.segmentation.inference.*": NETWORK - {"train_segmentation"},
@@ -112,7 +120,7 @@ TABLE = {
 
 def leaves(tree, prefix=()):
     for key, value in tree.items():
-        if isinstance(value, dict) and value and key != "paper":
+        if isinstance(value, dict) and value and (key != "paper" or prefix == ("wood_presets",)):
             yield from leaves(value, (*prefix, key))
         else:
             yield ".".join((*prefix, key))
@@ -163,6 +171,43 @@ CHANGES = {
     "classifier.output_stride": {"classifier": {"output_stride": 32}},
     "classifier.long_side": {"classifier": {"long_side": [90, 100]}},
     "classifier.resolution": {"classifier": {"resolution": [90, 100]}},
+    "classifier.color_jitter": {"classifier": {"color_jitter": [0.1, 0.1, 0.1, 0.1]}},
+    "classifier.data.in": {"classifier": {"data": {"in": 20}}},
+    "classifier.data.ood": {"classifier": {"data": {"ood": 10}}},
+    "classifier.training.ema": {"classifier": {"training": {"ema": 0.5}}},
+    "data.test": {"data": {"test": "train"}},
+    "experiment.pseudo.irnet.training.ema": {
+        "experiment": {"pseudo": {"irnet": {"training": {"ema": 0.5}}}}
+    },
+    "experiment.segmentation.training.ema": {
+        "experiment": {"segmentation": {"training": {"ema": 0.5}}}
+    },
+    "wood.preset": {"wood": {"preset": "paper"}},
+    "wood.kmeans.start": {"wood": {"kmeans": {"start": "first"}}},
+    "wood.refresh_epochs": {"wood": {"refresh_epochs": 1}},
+    "wood.target": {"wood": {"target": "uniform"}},
+    "wood.ood_average": {"wood": {"ood_average": "in"}},
+    "wood.leave_out": {"wood": {"leave_out": ["boat"]}},
+    "wood.images": {"wood": {"images": "random"}},
+    "wood.min_long_side": {"wood": {"min_long_side": 10}},
+    "wood.trained_stages": {"wood": {"trained_stages": 1}},
+    "wood_presets.reference-code.kmeans.start": {
+        "wood_presets": {"reference-code": {"kmeans": {"start": "k-means++"}}}
+    },
+    "wood_presets.reference-code.normalize": {
+        "wood_presets": {"reference-code": {"normalize": "sum"}}
+    },
+    "wood_presets.reference-code.selection": {
+        "wood_presets": {"reference-code": {"selection": "image"}}
+    },
+    "wood_presets.reference-code.ood_average": {
+        "wood_presets": {"reference-code": {"ood_average": "ood"}}
+    },
+    "wood_presets.reference-code.leave_out": {
+        "wood_presets": {"reference-code": {"leave_out": ["boat"]}}
+    },
+    "wood_presets.paper.normalize": {"wood_presets": {"paper": {"normalize": "clusters"}}},
+    "wood_presets.paper.selection": {"wood_presets": {"paper": {"selection": "batch"}}},
     "wood.normalize": {"wood": {"normalize": "sum"}},
     "wood.selection": {"wood": {"selection": "batch"}},
     "wood.grouping": {"wood": {"grouping": "predicted_class"}},
@@ -188,7 +233,8 @@ CHANGES = {
 
 # Nothing to vary: the schema has one value, or the demo's experiments all name their own.
 FIXED = {"classifier.architecture", "classifier.init", "classifier.ood", "experiment.classifier",
-         "localizations.cam.method"}  # fmt: skip
+         "classifier.like", "classifier.published", "localizations.cam.method",
+         "localizations.advcam.method"}  # fmt: skip
 
 
 def changes_of(key):

@@ -8,7 +8,7 @@ from tests.workflow.plan import TARGET_RULES, plan, with_dag
 from tests.workflow.workflow import ROOT
 
 TRAININGS = {"train_classifier", "train_irnet", "train_segmentation"}
-SHARDS = {"candidate_scores", "features", "localize", "walk", "segment"}
+SHARDS = {"candidate_scores", "features", "localize", "walk", "segment", "centers"}
 PROFILES = {path.parent.name: path for path in (ROOT / "profiles").glob("*/config.yaml")}
 
 

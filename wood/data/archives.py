@@ -1,5 +1,6 @@
 """Unpacking downloaded tar and zip archives without trusting what is in them."""
 
+import errno
 import gzip
 import lzma
 import stat
@@ -50,7 +51,13 @@ def unpack(archive: str | Path, folder: str | Path, max_bytes: int = 20_000_000_
                             )
                         file.write(chunk)
         except DAMAGE as error:
-            raise InputError(f"{archive}: not a whole archive ({error}).") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+            raise InputError(f"{archive}: not a whole archive ({reason}).") from error
+        except OSError as error:
+            # A zip's directory that points before the file's beginning; a full disk is none of it.
+            if error.errno != errno.EINVAL:
+                raise
+            raise InputError(f"{archive}: not a whole archive ({error.strerror}).") from error
 
 
 def _inside(archive: Path, name: str) -> Path:

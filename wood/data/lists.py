@@ -40,6 +40,8 @@ def read_image_list(path: str | Path) -> pd.DataFrame:
         raise InputError(f"{path}: the column {missing[0]!r} is missing.")
     if images.empty:
         raise InputError(f"{path}: the list names no image.")
+    if not isinstance(images.index, pd.RangeIndex):
+        raise InputError(f"{path}: the rows have more values than the header has columns.")
     twice = images["image_id"][images["image_id"].duplicated()]
     if not twice.empty:
         raise InputError(f"{path}: the image {twice.iloc[0]!r} is listed twice.")

@@ -20,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
+# What the readers of weights raise on files that are none.
+DAMAGE = (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, OSError,
+          IndexError, KeyError)  # fmt: skip
+
 State = Mapping[str, Tensor]
 
 
@@ -47,8 +51,8 @@ def read_state(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]
             state = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except DAMAGE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: not a readable weights file ({reason}).") from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]

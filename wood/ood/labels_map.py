@@ -87,7 +87,8 @@ def read_label_names(path: str | Path) -> LabelNames:
                         f"{path}: row {number} has {len(row)} columns, not a label id and a name."
                     )
                 if row and row[0].startswith("/"):
-                    names[row[0]] = row[1]
+                    if names.setdefault(row[0], row[1]) != row[1]:
+                        raise InputError(f"{path}: row {number} names the label {row[0]!r} again.")
                 elif row and number > 1:
                     raise InputError(f"{path}: row {number}: {row[0]!r} is not a label id.")
     except FileNotFoundError:
@@ -114,6 +115,10 @@ class Hierarchy:
             for child in node.get(relation, []):
                 self._children[node["LabelName"]][relation].add(child["LabelName"])
                 self._add(child)
+
+    def empty(self) -> bool:
+        """Tell whether no label stands below another."""
+        return not self._children
 
     def descendants(self, label_id: str, *, parts: bool) -> set[str]:
         """Return the ids below a label: Subcategory children, and Part children where asked."""
@@ -142,9 +147,12 @@ def read_hierarchy(path: str | Path) -> Hierarchy:
         InputError: the file is missing, not JSON, or not a hierarchy of labels.
     """
     try:
-        return Hierarchy(read_json(path))
+        hierarchy = Hierarchy(read_json(path))
     except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: not a hierarchy of Open Images labels.") from None
+        hierarchy = None
+    if hierarchy is None or hierarchy.empty():
+        raise InputError(f"{path}: not a hierarchy of Open Images labels.")
+    return hierarchy
 
 
 def read_class_map(path: str | Path = CLASS_MAP) -> dict[str, dict[str, Any]]:
@@ -172,6 +180,10 @@ def _entry(name: str, entry: Any, source: str | Path) -> dict[str, Any]:
         entry = {"labels": list(entry)}
     if not isinstance(entry, Mapping) or not entry.get("labels"):
         raise InputError(f"{source}: the class {name!r} names no Open Images label.")
+    if not isinstance(entry["labels"], list | tuple) or not all(
+        isinstance(label, str) for label in entry["labels"]
+    ):
+        raise InputError(f"{source}: the labels of the class {name!r} are not a list of names.")
     unknown = sorted(set(entry) - KEYS)
     if unknown:
         raise InputError(f"{source}: the class {name!r} has the unknown key {unknown[0]!r}.")
