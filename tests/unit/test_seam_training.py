@@ -4,13 +4,16 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 
+from wood import config as settings
 from wood.data.images import load_image
 from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
@@ -28,39 +31,24 @@ from wood.seeds.maps import read_maps
 from wood.store import load_tensors
 
 CLASSES = ["red", "green"]
-SETTINGS = {
+SEAM = {
     "architecture": "seam",
     "backbone": "test_efficientnet",
     "weights": None,
-    "output_stride": 16,
-    "detach_stages": False,
-    "published": None,
-    "ood": None,
     "long_side": [48, 64],
     "crop": 48,
-    "resolution": None,
     "color_jitter": [0.3, 0.3, 0.3, 0.1],
     "view_scale": 0.5,
-    "training": {
-        "epochs": 2,
-        "batch_size": 2,
-        "lr": 0.01,
-        "head_lr_scale": 10,
-        "momentum": 0,
-        "weight_decay": 5e-4,
-        "power": 0.9,
-        "workers": 0,
-    },
+    "training": {"epochs": 2, "batch_size": 2, "momentum": 0, "workers": 0},
 }
-OOD = {
-    "losses": ["cls_in", "cls_ood", "dist_in", "dist_ood"],
-    "distance_weight": 0.007,
-    "normalize": "clusters",
-    "top_fraction": 0.5,
-    "selection": "image",
-    "clusters": 2,
-    "batch_size": 2,
-}
+OOD = {"clusters": 2, "top_fraction": 0.5, "batch_size": 2}
+
+
+def resolved(**changes):
+    """The settings of a classifier as the configuration resolves them."""
+    config = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    config["classifiers"]["x"] = {**SEAM, **changes}
+    return settings.classifier(config, "x")
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +73,16 @@ def folder(tmp_path_factory):
     return folder
 
 
-def train(folder, name, settings=SETTINGS, **files):
+def train(folder, name, chosen=None, class_names=CLASSES, **files):
     torch.set_num_threads(1)
     train_classifier(
         folder / "train.csv",
         folder / "labels.parquet",
         folder / f"{name}.safetensors",
         folder / f"{name}.jsonl",
-        settings=settings,
-        class_names=CLASSES,
+        folder / f"{name}.epochs",
+        settings=chosen or resolved(),
+        class_names=class_names,
         seed=0,
         checkpoint=folder / f"{name}.checkpoint",
         **files,
@@ -146,17 +135,15 @@ def test_a_terminated_training_goes_on_to_the_same_bytes(folder, trained, monkey
 def test_w_ood_joins_with_centres_of_seams_own_features(folder, trained):
     inside = features(folder, trained, "train.csv", "in.safetensors")
     outside = features(folder, trained, "ood.csv", "out.safetensors")
+    chosen = resolved(ood=OOD)
+    centers = folder / "centers.safetensors"
     make_centers(
-        inside, folder / "labels.parquet", outside, folder / "centers.safetensors",
-        clusters=2, grouping="kmeans", seed=0,
+        folder / "train.csv", folder / "labels.parquet", folder / "ood.csv", inside, outside,
+        centers, ood=chosen["ood"], data=chosen["data"], seed=0,
     )  # fmt: skip
-    files = {
-        "init": trained,
-        "hard_ood": folder / "ood.csv",
-        "centers": folder / "centers.safetensors",
-    }
-    settings = SETTINGS | {"ood": OOD}
-    path = train(folder, "seam-wood", settings, **files)
+    path = train(
+        folder, "seam-wood", chosen, init=trained, ood_list=folder / "ood.csv", centers=centers
+    )
     lines = [json.loads(line) for line in (folder / "seam-wood.jsonl").read_text().splitlines()]
     line = lines[0]
     assert line["dist_in"] > 0 > line["dist_ood"]
@@ -185,14 +172,14 @@ def test_localization_maps_are_the_refined_ones_from_their_minimum(folder, train
     save_classifier(classifier, model, metadata)
     localize(
         folder / "train.csv", folder / "labels.parquet", classifier, output,
-        settings={"method": "cam", "scales": [1.0]}, shard_index=0, shard_count=1,
-        class_names=CLASSES,
+        settings={"method": "cam", "scales": [1.0]},
+        shard_index=0, shard_count=1, class_names=CLASSES,
         max_batch_pixels=10**5, max_failed_fraction=0,
     )  # fmt: skip
     shards = read_maps(output, CLASSES)
     assert [maps.image_id for maps in shards] == list("01234567")
     refined = model.view(image).refined + model.view(image.flip(3)).refined.flip(3)
-    expected = model.resample(refined[:, 2:3], (48, 64), (48, 64))[0]
+    expected = model.on_grid(refined[0, 2:3], (48, 64), (48, 64))
     assert expected.min() > 0.01 * expected.max()
     expected = (expected - expected.min()) / (expected.max() - expected.min())
     assert shards[3].classes.tolist() == [1]
@@ -203,8 +190,8 @@ def test_published_weights_take_the_place_of_a_training(folder, tmp_path):
     torch.manual_seed(0)
     state = {f"resnet50.{n}": t for n, t in ResNet(50, 16).state_dict().items()}
     torch.save(state | {"classifier.weight": torch.randn(2, 2048, 1, 1)}, tmp_path / "cam.pth")
-    settings = SETTINGS | {"architecture": "cam", "published": str(tmp_path / "cam.pth")}
-    path = train(folder, "published", settings)
+    chosen = resolved(architecture="cam", published=str(tmp_path / "cam.pth"))
+    path = train(folder, "published", chosen)
     model, metadata = load_classifier(path)
     assert metadata["backbone"] == "resnet50"
     assert torch.equal(model.backbone.conv1.weight, state["resnet50.conv1.weight"])
@@ -214,8 +201,4 @@ def test_published_weights_take_the_place_of_a_training(folder, tmp_path):
 def test_a_start_for_other_classes_is_refused(folder, trained):
     shutil.copy(trained, folder / "copy.safetensors")
     with pytest.raises(InputError, match=r"copy\.safetensors: the classes are not"):
-        train_classifier(
-            folder / "train.csv", folder / "labels.parquet", folder / "x", folder / "y",
-            settings=SETTINGS, class_names=["red", "blue"], seed=0, checkpoint=folder / "z",
-            init=folder / "copy.safetensors",
-        )  # fmt: skip
+        train(folder, "x", init=folder / "copy.safetensors", class_names=["red", "blue"])
