@@ -178,7 +178,7 @@ def test_short_rows_are_told_from_titles_with_commas_and_line_breaks(tmp_path):
     assert sorted(collect(root, tmp_path / "out")[0]["image_id"]) == sorted([image, "long"])
     with (root / IMAGES).open("a") as file:
         file.write("short,validation\n")
-    with pytest.raises(InputError, match="row 5 has 2 columns, not 12"):
+    with pytest.raises(InputError, match="row 4 has 2 columns, not 12"):
         collect(root, tmp_path / "out")
 
 
