@@ -7,6 +7,7 @@ and every fifth labelled image is in the image list, as the boxable images are o
 """
 
 import argparse
+import binascii
 import json
 import os
 import resource
@@ -17,8 +18,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 
 LABELS = 20_000
+LABEL_IDS = ["/m/01yrx", "/m/0bt9lr", *(f"/m/{number:05x}" for number in range(2, LABELS))]
 LABELS_PER_IMAGE = 9
 LISTED = 5  # every fifth image is in the list
 CHUNK = 1_000_000
@@ -28,53 +32,63 @@ IMAGE_HEADER = (
 )
 
 
-def image_ids(start: int, stop: int) -> list[str]:
+def image_ids(numbers: np.ndarray) -> pa.Array:
     """Return 16 hexadecimal digits a number, in no order, as the real ids."""
-    numbers = np.arange(start, stop, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return [f"{number:016x}" for number in numbers]
+    mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    digits = binascii.hexlify(mixed.astype(">u8").tobytes())
+    offsets = np.arange(0, len(digits) + 1, 16, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(digits))
+
+
+def write_labels(
+    path: Path, source: str, rows: int, per_image: int, confidences: list[str], seed: int
+) -> None:
+    """Write `rows` labels of a long-tailed choice, `per_image` to an image."""
+    rng = np.random.default_rng(seed)
+    with path.open("wb") as file:
+        file.write(b"ImageID,Source,LabelName,Confidence\n")
+        for start in range(0, rows, CHUNK):
+            numbers = np.arange(start, min(start + CHUNK, rows))
+            labels = (LABELS * rng.random(len(numbers)) ** 4).astype(int)
+            values = rng.integers(0, len(confidences), len(numbers))
+            table = {
+                "image": image_ids(numbers // per_image),
+                "source": pa.array([source]).take(np.zeros(len(numbers), int)),
+                "label": pa.array(LABEL_IDS).take(labels),
+                "confidence": pa.array(confidences).take(values),
+            }
+            pl.from_arrow(pa.table(table)).write_csv(file, include_header=False)
+
+
+def write_images(path: Path, count: int) -> None:
+    """Write the image list: every `LISTED`-th of `count` images."""
+    ids = pl.Series("id", image_ids(np.arange(0, count, LISTED)))
+    fields = [
+        "{},train,https://farm1.example.org/1/{}_o.jpg",
+        "https://www.example.org/photos/someone/{},https://creativecommons.org/licenses/by/2.0/",
+        'https://www.example.org/people/{}/,Some Author,"A title, of sorts",1234567,{}{}',
+        "https://c1.example.org/1/{}_z.jpg,0.0",
+    ]
+    line = ",".join(fields)
+    lines = ids.to_frame().select(pl.format(line, *["id"] * line.count("{}")))
+    with path.open("wb") as file:
+        file.write(IMAGE_HEADER.encode())
+        lines.write_csv(file, include_header=False, quote_style="never")
 
 
 def generate(folder: Path, rows: int, seed: int = 0) -> dict:
     """Write a metadata index and its files; `rows` label rows in all."""
-    rng = np.random.default_rng(seed)
-    names = folder / "classes.csv"
-    ids = ["/m/01yrx", "/m/0bt9lr", *(f"/m/{number:05x}" for number in range(2, LABELS))]
     words = ["Cat", "Dog", *(f"Label {number}" for number in range(2, LABELS))]
-    names.write_text("".join(f"{i},{word}\n" for i, word in zip(ids, words, strict=True)))
+    names = folder / "classes.csv"
+    names.write_text("".join(f"{i},{word}\n" for i, word in zip(LABEL_IDS, words, strict=True)))
     hierarchy = folder / "hierarchy.json"
     hierarchy.write_text(json.dumps({"LabelName": "/m/0bl9f"}))
     human = rows // 11
-    files = {"machine": rows - human, "human": human}
-    for source, count in files.items():
-        with (folder / f"{source}.csv").open("w") as file:
-            file.write("ImageID,Source,LabelName,Confidence\n")
-            per_image = LABELS_PER_IMAGE if source == "machine" else 1
-            for start in range(0, count, CHUNK):
-                stop = min(start + CHUNK, count)
-                first = start // per_image
-                images = image_ids(first, (stop - 1) // per_image + 1)
-                labels = (LABELS * rng.random(stop - start) ** 4).astype(int)
-                values = (
-                    rng.integers(5, 11, stop - start) / 10
-                    if source == "machine"
-                    else rng.integers(0, 2, stop - start)
-                )
-                file.writelines(
-                    f"{images[row // per_image - first]},{source},{ids[label]},{value:g}\n"
-                    for row, label, value in zip(range(start, stop), labels, values, strict=True)
-                )
-    with (folder / "images.csv").open("w") as file:
-        file.write(IMAGE_HEADER)
-        for start in range(0, files["machine"] // LABELS_PER_IMAGE, CHUNK):
-            stop = min(start + CHUNK, files["machine"] // LABELS_PER_IMAGE)
-            for image_id in image_ids(start, stop)[::LISTED]:
-                file.write(
-                    f"{image_id},train,https://farm1.example.org/1/{image_id}_o.jpg,"
-                    f"https://www.example.org/photos/someone/{image_id},"
-                    "https://creativecommons.org/licenses/by/2.0/,"
-                    f'https://www.example.org/people/{image_id}/,Some Author,"A title, of sorts",'
-                    f"1234567,{image_id}{image_id},https://c1.example.org/1/{image_id}_z.jpg,0.0\n"
-                )
+    machine = rows - human
+    tenths = [f"{number / 10:g}" for number in range(5, 11)]
+    write_labels(folder / "machine.csv", "machine", machine, LABELS_PER_IMAGE, tenths, seed)
+    write_labels(folder / "human.csv", "verification", human, 1, ["0", "1"], seed + 1)
+    write_images(folder / "images.csv", machine // LABELS_PER_IMAGE)
     return {
         "classes": str(names),
         "hierarchy": str(hierarchy),

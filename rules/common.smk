@@ -45,6 +45,17 @@ HAS_MASKS = settings.has_masks(config)
 HAS_VAL = config["data"]["source"] != "csv" and config["data"]["val"] is not None
 
 OPENIMAGES = config["ood"]["openimages"]
+DOWNLOAD_SETTINGS = [
+    "sources",
+    "connections",
+    "rate_limit",
+    "retries",
+    "timeout",
+    "max_bytes",
+    "max_pixels",
+    "user_agent",
+    "max_failed_fraction",
+]
 REVIEW = config["ood"]["review"]
 POOL = OPENIMAGES["base"] or f"{RESULTS}/demo/openimages"
 

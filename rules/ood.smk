@@ -39,6 +39,7 @@ if config["ood"]["source"] == "openimages":
             f"{LOGS}/ood/metadata.log",
         benchmark:
             f"{BENCHMARKS}/ood/metadata.tsv"
+        priority: 1
         conda:
             "../envs/wood.yaml"
         threads: 1
@@ -49,7 +50,9 @@ if config["ood"]["source"] == "openimages":
             folder=subpath(output[0], parent=True),
             base=lambda wildcards, input: input[0] if input else POOL,
             splits=OPENIMAGES["splits"],
+            files=OPENIMAGES["files"],
             checksums=f"{OOD}/metadata-checksums.json",
+            user_agent=OPENIMAGES["user_agent"],
             code=code_digest("wood.ood.metadata"),
         script:
             "../workflow_scripts/metadata.py"
@@ -65,6 +68,8 @@ if config["ood"]["source"] == "openimages":
             f"{LOGS}/ood/candidates.log",
         benchmark:
             f"{BENCHMARKS}/ood/candidates.tsv"
+        # Before the trainings: a class name that Open Images does not know shows at once.
+        priority: 1
         conda:
             "../envs/wood.yaml"
         threads: 2
@@ -98,14 +103,13 @@ if config["ood"]["source"] == "openimages":
         resources:
             mem_mb=memory(2000),
             runtime=1440,
+            # The profile has one of these, so that the rate limit holds for all shards together.
             downloads=1,
         params:
             folder=subpath(output[0], parent=True),
             base=OPENIMAGES["image_base"] or f"{POOL}/images",
             shard_count=config["shards"]["candidates"],
-            connections=OPENIMAGES["connections"],
-            rate_limit=OPENIMAGES["rate_limit"],
-            max_failed_fraction=OPENIMAGES["max_failed_fraction"],
+            settings={key: OPENIMAGES[key] for key in DOWNLOAD_SETTINGS},
             code=code_digest("wood.ood.download"),
         script:
             "../workflow_scripts/candidate_images.py"
@@ -166,7 +170,7 @@ if config["ood"]["source"] == "openimages":
     rule hard_ood_list:
         input:
             ranking=f"{OOD}/ranking.parquet",
-            scores=expand(f"{OOD}/scores/{{shard}}.parquet", shard=SHARDS["candidates"]),
+            images=expand(f"{OOD}/images/{{shard}}.parquet", shard=SHARDS["candidates"]),
             answers=review_answers(),
         output:
             list=f"{OOD}/hard_ood.csv",
@@ -260,9 +264,10 @@ if config["ood"]["source"] == "openimages":
             runtime=480,
         params:
             decisions=decisions_files()[0],
+            wanted=f"--wanted {REVIEW['wanted']}" if REVIEW["wanted"] else "",
         shell:
-            "python -m wood.ood.review --ranking {input.ranking} --decisions {params.decisions}"
-            " --classifier {input.classifier} 2>&1 | tee {log}"
+            "python -m wood.ood.review --ranking {input.ranking:q} --decisions {params.decisions:q}"
+            " --classifier {input.classifier:q} {params.wanted} 2>&1 | tee {log:q}"
 
 
 # Some images of each cluster (Fig. A2).

@@ -399,3 +399,10 @@ def _check_data(config: Tree) -> None:
             raise InputError(
                 f"Configuration: ood.classifier is {scoring!r}, which itself needs OoD images."
             )
+    if isinstance(ood["threshold"], Mapping):
+        unknown = [name for name in ood["threshold"] if name not in config["classes"]]
+        if unknown:
+            raise InputError(
+                f"Configuration: ood.threshold names {unknown[0]!r}, which is not one of the "
+                "classes."
+            )

@@ -11,7 +11,5 @@ with job(snakemake.log[0]):
         base=snakemake.params.base,
         shard_index=int(snakemake.wildcards.shard),
         shard_count=snakemake.params.shard_count,
-        connections=snakemake.params.connections,
-        rate_limit=snakemake.params.rate_limit,
-        max_failed_fraction=snakemake.params.max_failed_fraction,
+        **snakemake.params.settings,
     )

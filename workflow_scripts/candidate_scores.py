@@ -9,5 +9,6 @@ with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gp
         snakemake.input.classifier,
         snakemake.output[0],
         long_side=snakemake.params.long_side,
+        workers=max(2, snakemake.params.threads),
         max_failed_fraction=snakemake.params.max_failed_fraction,
     )

@@ -12,7 +12,7 @@ with job(snakemake.log[0]):
         policy=policy,
         decisions=snakemake.input.answers if policy == "decisions" else None,
         truth=snakemake.input.answers if policy == "truth" else None,
-        scores=snakemake.input.scores,
+        images=snakemake.input.images,
         classes=snakemake.params.classes,
         minimum=snakemake.params.minimum,
     )

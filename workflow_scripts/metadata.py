@@ -8,5 +8,7 @@ with job(snakemake.log[0]):
         snakemake.params.folder,
         base=snakemake.params.base,
         splits=snakemake.params.splits,
+        files=snakemake.params.files,
         checksums=snakemake.params.checksums,
+        user_agent=snakemake.params.user_agent,
     )

@@ -16,12 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -91,6 +93,15 @@ class ReviewCommand:
     def mongod(self) -> psutil.Process:
         return next(child for child in self.family if child.name() == "mongod")
 
+    def listens_at(self) -> set[str]:
+        """Return the addresses that the command and what it started listen at."""
+        return {
+            connection.laddr.ip
+            for process in [self.process, *self.family]
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+
     def servers(self) -> list[psutil.Process]:
         return [child for child in self.family if "main.py" in child.cmdline()]
 
@@ -119,6 +130,19 @@ class ReviewPage:
         )
         self.driver.get(address)
         until(lambda: self.counts() and self.loaded(), "counts and images")
+
+    def asked_hosts(self) -> set[str]:
+        """Return the hosts that the page has asked for anything."""
+        script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+        addresses = [urlsplit(address) for address in self.driver.execute_script(script)]
+        return {address.hostname for address in addresses if address.scheme in ("http", "https")}
+
+    def kill(self) -> None:
+        """End the browser as a crash would."""
+        processes = psutil.Process(self.driver.service.process.pid).children(recursive=True)
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, timeout=30)
 
     def loaded(self) -> list[WebElement]:
         """The thumbnails whose picture is drawn, in the page's order."""
@@ -186,7 +210,8 @@ def chromium() -> Iterator[webdriver.Chrome]:
         try:
             yield driver
         finally:
-            driver.quit()
+            with suppress(WebDriverException):  # it may have been killed
+                driver.quit()
 
 
 def take_screenshots(ranking: str, maps: Sequence[str], output: Path) -> None:

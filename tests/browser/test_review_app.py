@@ -107,6 +107,7 @@ def test_keys_and_buttons_write_the_decisions_file(tmp_path, page, start):
     counts = "cat 0/3 accepted, 0 rejected, 6 left dog 0/3 accepted, 0 rejected, 6 left"
     assert page.counts() == counts
     assert not decisions.exists()
+    assert command.listens_at() == {"127.0.0.1"}
 
     # One key for the image under the pointer, the hardest first.
     page.point_at(page.wait_for_images(12)[0])
@@ -159,8 +160,22 @@ def test_keys_and_buttons_write_the_decisions_file(tmp_path, page, start):
     page.driver.find_element(By.CSS_SELECTOR, '[data-cy="input-view-stage"]').send_keys("adu")
     assert decisions.read_bytes() == before
 
+    # No telemetry, and nothing else from the web.
+    assert page.asked_hosts() == {"127.0.0.1"}
+
+    # A browser dies at once after the report of an answer; another one goes on from there.
+    with chromium() as driver:
+        dying = ReviewPage(driver)
+        dying.open(address)
+        dying.point_at(dying.wait_for_images(8)[0])
+        dying.press("d", "Rejected: 0000000000000004")
+        dying.kill()
+    assert answers(decisions)[-1] == ("4", "reject")
+    page.open(address)
+    page.wait_for_images(7)
+
     command.stop()
-    assert "cat: 2 accepted of 3 wanted, 0 rejected, 4 to review" in command.output()
+    assert "cat: 2 accepted of 3 wanted, 1 rejected, 3 to review" in command.output()
 
 
 def test_nothing_is_lost_to_kills_nor_to_another_ranking(tmp_path, page, start):
@@ -264,6 +279,8 @@ def test_a_database_of_ones_own_is_used(tmp_path, start, ranking, own_database):
     assert not (tmp_path / "fiftyone").exists()
     client = pymongo.MongoClient(own_database)
     assert client["fiftyone"]["datasets"].find_one()["name"] == "hard-ood-review"
+    views = {"to review", "cat to review", "dog to review", "accepted", "rejected"}
+    assert set(client["fiftyone"]["views"].distinct("name")) == views
 
 
 def test_a_database_that_is_too_old_is_one_sentence(own_database, monkeypatch):
@@ -293,7 +310,10 @@ def test_a_decisions_file_with_a_wrong_word_is_one_sentence(tmp_path, start, ran
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda table: table.assign(image_id="../escape"), "'../escape' is not an image id"),
+        (
+            lambda table: table.assign(image_id="../escape"),
+            "the image id '../escape' is not a plain name",
+        ),
         (lambda table: table.assign(image_id="same"), "the image same is ranked twice"),
         (lambda table: table.assign(path="/nowhere.jpg"), "no ranked candidate has an image file"),
         (lambda table: table.drop(columns="score"), "not a readable Parquet file"),

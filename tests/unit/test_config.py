@@ -7,6 +7,8 @@ import yaml
 
 from wood import config as settings
 from wood.errors import InputError
+from wood.ood.metadata import FILES
+from wood.ood.web import USER_AGENT
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,6 +96,7 @@ def test_values_of_the_paper_stand_in_its_configuration(config):
     assert len(paper["classes"]) == 20
 
 
+<<<<<<< HEAD
 def test_irns_values_stand_in_the_papers_configuration(config):
     """IRN's published code: thresholds, IRNet's training and the random walk."""
     paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
@@ -152,6 +155,11 @@ def test_a_test_set_is_for_the_server_and_its_classes(config):
         settings.check(config)
     config["classes"] = settings.data_set_classes(config)
     settings.check(config)
+=======
+def test_the_names_of_open_images_files_are_the_library_s_own(config):
+    assert config["ood"]["openimages"]["files"] == FILES
+    assert config["ood"]["openimages"]["user_agent"] == USER_AGENT
+>>>>>>> a5b9428 (Bound the filter's memory at any number of rows, refuse short rows of image lists; file names, sources and limits of the collection in the configuration; times of every reviewer)
 
 
 def change(config, path, value):
@@ -174,6 +182,11 @@ def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
     [
         ("sedes", [1], "sedes is not a known key; did you mean 'seeds'?"),
         ("classifiers.cam-wood.ood", {"lambda": 1}, "cam-wood.ood.lambda is not a known key"),
+        (
+            "ood.threshold",
+            {"cot": 0.6},
+            "ood.threshold names 'cot', which is not one of the classes",
+        ),
         ("wood.top_fraction", 20, "wood.top_fraction: 20 is greater than the maximum of 1"),
         ("wood.distance_weight", -1, "wood.distance_weight: -1 is less than the minimum"),
         ("wood.losses", ["cls_ood"], "wood.losses"),

@@ -53,8 +53,8 @@ def test_every_reason_of_an_exclusion_is_explained(tmp_path):
     _, explained = collect(mirror.write(), tmp_path / "out")
     rows = [tuple(row) for row in explained.to_numpy()]
     assert rows == [
-        (both, "Cat", "machine", pytest.approx(0.7)),
-        (both, "Kitten", "human", 1.0),
+        (both, "cat", "Cat", "machine", pytest.approx(0.7)),
+        (both, "cat", "Kitten", "human", 1.0),
     ]
 
 
@@ -167,6 +167,19 @@ def test_an_image_listed_twice_is_named(tmp_path):
     mirror.add(ImageID=twice)
     with pytest.raises(InputError, match=f"the image '{twice}' is listed twice"):
         collect(mirror.write(), tmp_path / "out")
+
+
+def test_short_rows_are_told_from_titles_with_commas_and_line_breaks(tmp_path):
+    mirror = Mirror(tmp_path / "mirror")
+    image = mirror.add(Title='One, "two",\nthree', Author="Ann")
+    root = mirror.write()
+    with (root / IMAGES).open("a") as file:
+        file.write(f"long{',' * 13}\n")
+    assert sorted(collect(root, tmp_path / "out")[0]["image_id"]) == sorted([image, "long"])
+    with (root / IMAGES).open("a") as file:
+        file.write("short,validation\n")
+    with pytest.raises(InputError, match="row 4 has 2 columns, not 12"):
+        collect(root, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

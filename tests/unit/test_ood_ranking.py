@@ -12,7 +12,7 @@ from wood.errors import InputError
 from wood.ood.hard_ood import COLUMNS, from_list, read_truth, select_hard_ood, select_random_ood
 from wood.ood.ranking import COLUMNS as RANKING_COLUMNS
 from wood.ood.ranking import rank
-from wood.ood.statistics import review_statistics
+from wood.ood.statistics import images_to_check, review_statistics
 from wood.store import write_table
 
 CLASSES = ["cat", "dog"]
@@ -122,14 +122,22 @@ def test_only_accepted_images_are_hard_ood(ranked, tmp_path):
             ("elsewhere", "accept", "dog", "Ann", moment(7)),
         ],
     )
-    scores = [tmp_path / "scores-0.parquet", tmp_path / "scores-1.parquet"]
-    table, stats = select(tmp_path, policy="decisions", decisions=file, scores=scores)
+    images = [
+        manifest(tmp_path / "images-0.parquet", list("abcd")),
+        manifest(tmp_path / "images-1.parquet", ["edge", "low"]),
+        manifest(tmp_path / "images-2.parquet", ["gone"], status="missing"),
+    ]
+    table, stats = select(tmp_path, policy="decisions", decisions=file, images=images)
     assert list(table.columns) == COLUMNS
     assert list(table["image_id"]) == ["a", "edge"]
     assert list(table["class"]) == ["dog", "dog"]
     assert table["license"].iloc[0] == "license of a"
     assert table["score"].tolist() == [0.75, 0.5]
-    assert stats["candidates"] == 6
+    assert stats["candidates"] == 7
+    assert stats["photographs"] == {"ok": 6, "missing": 1, "failed": 0}
+    assert stats["seconds_per_decision"] == 3  # of 4 and 2
+    assert stats["minutes"] == pytest.approx(6 / 60)
+    assert stats["per_class"]["dog"]["seconds_per_decision"] == 2
     counted = [stats[key] for key in ("above_threshold", "checked", "accepted", "rejected")]
     assert counted == [5, 3, 2, 1]
     assert stats["positive_rate"] == pytest.approx(1 / 3)
@@ -211,18 +219,47 @@ def test_impossible_policies_are_named(ranked, tmp_path, settings, message):
         select(tmp_path, **settings)
 
 
-def test_the_time_of_decisions_leaves_breaks_out():
+def statistics_of(history):
+    """The statistics of a ranking of six cats, from lines (image, decision, reviewer, second)."""
     ranking = pd.DataFrame({"image_id": list("abcdef"), "class": "cat"})
+    lines = [(image, word, name, moment(second)) for image, word, name, second in history]
+    history = pd.DataFrame(lines, columns=["image_id", "decision", "reviewer", "time"])
+    answers = history.drop_duplicates("image_id", keep="last").query("decision != 'undo'")
+    return review_statistics(
+        ranking,
+        answers,
+        policy="decisions",
+        photographs=None,
+        used=6,
+        classes=["cat"],
+        history=history,
+    )
+
+
+def test_the_time_of_decisions_leaves_breaks_out():
     seconds = {"a": 0, "b": 4, "c": 6, "d": 1806, "e": 1812, "f": 1812}  # a break; two at once
-    answers = pd.DataFrame(
-        [(name, "accept", "Ann", moment(at)) for name, at in seconds.items()],
-        columns=["image_id", "decision", "reviewer", "time"],
-    )
-    stats = review_statistics(
-        ranking, answers, policy="decisions", candidates=None, used=6, classes=["cat"]
-    )
+    stats = statistics_of([(image, "accept", "Ann", at) for image, at in seconds.items()])
     assert stats["seconds_per_decision"] == 3  # of 4, 2, 3, 3
     assert stats["minutes"] == pytest.approx(12 / 60)
+
+
+def test_the_time_is_every_reviewers_and_that_of_answers_taken_back():
+    stats = statistics_of(
+        [
+            *[("a", "accept", "Ann", 0), ("a", "undo", "Ann", 5), ("a", "reject", "Ann", 6)],
+            *[("a", "accept", "Bob", 60), ("x", "accept", "Bob", 61), ("b", "accept", "Bob", 68)],
+        ]
+    )
+    assert stats["checked"] == 2
+    assert stats["seconds_per_decision"] == 4  # of 1 and 7; x is not in the ranking
+    assert stats["minutes"] == pytest.approx((5 + 1 + 7) / 60)
+
+
+def test_a_class_without_accepted_images_has_no_cost_by_the_formula():
+    assert images_to_check(100, 0.2) == pytest.approx(125)
+    assert images_to_check(100, 0) == 100
+    assert images_to_check(100, 1) is None
+    assert images_to_check(100, None) is None
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,11 @@ def written(tmp_path_factory):
     write_json(
         root / "review_stats.json",
         {"policy": "truth", "candidates": 1317, **counts, "positive_rate": 0.2, "minutes": None,
-         "per_class": {"cat": {**counts, "positive_rate": 0.2}, "dog": {"positive_rate": None}}},
+         "photographs": {"ok": 1315, "missing": 2, "failed": 0}, "seconds_per_decision": 3.0,
+         "per_class": {"cat": {**counts, "positive_rate": 0.2}, "dog": {"positive_rate": None}},
+         "formula": {"n": 4, "images_to_check": 5.0, "paper_n": 5190,
+                     "paper_images_to_check": 6487.5},
+         "disagreements": [{"image_id": "d", "accepted_by": "Ann", "rejected_by": "Bob"}]},
     )  # fmt: skip
     Image.new("RGB", (60, 40), "red").save(root / "sheet.jpg")
     return {
@@ -231,10 +235,14 @@ def test_a_baseline_alone_makes_a_page(written, tmp_path):
 def test_review_statistics_stand_beside_the_formula(written, tmp_path):
     reader = Reader(built(written, tmp_path))
     rows = {row[0]: row[1:] for row in reader.tables["tiny-hard-ood.csv"]}
-    assert rows["cat"] == ["6", "5", "4", "1", "20.0", "125", "2"]
-    assert rows["dog"] == ["-", "-", "-", "-", "-", "-", "1"]
-    assert rows["all"] == ["6", "5", "4", "1", "20.0", "125", "3"]
-    assert "5,190" in reader.text
+    assert rows["cat"] == ["6", "5", "4", "1", "20.0", "1.25", "-", "-", "2"]
+    assert rows["dog"] == ["-", "-", "-", "-", "-", "-", "-", "-", "1"]
+    assert rows["all"] == ["6", "5", "4", "1", "20.0", "1.25", "3.0", "-", "3"]
+    paper = rows["n / (1 - r) for the paper's set"]
+    assert paper == ["-", "6,488", "5,190", "1,298", "-", "-", "-", "324.4", "-"]
+    text = " ".join(reader.text.split())
+    assert "2 of them are gone" in text
+    assert "1 disputed by reviewers" in text
     assert "a file answered" in reader.text
 
 

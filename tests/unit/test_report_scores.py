@@ -5,7 +5,6 @@ import re
 import pytest
 
 from wood.errors import InputError
-from wood.report.collection import images_to_check
 from wood.report.scores import Measure, Scores, compare, half_b, headlines
 from wood.report.spec import parse_spec
 from wood.report.summary import find_experiments, main, summary_table
@@ -145,12 +144,6 @@ def test_a_file_that_is_no_score_file_is_named(tmp_path):
     write_json(tmp_path / "scores/seeds/irn/seed-0.json", {"miou": 0.5})
     with pytest.raises(InputError, match=r"seed-0\.json.*'configured'"):
         summary_table(find_experiments(tmp_path))
-
-
-def test_review_cost_follows_the_formula():
-    assert images_to_check(100, 0.2) == pytest.approx(125)
-    assert images_to_check(100, 0) == 100
-    assert images_to_check(100, 1) is None
 
 
 def specification(**changes):

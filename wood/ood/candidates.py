@@ -9,7 +9,7 @@ import csv
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wood.errors import InputError
+from wood.ood.image_ids import SAFE_ID, check_image_id
 from wood.ood.labels_map import foreground_labels, read_hierarchy, read_label_names
 from wood.ood.metadata import read_metadata
+from wood.ood.parquet import row_groups
 from wood.progress import progress
 from wood.store import atomic_path
 
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 BUCKET_BYTES = 1 << 26
 MAX_BUCKETS = 256
+ROWS_WAITING = 1 << 20  # in all buckets together, for their next row group
 LABEL_COLUMNS = ("ImageID", "LabelName", "Confidence")
 IMAGE_COLUMNS = {
     "ImageID": "image_id",
@@ -58,12 +61,12 @@ CANDIDATES = pa.schema(
 EXPLANATION = pa.schema(
     [
         ("image_id", pa.string()),
+        ("class", pa.string()),
         ("label", pa.string()),
         ("source", pa.string()),
         ("confidence", pa.float32()),
     ]
 )
-SAFE_ID = r"^[0-9A-Za-z_-][0-9A-Za-z_.-]*$"
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ def filter_candidates(
         output: Parquet of candidates, ordered by image_id: image_id, split, labels (names of the
             positive labels; the machine's with their confidence), license, author, url (where the
             image can be seen), thumbnail_url, original_url, rotation (degrees counter-clockwise).
-        explanation: Parquet of every reason for every exclusion: image_id, label, source ("human"
-            or "machine"), confidence.
+        explanation: Parquet of every reason for every exclusion: image_id, class, label, source
+            ("human" or "machine"), confidence.
         classes: foreground classes.
         class_map: the user's own labels for classes, see `foreground_labels`.
         machine_threshold: least confidence in [0, 1] at which a machine label counts.
@@ -134,12 +137,11 @@ def filter_candidates(
         sorter.sort_labels(set(names.names))
         sorter.sort_images()
         with atomic_path(explanation) as reasons, atomic_path(output) as kept:
-            counts = _filter_buckets(sorter, kept, reasons, names.names, set(foreground))
+            counts = _filter_buckets(sorter, kept, reasons, names.names, foreground)
             if not counts.candidates:
-                raise InputError(
-                    f"{', '.join(index['images'][split] for split in splits)}: no image is without "
-                    "a foreground label, so there is no candidate."
-                )
+                lists = ", ".join(index["images"][split] for split in splits)
+                reason = "is without a foreground label" if counts.listed else "is listed"
+                raise InputError(f"{lists}: no image {reason}, so there is no candidate.")
             if max_candidates is not None and counts.candidates > max_candidates:
                 _sample(kept, max_candidates, seed)
                 counts = CandidateCounts(counts.listed, counts.excluded, max_candidates)
@@ -173,7 +175,7 @@ class _Sorter:
         size = sum(path.stat().st_size for path in files)
         self.buckets = min(MAX_BUCKETS, size // BUCKET_BYTES + 1)
 
-    def _sink(self, rows: "pl.LazyFrame", kind: str) -> None:
+    def _sink(self, rows: "pl.LazyFrame", kind: str, path: Path) -> None:
         import polars as pl
 
         # Ids of Open Images are 16 hexadecimal digits; others all go to the first bucket.
@@ -186,9 +188,15 @@ class _Sorter:
             approximate_bytes_per_file=1 << 60,
         )
         try:
-            rows.sink_parquet(target, compression="lz4", mkdir=True, engine="streaming")
+            rows.sink_parquet(
+                target,
+                compression="lz4",
+                row_group_size=ROWS_WAITING // self.buckets,
+                mkdir=True,
+                engine="streaming",
+            )
         except pl.exceptions.ComputeError as error:
-            raise InputError(f"{kind}: {str(error).splitlines()[0]}.") from None
+            raise InputError(f"{path}: {str(error).splitlines()[0]}.") from None
 
     def sort_labels(self, known: set[str]) -> None:
         """Keep the positive rows of all label files: image_id, label, source, confidence."""
@@ -215,7 +223,7 @@ class _Sorter:
                     confidence.alias("confidence"),
                 )
             )
-            self._sink(rows, f"{source}-{split}")
+            self._sink(rows, f"{source}-{split}", path)
             self._refuse_bad_rows(path, f"{source}-{split}", known)
 
     def _refuse_bad_rows(self, path: Path, kind: str, known: set[str]) -> None:
@@ -245,13 +253,14 @@ class _Sorter:
         for split, path in self.image_files.items():
             logger.info("reading %s", path)
             header = _require_columns(path, ("ImageID",))
+            _refuse_short_rows(path)
             rows = pl.scan_csv(
                 path, infer_schema=False, encoding="utf8-lossy", truncate_ragged_lines=True
             ).select(
                 (pl.col(column) if column in header else pl.lit(None, pl.String)).alias(name)
                 for column, name in IMAGE_COLUMNS.items()
             )
-            self._sink(rows.with_columns(pl.col("image_id").fill_null("")), f"images-{split}")
+            self._sink(rows.with_columns(pl.col("image_id").fill_null("")), f"images-{split}", path)
 
     def bucket(self, kind: str, number: int) -> "pl.DataFrame | None":
         """Return the rows of one bucket of one file, None where it has none."""
@@ -271,6 +280,38 @@ def _require_columns(path: Path, columns: Sequence[str]) -> list[str]:
         if column not in header:
             raise InputError(f"{path}: the column {column!r} is missing.")
     return header
+
+
+def _refuse_short_rows(path: Path) -> None:
+    """Refuse a row with too few columns, which polars would fill up without a word."""
+    from pyarrow import csv as quick
+
+    only_ids = quick.ConvertOptions(
+        include_columns=["ImageID"], column_types={"ImageID": pa.binary()}
+    )
+    parse = quick.ParseOptions(newlines_in_values=True)
+    try:
+        with quick.open_csv(path, parse_options=parse, convert_options=only_ids) as batches:
+            for _ in batches:
+                pass
+    except pa.ArrowInvalid:
+        # Some row has another number of columns; too many do no harm.
+        if short := _first_short_row(path):
+            raise InputError(f"{path}: {short}.") from None
+
+
+def _first_short_row(path: Path) -> str | None:
+    number = 1
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.reader(file)
+        columns = len(next(rows))
+        try:
+            for number, row in enumerate(rows, start=2):
+                if row and len(row) < columns:
+                    return f"row {number} has {len(row)} columns, not {columns}"
+        except csv.Error as error:
+            return f"row {number + 1} is not CSV ({error})"
+    return None
 
 
 def _first_bad_row(path: Path) -> tuple[int, str]:
@@ -293,7 +334,11 @@ def _first_bad_row(path: Path) -> tuple[int, str]:
 
 
 def _filter_buckets(
-    sorter: _Sorter, kept: Path, reasons: Path, names: Mapping[str, str], foreground: set[str]
+    sorter: _Sorter,
+    kept: Path,
+    reasons: Path,
+    names: Mapping[str, str],
+    foreground: Mapping[str, str],
 ) -> CandidateCounts:
     import polars as pl
 
@@ -301,7 +346,10 @@ def _filter_buckets(
         {"label": list(names), "name": list(names.values())},
         schema={"label": pl.String, "name": pl.String},
     )
-    foreground_table = pl.DataFrame({"label": sorted(foreground)}, schema={"label": pl.String})
+    foreground_table = pl.DataFrame(
+        {"label": list(foreground), "class": list(foreground.values())},
+        schema={"label": pl.String, "class": pl.String},
+    )
     listed = excluded = candidates = elsewhere = 0
     with (
         pq.ParquetWriter(kept, CANDIDATES, compression="zstd") as keep,
@@ -314,10 +362,10 @@ def _filter_buckets(
             listed += len(images)
             known = labels.join(images.select("image_id"), on="image_id", how="semi")
             elsewhere += labels["image_id"].n_unique() - known["image_id"].n_unique()
-            found = known.join(foreground_table, on="label", how="semi")
+            found = known.join(foreground_table, on="label")
             explain.write_table(
                 _with_names(found, name_table)
-                .select("image_id", pl.col("name").alias("label"), "source", "confidence")
+                .select("image_id", "class", pl.col("name").alias("label"), "source", "confidence")
                 .sort("image_id", "label", "source", "confidence")
                 .to_arrow()
                 .cast(EXPLANATION)
@@ -346,12 +394,9 @@ def _images(sorter: _Sorter, number: int) -> "pl.DataFrame":
         schema = dict.fromkeys([*IMAGE_COLUMNS.values(), "split"], pl.String)
         return pl.DataFrame(schema=schema)
     images = pl.concat(parts)
-    valid = pl.col("image_id").str.contains(SAFE_ID) & ~pl.col("image_id").str.contains(r"\.\.")
-    for bad in images.filter(~valid).head(1).iter_rows(named=True):
-        path = sorter.image_files[bad["split"]]
-        raise InputError(
-            f"{path}: the image id {bad['image_id']!r} is not a plain name of letters and digits."
-        )
+    unsafe = images.filter(~pl.col("image_id").str.contains(SAFE_ID)).head(1)
+    for bad in unsafe.iter_rows(named=True):
+        check_image_id(bad["image_id"], str(sorter.image_files[bad["split"]]))
     twice = images.filter(pl.col("image_id").is_duplicated()).sort("image_id").head(1)
     for row in twice.iter_rows(named=True):
         path = sorter.image_files[row["split"]]
@@ -424,12 +469,6 @@ def _candidate_columns(table: "pl.DataFrame") -> "pl.DataFrame":
     )
 
 
-def _row_groups(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    file = pq.ParquetFile(path)
-    for number in range(file.num_row_groups):
-        yield file.read_row_group(number, columns=columns)
-
-
 def _sample(path: Path, count: int, seed: int) -> None:
     """Keep the `count` candidates with the smallest keyed hash of their id.
 
@@ -442,10 +481,10 @@ def _sample(path: Path, count: int, seed: int) -> None:
         ids = table.column("image_id").to_numpy(zero_copy_only=False)
         return pd.util.hash_array(ids, hash_key=key, categorize=False)
 
-    values = np.concatenate([hashes(table) for table in _row_groups(path, ["image_id"])])
+    values = np.concatenate([hashes(table) for table in row_groups(path, ["image_id"])])
     limit = np.partition(values, count - 1)[count - 1]
     sampled = path.with_name(f"{path.name}.sample")
     with pq.ParquetWriter(sampled, CANDIDATES, compression="zstd") as writer:
-        for table in _row_groups(path):
+        for table in row_groups(path):
             writer.write_table(table.filter(pa.array(hashes(table) <= limit)))
     shutil.move(sampled, path)

@@ -43,7 +43,7 @@ def contact_sheet(
     )
     rows = []
     for name, of_class in images.groupby("class"):
-        title = f"{name or 'hard OoD'}\n{len(of_class)} images"
+        title = f"{name or 'hard OoD'}\n{_images(len(of_class))}"
         captions = ["" if np.isnan(score) else f"{score:.3f}" for score in of_class["number"]]
         rows.append((title, list(of_class["path"]), captions))
     _draw(rows, output, per_class, tile)
@@ -82,11 +82,15 @@ def cluster_sheet(
         members = np.flatnonzero(assignment == cluster)
         shown = np.sort(rng.permutation(members)[:per_cluster])
         chosen = images.iloc[shown]
-        title = f"cluster {cluster}\n{len(members)} images"
+        title = f"cluster {cluster}\n{_images(len(members))}"
         captions = list(chosen.get("class", pd.Series("", index=chosen.index)))
         rows.append((len(members), (title, list(chosen["path"]), captions)))
     rows.sort(key=lambda row: -row[0])
     _draw([row for _, row in rows], output, per_cluster, tile)
+
+
+def _images(count: int) -> str:
+    return f"{count} image" + "s" * (count != 1)
 
 
 def _draw(

@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from wood.errors import InputError
+from wood.ood.image_ids import check_image_id
 
 ACCEPT, REJECT, UNDO = "accept", "reject", "undo"
 WORDS = (ACCEPT, REJECT, UNDO)
@@ -127,7 +128,7 @@ def merge(paths: Sequence[str | Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     # Within one file its order rules, whatever the clock did; between files the time must.
     answers = pd.concat([_last_answers(read_history(path)) for path in paths] or [_empty()])
-    return settle(answers.sort_values("time", key=_moments, kind="stable"))
+    return settle(answers.sort_values("time", key=moments, kind="stable"))
 
 
 def settle(history: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -139,6 +140,22 @@ def settle(history: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return settled, _disagreements(last)
 
 
+def moments(times: pd.Series) -> pd.Series:
+    """Return ISO 8601 times as seconds on one scale; without a zone they count as UTC."""
+    read = [datetime.fromisoformat(time) for time in times]
+    utc = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in read]
+    return pd.Series([moment.timestamp() for moment in utc], index=times.index, dtype=float)
+
+
+def log_disagreements(disagreements: pd.DataFrame) -> None:
+    """Say on which images reviewers disagree; the stricter answer wins."""
+    for row in disagreements.itertuples():
+        logger.warning(
+            "reviewers disagree on %s: accepted by %s, rejected by %s; it counts as rejected",
+            *(row.image_id, row.accepted_by, row.rejected_by),
+        )
+
+
 def _disagreements(last: pd.DataFrame) -> pd.DataFrame:
     disputed = last[last.groupby("image_id")["decision"].transform("nunique") > 1]
     rows = [
@@ -147,17 +164,6 @@ def _disagreements(last: pd.DataFrame) -> pd.DataFrame:
         for names, words in [(answers["reviewer"], answers["decision"])]
     ]
     return pd.DataFrame(rows, columns=["image_id", "accepted_by", "rejected_by"])
-
-
-def check_image_id(image_id: str, where: str) -> None:
-    """Refuse an image id that could leave its folder or break a line.
-
-    Raises:
-        InputError: it is empty, holds a path separator or a control character, or is `.` or `..`.
-    """
-    unsafe = image_id in ("", ".", "..") or any(c in "/\\" or ord(c) < 32 for c in image_id)
-    if unsafe:
-        raise InputError(f"{where}: {image_id!r} is not an image id.")
 
 
 def check_reviewer(name: str, where: str = "--reviewer") -> None:
@@ -176,13 +182,6 @@ def _empty() -> pd.DataFrame:
 
 def _last_answers(history: pd.DataFrame) -> pd.DataFrame:
     return history.drop_duplicates(["reviewer", "image_id"], keep="last")
-
-
-def _moments(times: pd.Series) -> pd.Series:
-    """Times with and without a zone on one scale; without one they count as UTC."""
-    moments = [datetime.fromisoformat(time) for time in times]
-    utc = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments]
-    return pd.Series([moment.timestamp() for moment in utc], index=times.index, dtype=float)
 
 
 def _line(path: Path, decision: Decision) -> bytes:

@@ -16,7 +16,9 @@ from PIL import Image
 
 from wood.data.images import load_image
 from wood.errors import InputError
-from wood.ood.metadata import USER_AGENT, local_folder, quiet_http_log, web_address
+from wood.ood.image_ids import check_image_id
+from wood.ood.parquet import read_shard
+from wood.ood.web import USER_AGENT, is_transient, local_folder, quiet_http_log, web_address
 from wood.progress import progress
 from wood.store import atomic_path, write_table
 
@@ -30,7 +32,6 @@ SOURCES = ("base", "thumbnail", "original")
 OK, MISSING, FAILED = "ok", "missing", "failed"
 KEPT = ["license", "author", "url"]
 MANIFEST = ["image_id", "split", "path", "width", "height", "status", "reason", *KEPT, "rotation"]
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 GONE = frozenset({403, 404, 410})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
@@ -153,7 +154,7 @@ def download_images(
     if rows.empty:
         raise InputError(f"{candidates}: there is no candidate in shard {shard_index}.")
     for name in pd.concat([rows["image_id"], rows["split"].drop_duplicates()]):
-        _refuse_unsafe(candidates, name)
+        check_image_id(name, str(candidates))
     folder = local_folder(base)
     images_dir = Path(images_dir)
     if folder is not None:
@@ -174,51 +175,19 @@ def download_images(
     return manifest
 
 
-def read_shard(path: str | Path, index: int, count: int) -> pd.DataFrame:
-    """Read one of `count` contiguous parts of a Parquet file, only the row groups that it needs.
-
-    Raises:
-        InputError: the file is missing or not Parquet.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not 0 <= index < count:
-        raise ValueError(f"shard {index} of {count}")
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable Parquet file ({reason}).") from None
-    start, stop = (file.metadata.num_rows * number // count for number in (index, index + 1))
-    parts, first = [], 0
-    for number in range(file.num_row_groups):
-        rows = file.metadata.row_group(number).num_rows
-        low, high = max(start, first), min(stop, first + rows)
-        if low < high:
-            parts.append(file.read_row_group(number).slice(low - first, high - low))
-        first += rows
-    return pa.concat_tables(parts or [file.schema_arrow.empty_table()]).to_pandas()
-
-
-def _refuse_unsafe(source: str | Path, name: str) -> None:
-    if not name or name.startswith(".") or any(c in "/\\:" or ord(c) < 32 for c in name):
-        raise InputError(f"{source}: {name!r} cannot be the name of a file, so it is no image id.")
-
-
 def _fail_past(manifest: pd.DataFrame, base: str | Path, max_failed_fraction: float) -> None:
     bad = manifest[manifest["status"] != OK]
     failed = bad[bad["status"] == FAILED]
     if len(bad) == len(manifest):
         raise InputError(
             f"{base}: not one of {len(manifest)} images could be had; the first one: "
-            f"{bad['image_id'].iloc[0]}: {bad['reason'].iloc[0]}."
+            f"{bad['image_id'].iloc[0]}: {bad['reason'].iloc[0].rstrip('.')}."
         )
     if len(failed) > max_failed_fraction * len(manifest):
         raise InputError(
             f"{base}: {len(failed)} of {len(manifest)} images failed, more than "
             f"max_failed_fraction {max_failed_fraction:g} allows; the first one: "
-            f"{failed['image_id'].iloc[0]}: {failed['reason'].iloc[0]}."
+            f"{failed['image_id'].iloc[0]}: {failed['reason'].iloc[0].rstrip('.')}."
         )
 
 
@@ -308,9 +277,9 @@ def _jobs(
 def _remove_parts(rows: pd.DataFrame, images_dir: Path) -> None:
     """Remove what a killed run left of this shard's images; other shards may be running."""
     for split, of_split in rows.groupby("split"):
-        names = {f"{image_id}.jpg" for image_id in of_split["image_id"]}
+        names = {f".{image_id}.jpg.part" for image_id in of_split["image_id"]}
         for part in (images_dir / split).glob(".*.part"):
-            if part.name[1:].removesuffix(".part").rpartition(".")[0] in names:
+            if part.name in names:
                 part.unlink(missing_ok=True)
 
 
@@ -467,7 +436,7 @@ class _Downloader:
 
     async def _body(self, response: "httpx.Response") -> bytes:
         code = response.status_code
-        if code in RETRIED:
+        if is_transient(code):
             raise _Transient(f"HTTP {code}", _seconds(response.headers.get("Retry-After")))
         if code != 200:
             raise _Unusable(f"HTTP {code}", gone=code in GONE)

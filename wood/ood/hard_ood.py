@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from wood.data.lists import read_image_list
 from wood.errors import InputError
-from wood.ood.decisions import ACCEPT, REJECT, merge
+from wood.ood.decisions import ACCEPT, REJECT, log_disagreements, merge, read_history
+from wood.ood.download import FAILED, MISSING, OK
 from wood.ood.statistics import review_statistics
 from wood.store import atomic_path, read_table, write_json
 
@@ -28,7 +28,7 @@ def select_hard_ood(
     policy: str,
     decisions: str | Path | Sequence[str | Path] | None = None,
     truth: str | Path | None = None,
-    scores: Sequence[str | Path] = (),
+    images: Sequence[str | Path] = (),
     classes: Sequence[str] = (),
     total: int | None = None,
     per_class: int | None = None,
@@ -45,7 +45,7 @@ def select_hard_ood(
             a person's place, hardest first, until enough are accepted), or "none" (no pruning).
         decisions: one or several decisions.csv; policy "decisions".
         truth: CSV of image id and foreground class, empty where there is none; policy "truth".
-        scores: the score shards, to count the candidates.
+        images: the manifests of all candidates (see `download_images`), to count the photographs.
         classes: the foreground classes, for the order in the statistics.
         total: take at most so many images.
         per_class: take at most so many of each predicted class.
@@ -55,18 +55,14 @@ def select_hard_ood(
         InputError: the policy is unknown or lacks its file, or there are too few accepted images.
     """
     ranked = read_table(ranking)
-    disagreements: list[dict[str, str]] = []
+    history, disagreements = None, []
     if policy == "decisions":
         files = _files(decisions, "decisions")
+        histories = [read_history(file) for file in files]
+        history = pd.concat(histories, ignore_index=True).drop_duplicates() if files else None
         answers, conflicts = merge(files)
+        log_disagreements(conflicts)
         disagreements = conflicts.to_dict("records")
-        for row in disagreements:
-            logger.warning(
-                "reviewers disagree on %s (accepted by %s, rejected by %s): it is rejected",
-                row["image_id"],
-                row["accepted_by"],
-                row["rejected_by"],
-            )
         answers = answers[answers["image_id"].isin(ranked["image_id"])]
     elif policy == "truth":
         known = read_truth(_files(truth, "truth")[0])
@@ -87,13 +83,21 @@ def select_hard_ood(
         ranked,
         answers,
         policy=policy,
-        candidates=sum(_rows(path) for path in scores) if scores else None,
+        photographs=_count_photographs(images),
         used=len(chosen),
         classes=classes,
+        history=history,
     )
     write_json(statistics, stats | {"disagreements": disagreements})
     logger.info("%d hard OoD images of %d above the threshold", len(chosen), len(ranked))
     return chosen[COLUMNS]
+
+
+def _count_photographs(manifests: Sequence[str | Path]) -> dict[str, int] | None:
+    if not manifests:
+        return None
+    statuses = pd.concat([read_table(path, ["status"])["status"] for path in manifests])
+    return {status: int((statuses == status).sum()) for status in (OK, MISSING, FAILED)}
 
 
 def write_hard_ood(path: str | Path, images: pd.DataFrame) -> None:
@@ -269,12 +273,9 @@ def _too_few(
 ) -> str:
     found = f"{ranking}: {chosen} hard OoD images are accepted, at least {max(1, minimum)} needed"
     if policy == "decisions" and checked < ranked:
-        return f"{found}; {ranked - checked} images are not decided yet: run `snakemake review`."
+        left = ranked - checked
+        return (
+            f"{found}; {left} images are not decided yet: run `snakemake review` with the options "
+            "of this run."
+        )
     return f"{found}; all {checked or ranked} were looked at: lower ood.threshold or the number K."
-
-
-def _rows(path: str | Path) -> int:
-    try:
-        return pq.ParquetFile(path).metadata.num_rows
-    except OSError as error:
-        raise InputError(f"{path}: not a readable Parquet file ({error}).") from None

@@ -3,20 +3,21 @@
 import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, BinaryIO
 
 from wood.errors import InputError
+from wood.ood.web import USER_AGENT, is_transient, local_folder, quiet_http_log, web_address
+from wood.progress import progress
 from wood.store import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
 BASE = "https://storage.googleapis.com/openimages"
 SPLITS = ("train", "validation", "test")
-USER_AGENT = "w-ood/1.0 (research; hard out-of-distribution images)"
 INDEX = "metadata.json"
+MEGABYTE = 10**6
 
 # The image lists are those of the public image bucket: for train the 1.7 million boxable images.
 # "2018_04/image_ids_and_rotation.csv" lists all 9 million, most of them with their own addresses
@@ -40,27 +41,6 @@ FILES: dict[str, Any] = {
         "test": "2018_04/test/test-images-with-rotation.csv",
     },
 }
-
-
-def local_folder(base: str | Path) -> Path | None:
-    """Return the folder that `base` names (a path or file://), or None for a web address."""
-    parts = urlsplit(str(base))
-    if parts.scheme == "file":
-        return Path(parts.path)
-    return None if parts.scheme in ("http", "https", "s3") else Path(base)
-
-
-def web_address(base: str) -> str:
-    """Return `base` as an http(s) address; s3://bucket/prefix is read unsigned over https."""
-    parts = urlsplit(base)
-    if parts.scheme == "s3":
-        return f"https://{parts.netloc}.s3.amazonaws.com{parts.path}".rstrip("/")
-    return base.rstrip("/")
-
-
-def quiet_http_log() -> None:
-    """Keep httpx from logging a line for every request."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def wanted_files(
@@ -222,7 +202,7 @@ def _attempt(client: Any, address: str, part: Path) -> str:
         if response.status_code == 416 and "Range" in headers:
             part.unlink()
             return "the part on disk is no part of the file"
-        if response.status_code in (429, 500, 502, 503, 504):
+        if is_transient(response.status_code):
             return f"HTTP {response.status_code}"
         if response.status_code not in (200, 206):
             raise InputError(f"{address}: HTTP {response.status_code}.")
@@ -232,9 +212,23 @@ def _attempt(client: Any, address: str, part: Path) -> str:
         continued = response.status_code == 206
         length = response.headers.get("Content-Length")
         expected = int(length) + (start if continued else 0) if length else None
+        to_come = -(-int(length) // MEGABYTE) if length else None
         with part.open("ab" if continued else "wb") as file:
-            # As they come: what an interrupted attempt received is kept for the next.
-            for chunk in response.iter_bytes():
-                file.write(chunk)
+            written = _write(response.iter_bytes(), file)
+            for _ in progress(written, to_come, f"{address.rpartition('/')[2]}, MB"):
+                pass
     size = part.stat().st_size
     return "" if expected in (None, size) else f"{size} of {expected} bytes came"
+
+
+def _write(chunks: Iterable[bytes], file: BinaryIO) -> Iterator[None]:
+    """Write chunks as they come, so that the next attempt has them; yield for every megabyte."""
+    waiting = 0
+    for chunk in chunks:
+        file.write(chunk)
+        waiting += len(chunk)
+        while waiting >= MEGABYTE:
+            waiting -= MEGABYTE
+            yield
+    if waiting:
+        yield

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from wood.errors import InputError
+from wood.ood.parquet import row_groups
 from wood.store import atomic_path, read_table, write_table
 
 logger = logging.getLogger(__name__)
@@ -99,17 +100,8 @@ def _details(candidates: str | Path, image_ids: pd.Series) -> pd.DataFrame:
     """Read what the candidates say of these images, without holding the other millions."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     wanted = pa.array(image_ids, type=pa.string())
-    try:
-        file = pq.ParquetFile(candidates)
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{candidates}: not a readable Parquet file ({reason}).") from None
-    groups = (
-        file.read_row_group(number, columns=FROM_CANDIDATES)
-        for number in range(file.num_row_groups)
-    )
+    groups = row_groups(candidates, FROM_CANDIDATES)
     found = [group.filter(pc.is_in(group["image_id"], wanted)).to_pandas() for group in groups]
     return pd.concat(found, ignore_index=True)

@@ -30,7 +30,7 @@ import pandas as pd
 
 import wood
 from wood.errors import InputError
-from wood.ood.decisions import check_reviewer, merge
+from wood.ood.decisions import check_reviewer, log_disagreements, merge
 from wood.ood.review_database import database_answers, disconnect, start_fiftyone
 from wood.ood.review_dataset import (
     TO_REVIEW,
@@ -92,11 +92,7 @@ def review(
     decisions = Path(decisions).absolute()
     ranked = read_ranking(ranking)
     settled, disagreements = merge([decisions])
-    for row in disagreements.itertuples():
-        logger.warning(
-            "reviewers disagree on %s: accepted by %s, rejected by %s; it counts as rejected",
-            *(row.image_id, row.accepted_by, row.rejected_by),
-        )
+    log_disagreements(disagreements)
     _make_folder(decisions.parent)
     port = free_port(address, port) if wait else None
     cams = read_cams(maps, ranked)

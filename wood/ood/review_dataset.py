@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from wood.errors import InputError
-from wood.ood.decisions import check_image_id
+from wood.ood.image_ids import check_image_id
 from wood.seeds.maps import read_maps
 from wood.store import read_table
 

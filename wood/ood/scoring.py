@@ -27,12 +27,39 @@ COLUMNS = ["image_id", "path", "split", "class", "score"]
 MOST_WAITING = 1024
 
 
+@dataclass
+class Rates:
+    """What limits the scoring: seconds of the whole, in the network, and of threads decoding."""
+
+    images: int
+    whole: float = 0.0
+    network: float = 0.0
+    decoding: float = 0.0
+
+    def log(self, workers: int) -> None:
+        """Say images/s of each; the network waits where decoding, times the threads, is slower."""
+        whole, network, decoding = (
+            self.images / max(seconds, 1e-9)
+            for seconds in (self.whole, self.network, self.decoding)
+        )
+        busy = 100 * self.network / max(self.whole, 1e-9)
+        logger.info(
+            "%d images in %.1f s, %.1f images/s; the network alone %.1f images/s, busy %.0f%%; "
+            "decoding %.1f images/s a thread, %d threads",
+            *(self.images, self.whole, whole, network, busy, decoding, workers),
+        )
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """One resized image: its row in the manifest and its pixels (3, H, W) uint8; None if bad."""
+    """One resized image: its row in the manifest and its pixels (3, H, W) uint8; None if bad.
+
+    Decoding and resizing took a thread `seconds` of processor time.
+    """
 
     row: int
     pixels: Tensor | None
+    seconds: float = 0.0
 
 
 def score_images(
@@ -76,24 +103,17 @@ def score_images(
     scores = np.full((len(images), len(names)), np.nan, dtype=np.float32)
     loader = load_ahead(images["path"], long_side, workers)
     shown = progress(loader, len(images), "scoring")
-    busy = 0.0
+    rates = Rates(len(images))
     started = time.monotonic()
-    for rows, pixels in batches(shown, max_batch_pixels):
+    for rows, pixels in batches(_timed(shown, rates), max_batch_pixels):
         before = time.monotonic()
         with torch.inference_mode(), autocast(device):
             batch = pixels.to(device).to(memory_format=torch.channels_last)
             logits, _ = model((batch - mean) / std)
         scores[rows] = logits.float().sigmoid().cpu().numpy()
-        busy += time.monotonic() - before
-    seconds = time.monotonic() - started
-    logger.info(
-        "%d images in %.1f s, %.1f images/s; the network alone %.1f images/s, busy %.0f%%",
-        len(images),
-        seconds,
-        len(images) / seconds,
-        len(images) / max(busy, 1e-9),
-        100 * busy / seconds,
-    )
+        rates.network += time.monotonic() - before
+    rates.whole = time.monotonic() - started
+    rates.log(workers)
     table = _table(images, scores, names)
     failed = len(images) - len(table)
     if failed > max_failed_fraction * len(images):
@@ -117,19 +137,30 @@ def _table(images: pd.DataFrame, scores: np.ndarray, names: Sequence[str]) -> pd
 def load_ahead(paths: Sequence[str], long_side: int, workers: int) -> Iterator[Loaded]:
     """Yield the images in their order, resized by threads that run ahead; bad ones are logged."""
     ahead = 16 * workers
-    waiting: deque[tuple[int, Future[Tensor]]] = deque()
+    waiting: deque[tuple[int, Future[tuple[Tensor, float]]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for row, path in enumerate(paths):
-            waiting.append((row, pool.submit(load_resized, path, long_side)))
+            waiting.append((row, pool.submit(_load_timed, path, long_side)))
             if len(waiting) > ahead:
                 yield _result(*waiting.popleft())
         while waiting:
             yield _result(*waiting.popleft())
 
 
-def _result(row: int, future: "Future[Tensor]") -> Loaded:
+def _load_timed(path: str, long_side: int) -> tuple[Tensor, float]:
+    started = time.thread_time()
+    return load_resized(path, long_side), time.thread_time() - started
+
+
+def _timed(images: Iterable[Loaded], rates: Rates) -> Iterator[Loaded]:
+    for image in images:
+        rates.decoding += image.seconds
+        yield image
+
+
+def _result(row: int, future: "Future[tuple[Tensor, float]]") -> Loaded:
     try:
-        return Loaded(row, future.result())
+        return Loaded(row, *future.result())
     except InputError as error:
         logger.warning("%s It is skipped.", error)
         return Loaded(row, None)

@@ -1,11 +1,12 @@
 """What the review cost (paper, Sec. 3.1): positive rate r, images to check n/(1-r), time."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import pandas as pd
+
+from wood.ood.decisions import ACCEPT, UNDO, moments
 
 PAPER_HARD_OOD = 5190  # images in the paper's hard OoD set, Sec. 4.1
 LONGEST_DECISION = 120.0  # seconds; a longer gap is a break, not a decision
@@ -16,86 +17,93 @@ def review_statistics(
     decisions: pd.DataFrame,
     *,
     policy: str,
-    candidates: int | None,
+    photographs: Mapping[str, int] | None,
     used: int,
     classes: Sequence[str],
+    history: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Count the review of a ranking.
 
     Args:
         ranking: the candidates above the threshold (columns image_id and class).
-        decisions: of these images: image_id, decision ("accept" or "reject"), and for a person's
-            answers reviewer and time.
+        decisions: the settled answers for these images: image_id, decision ("accept" or "reject").
         policy: "decisions", "truth" or "none".
-        candidates: scored candidates, above the threshold or not; None where unknown.
+        photographs: how many of the candidates' photographs came ("ok"), are "missing" or
+            "failed"; None where unknown.
         used: hard OoD images that were taken from the accepted ones.
         classes: the foreground classes, for their order.
+        history: every line of the decisions files (see `read_history`), for the times; None where
+            no person answered.
 
     Returns:
-        policy, reviewed (False under "none"), candidates, above_threshold, checked, accepted,
-        rejected, positive_rate r, check_per_hard_ood 1/(1-r), used, per_class (the counts and rates
-        of each predicted class), seconds_per_decision (median), minutes (in total), and formula:
-        n/(1-r) for the n used images and for the paper's 5,190. What cannot be known is None.
+        policy, reviewed (False under "none"), photographs, candidates (their sum), above_threshold,
+        checked, accepted, rejected, positive_rate r, check_per_hard_ood 1/(1-r),
+        seconds_per_decision (median), minutes (in total), used, per_class (the counts, rates and
+        times of each predicted class), and formula: n/(1-r) for the n used images and for the
+        paper's 5,190. What cannot be known is None.
     """
     reviewed = ranking[["image_id", "class"]].merge(
         decisions[["image_id", "decision"]], on="image_id"
     )
+    timed = ranking[["image_id", "class"]].merge(_line_times(history), on="image_id")
     ordered = [*classes, *sorted(set(ranking["class"]) - set(classes))]
-    result: dict[str, Any] = {
+    tables = (ranking, reviewed, timed)
+    total = _summary(*tables)
+    rate = total["positive_rate"]
+    return {
         "policy": policy,
         "reviewed": policy != "none",
-        "candidates": candidates,
+        "photographs": None if photographs is None else dict(photographs),
+        "candidates": None if photographs is None else sum(photographs.values()),
         "used": used,
-        **_counts(ranking, reviewed),
+        **total,
         "per_class": {
-            name: _counts(ranking[ranking["class"] == name], reviewed[reviewed["class"] == name])
-            for name in ordered
+            name: _summary(*(table[table["class"] == name] for table in tables)) for name in ordered
+        },
+        "formula": {
+            "n": used,
+            "images_to_check": images_to_check(used, rate),
+            "paper_n": PAPER_HARD_OOD,
+            "paper_images_to_check": images_to_check(PAPER_HARD_OOD, rate),
         },
     }
-    per_image = result["check_per_hard_ood"]
-    result["formula"] = {
-        "n": used,
-        "images_to_check": None if per_image is None else used * per_image,
-        "paper_n": PAPER_HARD_OOD,
-        "paper_images_to_check": None if per_image is None else PAPER_HARD_OOD * per_image,
-    }
-    return result | _times(decisions)
 
 
-def _counts(ranking: pd.DataFrame, reviewed: pd.DataFrame) -> dict[str, Any]:
+def images_to_check(wanted: float, positive_rate: float | None) -> float | None:
+    """Sec. 3.1: n / (1 - r) images are looked at for n hard OoD; None where r is 1 or unknown."""
+    if positive_rate is None or positive_rate >= 1:
+        return None
+    return wanted / (1 - positive_rate)
+
+
+def _summary(ranking: pd.DataFrame, reviewed: pd.DataFrame, timed: pd.DataFrame) -> dict[str, Any]:
     checked = len(reviewed)
-    accepted = int((reviewed["decision"] == "accept").sum())
+    accepted = int((reviewed["decision"] == ACCEPT).sum())
     rate = (checked - accepted) / checked if checked else None
+    seconds = list(timed.loc[timed["decision"] != UNDO, "seconds"])
     return {
         "above_threshold": len(ranking),
         "checked": checked,
         "accepted": accepted,
         "rejected": checked - accepted,
         "positive_rate": rate,
-        "check_per_hard_ood": checked / accepted if accepted else None,
-    }
-
-
-def _times(decisions: pd.DataFrame) -> dict[str, float | None]:
-    """Return the median seconds of a decision and the minutes of all.
-
-    The time of a decision is the gap to the same reviewer's last one; several answers given at once
-    share it. The first answer after a break has no known time.
-    """
-    seconds: list[float] = []
-    if "time" in decisions.columns:
-        for _, answers in decisions.groupby("reviewer"):
-            moments = answers["time"].map(_moment).value_counts().sort_index()
-            gaps = moments.index.to_series().diff()
-            for gap, count in zip(gaps, moments, strict=True):
-                if 0 < gap <= LONGEST_DECISION:
-                    seconds += [gap / count] * count
-    return {
+        "check_per_hard_ood": images_to_check(1, rate),
         "seconds_per_decision": median(seconds) if seconds else None,
-        "minutes": sum(seconds) / 60 if seconds else None,
+        "minutes": float(timed["seconds"].sum()) / 60 if len(timed) else None,
     }
 
 
-def _moment(text: str) -> float:
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _line_times(history: pd.DataFrame | None) -> pd.DataFrame:
+    """Return image_id, decision and seconds of every line whose time is known.
+
+    It is the gap to the same reviewer's line before; lines written by one key press share it. The
+    first answer after a break has no known time.
+    """
+    parts = [pd.DataFrame({"image_id": [], "decision": [], "seconds": []})]
+    for _, lines in [] if history is None else history.groupby("reviewer"):
+        moment = moments(lines["time"])
+        pressed = moment.value_counts().sort_index()
+        gaps = pressed.index.to_series().diff()
+        seconds = moment.map(gaps.where(gaps <= LONGEST_DECISION) / pressed)
+        parts.append(lines[["image_id", "decision"]].assign(seconds=seconds).dropna())
+    return pd.concat(parts, ignore_index=True)

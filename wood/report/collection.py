@@ -9,6 +9,7 @@ from PIL import Image
 
 from wood.data.images import load_image
 from wood.errors import InputError
+from wood.ood.statistics import images_to_check
 from wood.plots import data_uri
 from wood.report.paper import paper_number
 from wood.report.spec import Collection, Spec
@@ -48,11 +49,6 @@ class CollectionSection:
     table: Table | None
     facts: list[tuple[str, str]]
     licences: list[tuple[str, int]]
-
-
-def images_to_check(wanted: float, positive_rate: float) -> float | None:
-    """Sec. 3.1: n / (1 - r) images are looked at for n hard OoD; None where r is 1."""
-    return None if positive_rate >= 1 else wanted / (1 - positive_rate)
 
 
 def collection_section(spec: Spec) -> CollectionSection | None:
@@ -95,23 +91,25 @@ def _sheet(path: str) -> Sheet:
 
 def _facts(stats: Mapping[str, Any] | None, listed: pd.DataFrame | None) -> list[tuple[str, str]]:
     """Return pairs of a number and what it counts."""
-    facts = []
-    if stats and _count(stats, "candidates") is not None:
-        facts.append((f"{stats['candidates']:,}", "candidate images without a foreground label"))
-    if stats and _count(stats, "above_threshold") is not None:
-        facts.append((f"{stats['above_threshold']:,}", "of them score at or above the threshold"))
-    if stats and _count(stats, "checked") is not None:
-        facts.append((f"{stats['checked']:,}", "looked at by the reviewer"))
-    accepted = len(listed) if listed is not None else _count(stats or {}, "accepted")
-    if accepted is not None:
-        paper = paper_number("text", "hard OoD", "images")
-        beside = f" (paper: {paper.value:,.0f})" if paper else ""
-        facts.append((f"{accepted:,}", f"hard OoD images{beside}"))
-    rate = (stats or {}).get("positive_rate")
+    stats = stats or {}
+    photographs = stats.get("photographs") or {}
+    counted = [
+        (_count(stats, "candidates"), "candidate images without a foreground label"),
+        (_count(photographs, "missing") or None, "of them are gone: nobody has the photograph"),
+        (_count(photographs, "failed") or None, "of them could not be had or decoded"),
+        (_count(stats, "above_threshold"), "of them score at or above the threshold"),
+        (_count(stats, "checked"), "looked at by the reviewer"),
+    ]
+    accepted = len(listed) if listed is not None else _count(stats, "accepted")
+    paper = paper_number("text", "hard OoD", "images")
+    beside = f" (paper: {paper.value:,.0f})" if paper else ""
+    counted.append((accepted, f"hard OoD images{beside}"))
+    disputed = len(stats.get("disagreements") or [])
+    counted.append((disputed or None, "disputed by reviewers, and so rejected"))
+    facts = [(f"{count:,}", what) for count, what in counted if count is not None]
+    rate = stats.get("positive_rate")
     if rate is not None:
         facts.append((f"{100 * rate:.1f} %", "positive rate r: checked images with an object"))
-    if stats and stats.get("minutes") is not None:
-        facts.append((f"{stats['minutes']:.0f} min", "of reviewing"))
     return facts
 
 
@@ -121,7 +119,9 @@ def _table(spec: Spec, stats: Mapping[str, Any] | None, counts: Mapping[str, int
     columns += [Column(label) for label in COUNTS.values()]
     columns += [
         Column("Positive rate r (%)"),
-        Column("To check for 100 hard OoD", hint="n / (1 - r) with n = 100"),
+        Column("Checked per hard OoD", hint="1 / (1 - r)"),
+        Column("Seconds per decision", hint="median"),
+        Column("Minutes"),
         Column("In the list"),
     ]
     rows = [
@@ -132,10 +132,19 @@ def _table(spec: Spec, stats: Mapping[str, Any] | None, counts: Mapping[str, int
     if stats is not None:
         rows.append(_row("all", stats, sum(counts.values()) if counts else None))
         looks.append("total")
+        formula = stats.get("formula") or {}
+        for title, n, to_check in (
+            ("n / (1 - r) for the list", "n", "images_to_check"),
+            ("n / (1 - r) for the paper's set", "paper_n", "paper_images_to_check"),
+        ):
+            if formula.get(to_check) is not None:
+                rows.append(_projection(title, stats, formula[n], formula[to_check]))
+                looks.append("")
     caption = (
         "Review of the images that the classifier mistakes for each class. The cost of n hard OoD "
         "images is n / (1 - r) images looked at (Sec. 3.1), each with the one question “is there "
-        "an object of our classes?”."
+        "an object of our classes?”; the paper's set has 5,190. Minutes of the last two rows are "
+        "those of so many decisions at the median."
     )
     return Table("hard-ood", "Review and its cost", caption, columns, rows, looks)
 
@@ -147,10 +156,26 @@ def _row(name: str, stats: Mapping[str, Any], listed: int | None) -> list[Cell]:
     if rate is None:
         row += [Cell(NONE, look="none")] * 2
     else:
-        to_check = images_to_check(100, rate)
+        per_image = images_to_check(1, rate)
         row.append(Cell(f"{100 * rate:.1f}", rate))
-        row.append(Cell("without end") if to_check is None else Cell(f"{to_check:.0f}", to_check))
+        row.append(
+            Cell("without end") if per_image is None else Cell(f"{per_image:.2f}", per_image)
+        )
+    row += [_decimal(stats.get(key)) for key in ("seconds_per_decision", "minutes")]
     return [*row, _number(listed)]
+
+
+def _projection(title: str, stats: Mapping[str, Any], n: int, to_check: float) -> list[Cell]:
+    """What n hard OoD images cost by the formula, at the measured rate and pace."""
+    nothing = Cell(NONE, look="none")
+    seconds = stats.get("seconds_per_decision")
+    minutes = None if seconds is None else to_check * seconds / 60
+    checked = [nothing, _number(round(to_check)), _number(n), _number(round(to_check) - n)]
+    return [Cell(title), *checked, nothing, nothing, nothing, _decimal(minutes), nothing]
+
+
+def _decimal(value: float | None) -> Cell:
+    return Cell(NONE, look="none") if value is None else Cell(f"{value:,.1f}", value)
 
 
 def _number(count: int | None) -> Cell:

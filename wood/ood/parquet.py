@@ -1,0 +1,54 @@
+"""Parquet files of millions of rows, read in parts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wood.errors import InputError
+
+
+def open_table(path: str | Path) -> pq.ParquetFile:
+    """Open a Parquet file; its rows are not read.
+
+    Raises:
+        InputError: the file is missing or not Parquet.
+    """
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a readable Parquet file ({reason}).") from None
+
+
+def row_groups(path: str | Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Yield a file's row groups, or the named `columns` of them.
+
+    Raises:
+        InputError: as `open_table`.
+    """
+    file = open_table(path)
+    for number in range(file.num_row_groups):
+        yield file.read_row_group(number, columns=columns)
+
+
+def read_shard(path: str | Path, index: int, count: int) -> pd.DataFrame:
+    """Read one of `count` contiguous parts of a file, only the row groups that it needs.
+
+    Raises:
+        InputError: as `open_table`.
+    """
+    if not 0 <= index < count:
+        raise ValueError(f"shard {index} of {count}")
+    file = open_table(path)
+    start, stop = (file.metadata.num_rows * number // count for number in (index, index + 1))
+    parts, first = [], 0
+    for number in range(file.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
+        low, high = max(start, first), min(stop, first + rows)
+        if low < high:
+            parts.append(file.read_row_group(number).slice(low - first, high - low))
+        first += rows
+    return pa.concat_tables(parts or [file.schema_arrow.empty_table()]).to_pandas()
