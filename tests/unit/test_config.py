@@ -96,7 +96,6 @@ def test_values_of_the_paper_stand_in_its_configuration(config):
     assert len(paper["classes"]) == 20
 
 
-<<<<<<< HEAD
 def test_irns_values_stand_in_the_papers_configuration(config):
     """IRN's published code: thresholds, IRNet's training and the random walk."""
     paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
@@ -155,11 +154,11 @@ def test_a_test_set_is_for_the_server_and_its_classes(config):
         settings.check(config)
     config["classes"] = settings.data_set_classes(config)
     settings.check(config)
-=======
+
+
 def test_the_names_of_open_images_files_are_the_library_s_own(config):
     assert config["ood"]["openimages"]["files"] == FILES
     assert config["ood"]["openimages"]["user_agent"] == USER_AGENT
->>>>>>> a5b9428 (Bound the filter's memory at any number of rows, refuse short rows of image lists; file names, sources and limits of the collection in the configuration; times of every reviewer)
 
 
 def change(config, path, value):
