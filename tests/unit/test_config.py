@@ -28,7 +28,6 @@ def overlaid(config, *names):
 # Overlays that lie over another.
 UNDER = {
     "voc-mini-train": ["voc-mini"],
-    "voc-mini-seam": ["voc-mini", "voc-mini-train"],
     "voc-mini-study": ["voc-mini", "voc-mini-train"],
     "voc-mini-search": ["voc-mini", "voc-mini-train"],
     "voc-mini-seam": ["voc-mini", "voc-mini-train"],
