@@ -101,6 +101,12 @@ def decisions(path, rows):
     return path
 
 
+def manifest(path, ids, status="ok"):
+    """Write what came of the photographs of one shard."""
+    write_table(path, pd.DataFrame({"image_id": ids, "status": status}))
+    return path
+
+
 def moment(seconds):
     return f"2026-01-01T10:{seconds // 60:02d}:{seconds % 60:02d}+00:00"
 
