@@ -1,7 +1,7 @@
 """The hard OoD set: ranked candidates without a foreground object (paper, Sec. 3.1)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from wood.data.lists import read_image_list
 from wood.errors import InputError
 from wood.ood.decisions import ACCEPT, REJECT, log_disagreements, merge, read_history
 from wood.ood.download import FAILED, MISSING, OK
+from wood.ood.ranking import class_thresholds
 from wood.ood.statistics import review_statistics
 from wood.store import atomic_path, read_table, write_json
 
@@ -136,7 +137,7 @@ def select_random_ood(
     *,
     count: int,
     seed: int,
-    threshold: float,
+    threshold: float | Mapping[str, float],
     policy: str,
     decisions: str | Path | Sequence[str | Path] | None = None,
     truth: str | Path | None = None,
@@ -154,7 +155,7 @@ def select_random_ood(
         output: a CSV with the columns of hard_ood.csv.
         count: images to take.
         seed: of the sample.
-        threshold: p(c) from which a candidate is hard.
+        threshold: p(c) from which a candidate is hard; or one for each class.
         policy, decisions, truth: as in `select_hard_ood`.
 
     Raises:
@@ -166,7 +167,9 @@ def select_random_ood(
     if policy == "decisions":
         answers, _ = merge(_files(decisions, "decisions"))
         accepted = answers.loc[answers["decision"] == ACCEPT, "image_id"]
-        free = images["image_id"].isin(accepted) | (images["score"] < threshold)
+        free = images["image_id"].isin(accepted) | (
+            images["score"] < class_thresholds(images["class"], threshold)
+        )
     elif policy == "truth":
         known = read_truth(_files(truth, "truth")[0])
         free = images["image_id"].isin(known.index[known == ""])

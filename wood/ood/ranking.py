@@ -61,7 +61,7 @@ def rank(
     for path in scores:
         part = read_table(path, SCORED)
         total += len(part)
-        parts.append(part[part["score"] >= _thresholds(part["class"], threshold)])
+        parts.append(part[part["score"] >= class_thresholds(part["class"], threshold)])
     ranking = pd.concat(parts, ignore_index=True)
     twice = ranking["image_id"][ranking["image_id"].duplicated()]
     if not twice.empty:
@@ -90,7 +90,10 @@ def rank(
     return ranking
 
 
-def _thresholds(classes: pd.Series, threshold: float | Mapping[str, float]) -> pd.Series | float:
+def class_thresholds(
+    classes: pd.Series, threshold: float | Mapping[str, float]
+) -> pd.Series | float:
+    """Return the least score for images of the predicted `classes`; 0.5 for those not named."""
     if not isinstance(threshold, Mapping):
         return threshold
     return classes.map(lambda name: threshold.get(name, 0.5)).astype(float)
