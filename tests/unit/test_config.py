@@ -169,7 +169,7 @@ def change(config, path, value):
 def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
     config["experiments"]["irn"]["localization"] = "advcam"
     settings.check(config)
-    config["classifiers"]["cam"]["architecture"] = "seam"
+    config["classifier"]["architecture"] = "seam"
     with pytest.raises(InputError, match=r"experiments\.irn takes AdvCAM of a classifier .*'seam'"):
         settings.check(config)
 
