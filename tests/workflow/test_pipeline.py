@@ -136,10 +136,10 @@ def test_the_archives_for_the_evaluation_server(tmp_path):
     workflow = Workflow(tmp_path)
     plan = workflow.planned("submission", changes=changes)
     archives = [path for job in plan if job.rule == "submission_archive" for path in job.outputs]
-    assert sorted(archives) == [
+    assert set(archives) == {
         f"results/small/experiments/{name}/seed-0/comp6_test_cls.tar.gz"
         for name in ("irn", "irn-wood")
-    ]
+    }
     assert not any("SegmentationClass" in path for job in plan for path in job.inputs)
     # The test set has images, but no annotations.
     (devkit / "Annotations" / "3.xml").unlink()
