@@ -23,7 +23,12 @@ def seconds(function: Callable[[], object]) -> float:
 def compare(
     ours: Callable[[], object], reference: Callable[[], object], repeats: int
 ) -> tuple[float, float]:
-    """Return the median times of both, called in turn so that other load meets both alike."""
+    """Return the median times of both, called in turn so that other load meets both alike.
+
+    One call of each to warm up is not counted.
+    """
+    ours()
+    reference()
     times = [(seconds(ours), seconds(reference)) for _ in range(repeats)]
     return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
 

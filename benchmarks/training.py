@@ -194,7 +194,7 @@ def cpu(arguments: argparse.Namespace) -> None:
         ready = [files.example(n, np.random.default_rng(n)) for n in range(batch)]
         trained: dict[str, nn.Module] = {}
         fresh = {
-            key: [network(backbone, stops) for _ in range(arguments.repeats)]
+            key: [network(backbone, stops) for _ in range(arguments.repeats + 1)]
             for key, stops in (("ours", detach), ("theirs", False))
         }
 
