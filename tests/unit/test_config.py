@@ -31,7 +31,6 @@ UNDER = {
     "voc-mini-seam": ["voc-mini", "voc-mini-train"],
     "voc-mini-study": ["voc-mini", "voc-mini-train"],
     "voc-mini-search": ["voc-mini", "voc-mini-train"],
-    "voc-mini-seam": ["voc-mini", "voc-mini-train"],
 }
 
 
