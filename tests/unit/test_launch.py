@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +26,7 @@ def train(folder, batch_size=4, epochs=3, pause=0.0, fault=None):
 
     def loss(model, batch, progress):
         time.sleep(pause)
+        Path(folder, "begun").touch()
         if fault and torch.distributed.get_rank() == 1:
             if fault == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -89,7 +91,8 @@ run_processes(train, {"folder": sys.argv[1], "epochs": 400, "pause": 0.02}, TWO)
 
 def test_sigterm_lets_all_processes_leave_with_a_checkpoint(tmp_path):
     running = subprocess.Popen([sys.executable, "-c", COMMAND, str(tmp_path)], cwd=ROOT)
-    time.sleep(8)
+    while not (tmp_path / "begun").exists() and running.poll() is None:
+        time.sleep(0.1)
     running.send_signal(signal.SIGTERM)
     started = time.monotonic()
     assert running.wait(timeout=60) == 143
