@@ -30,6 +30,7 @@ UNDER = {
     "voc-mini-train": ["voc-mini"],
     "voc-mini-study": ["voc-mini", "voc-mini-train"],
     "voc-mini-search": ["voc-mini", "voc-mini-train"],
+    "voc-mini-seam": ["voc-mini", "voc-mini-train"],
 }
 
 
