@@ -180,8 +180,9 @@ def _entry(name: str, entry: Any, source: str | Path) -> dict[str, Any]:
         entry = {"labels": list(entry)}
     if not isinstance(entry, Mapping) or not entry.get("labels"):
         raise InputError(f"{source}: the class {name!r} names no Open Images label.")
-    if not isinstance(entry["labels"], list | tuple) or not all(
-        isinstance(label, str) for label in entry["labels"]
+    labels = entry["labels"]  # names, or names with their ids
+    if not isinstance(labels, list | tuple | Mapping) or not all(
+        isinstance(label, str) for label in labels
     ):
         raise InputError(f"{source}: the labels of the class {name!r} are not a list of names.")
     unknown = sorted(set(entry) - KEYS)
