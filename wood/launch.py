@@ -109,7 +109,8 @@ def _wait(running: list[subprocess.Popen], folder: Path) -> None:
     codes = [process.poll() for process in running]
     if any(code == 143 for code in codes):
         raise SystemExit(143)
-    for rank, code in enumerate(codes):
+    # A process that was killed comes before those that only lost it.
+    for rank, code in sorted(enumerate(codes), key=lambda entry: entry[1] or 0):
         if code:
             cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             raise RuntimeError(f"process {rank + 1} of {len(running)} died ({cause})")
