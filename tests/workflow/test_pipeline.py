@@ -16,7 +16,7 @@ from wood.store import load_tensors
 AFTER_WOOD = {
     "train_classifier", "localize", "score_seeds", "ir_labels", "train_irnet", "walk",
     "collect_pseudo_masks", "seeds_with_crf", "score_pseudo_masks", "train_segmentation",
-    "segment", "collect_predictions", "score_segmentation", "report_page",
+    "segment", "collect_predictions", "score_segmentation", "report_page", "provenance",
 }  # fmt: skip
 
 READS_MASKS = {"score_seeds", "score_pseudo_masks", "score_segmentation", "report_page"}
@@ -91,7 +91,10 @@ def test_a_change_reruns_what_depends_on_it(made, changes, rules):
 
 
 def test_the_random_control_is_drawn_from_all_candidates(copy):
-    changes = {"classifiers": {"cam-random": {"like": "cam-wood", "ood": {"images": "random"}}}}
+    changes = {
+        "classifiers": {"cam-random": {"like": "cam-wood", "ood": {"images": "random"}}},
+        "ood": {"cap_per_class": 3},
+    }
     copy.make("results/small/classifiers/cam-random/seed-0/centers.safetensors", changes=changes)
     results = copy.folder / "results" / "small"
     hard, drawn = (
@@ -197,7 +200,7 @@ def test_nothing_that_trains_or_makes_masks_comes_after_a_score(whole_plan):
     """Nor does it read what evaluation wrote: no checkpoint or threshold is chosen with masks."""
     scores = {path for job in whole_plan if job.rule in READS_MASKS for path in job.outputs}
     readers = {job.rule for job in whole_plan if scores & set(job.inputs)}
-    assert readers <= {"report_page", "all"}
+    assert readers <= {"report_page", "provenance", "all"}
 
 
 def test_same_seed_same_bytes_and_without_masks_and_truth(made, tmp_path):
