@@ -35,6 +35,7 @@ rule all:
     input:
         rules.report_page.output,
         rules.provenance.output,
+        instance_files(),
 
 
 # Hard OoD images with their review statistics (paper Sec. 3.1).

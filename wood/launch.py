@@ -150,6 +150,8 @@ def _serve(folder: Path, rank: int) -> None:
         world_size=request["processes"],
     )
     module, name = request["function"]
+    # Until the training has begun and waits for it itself.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     try:
         getattr(importlib.import_module(module), name)(**request["arguments"])
     except Exception as error:

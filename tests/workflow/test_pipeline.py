@@ -16,7 +16,7 @@ from wood.store import load_tensors
 AFTER_WOOD = {
     "train_classifier", "localize", "score_seeds", "ir_labels", "train_irnet", "walk",
     "collect_pseudo_masks", "seeds_with_crf", "score_pseudo_masks", "train_segmentation",
-    "segment", "collect_predictions", "score_segmentation", "report_page", "provenance",
+    "segment", "collect_predictions", "score_segmentation", "report_page",
 }  # fmt: skip
 
 READS_MASKS = {"score_seeds", "score_pseudo_masks", "score_segmentation", "report_page"}
@@ -58,7 +58,7 @@ def test_distance_weight_reruns_wood_training_and_what_follows(made):
     jobs = made.planned(changes={"wood": {"distance_weight": 0.001}})
     trained = {job.wildcards for job in jobs if job.rule == "train_classifier"}
     assert trained == {"classifier=cam-wood, seed=0"}
-    assert {job.rule for job in jobs} - {"all"} == AFTER_WOOD
+    assert {job.rule for job in jobs} - {"all", "provenance"} == AFTER_WOOD
     of_baseline = [
         job
         for job in jobs
@@ -93,7 +93,7 @@ def test_a_change_reruns_what_depends_on_it(made, changes, rules):
 def test_the_random_control_is_drawn_from_all_candidates(copy):
     changes = {
         "classifiers": {"cam-random": {"like": "cam-wood", "ood": {"images": "random"}}},
-        "ood": {"cap_per_class": 3},
+        "ood": {"cap_per_class": 6},
     }
     copy.make("results/small/classifiers/cam-random/seed-0/centers.safetensors", changes=changes)
     results = copy.folder / "results" / "small"

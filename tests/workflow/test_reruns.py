@@ -41,7 +41,10 @@ TABLE = {
     "dataset": EVERYTHING,
     "seeds": CANDIDATES,
     "classes": LISTS | CANDIDATES,
-    "data.source": {"labelled_images"} | METADATA,
+    # Labels in a CSV have no masks, so nothing is scored.
+    "data.source": ({"labelled_images"} | METADATA)
+    - {"segment", "collect_predictions", "seeds_with_crf"}
+    - {"score_seeds", "score_pseudo_masks", "score_segmentation"},
     "data.voc_root": EVERYTHING,
     "data.sbd_root": LISTS - {"scored_images"},
     "data.all_classes": LISTS,
@@ -93,6 +96,7 @@ TABLE = {
     "wood.*": CLASSIFIER,
     "wood_presets.*": PAGE,  # which the demo does not use
     "classifiers.cam": F_IN,
+    "classifiers.cam-wood.init": {"features"} | CENTERS,
     "classifiers.cam-wood.*": CLASSIFIER,
     "classifiers.cam-more.*": {"train_classifier", "localize", "score_seeds"} | PAGE,
     "localizations.cam.*": MAPS,
@@ -103,7 +107,7 @@ TABLE = {
     "experiment.family": PAGE,
     "experiment.paper": PAGE,
     "experiment.localization": MAPS,
-    "experiment.until": PAGE | {"ir_labels"},
+    "experiment.until": {"seeds_with_crf"} | IR_LABELS - NETWORK | PAGE,
     "experiment.threshold": {"seeds_with_crf", "score_seeds", "score_pseudo_masks"} | PAGE,
     "experiment.pseudo.gt_prob": IR_LABELS | {"seeds_with_crf"},
     "experiment.pseudo.foreground_threshold": IR_LABELS,
@@ -113,8 +117,12 @@ TABLE = {
     "experiment.pseudo.*": WALK,
     "experiment.segmentation.inference.*": NETWORK - {"train_segmentation"},
     "experiment.segmentation.*": NETWORK,
-    "experiments.irn.classifier": IR_LABELS,
+    "experiments.irn.classifier": {"score_seeds", "seeds_with_crf"} | IR_LABELS,
+    "experiments.irn-wood.classifier": {"score_seeds", "seeds_with_crf"} | IR_LABELS,
+    "experiments.irn-more.classifier": {"score_seeds"} | PAGE,
+    "experiments.irn-more.until": {"seeds_with_crf"} | IR_LABELS - NETWORK | PAGE,
     "experiments.*": PAGE,
+    "report.sheet_images_per_class": {"contact_sheet", "cluster_sheet"} | PAGE,
     "report.*": PAGE,
     "shards.images": MAPS,
     "shards.candidates": PHOTOGRAPHS,
@@ -122,7 +130,7 @@ TABLE = {
     "threads.inference": F_IN,
     "threads.crf": PAGE,
     "gpus": PAGE,
-    "max_batch_pixels": HARD_OOD,
+    "max_batch_pixels": HARD_OOD - {"hard_ood_list", "contact_sheet"},
 }
 
 
@@ -237,11 +245,19 @@ CHANGES = {
     "experiment.until": {"experiments": {"irn-more": {"until": "pseudo_masks"}}},
     "experiments.irn-more.until": {"experiments": {"irn-more": {"until": "pseudo_masks"}}},
     "experiments.irn.classifier": {"experiments": {"irn": {"classifier": "cam-more"}}},
+    "experiments.irn-wood.classifier": {"experiments": {"irn-wood": {"classifier": "cam-more"}}},
+    "experiments.irn-more.classifier": {"experiments": {"irn-more": {"classifier": "cam-wood"}}},
+    "experiments.irn.role": {"experiments": {"irn": {"role": "control"}}},
+    "experiments.irn-wood.role": {"experiments": {"irn-wood": {"role": "control"}}},
+    "experiments.irn-more.role": {"experiments": {"irn-more": {"role": None}}},
+    "experiments.irn.paper": {"experiments": {"irn": {"paper": {"1": "SEAM"}}}},
+    "experiments.irn-wood.paper": {"experiments": {"irn-wood": {"paper": {"1": "SEAM"}}}},
 }
 
 # Nothing to vary: the schema has one value, the demo's experiments all name their own, or the demo
 # has no such image set.
-FIXED = {"data.test", "classifier.architecture", "classifier.init", "classifier.ood", "experiment.classifier",
+FIXED = {"data.test", "classifier.architecture", "classifier.init", "classifier.ood",
+         "experiment.classifier", "experiment.role",
          "classifier.like", "classifier.published", "localizations.cam.method",
          "localizations.advcam.method"}  # fmt: skip
 
