@@ -120,7 +120,7 @@ def test_open_images_without_its_columns(copy):
 
 def test_a_runaway_distance_loss(copy):
     changes = {
-        "wood": {"normalize": "sum", "distance_weight": 100.0},
+        "wood": {"normalize": "sum", "distance_weight": 1.0},
         "classifiers": {"cam-wood": {"training": {"epochs": 8, "lr": 0.1}}},
     }
     said = sentence(copy, "seeds", changes=changes)

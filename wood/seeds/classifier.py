@@ -34,9 +34,9 @@ from wood.training import Batch, fit
 
 logger = logging.getLogger(__name__)
 
-# L_d has no lower bound. When it outweighs the classification loss and the features are so many
-# times farther from the nearest OoD clusters than when the training began, they run away.
-RUNAWAY_GROWTH = 1.5
+# L_d has no lower bound. When its push outweighs the classification loss and the features are so
+# many times farther from the nearest OoD clusters than when the training began, they run away.
+RUNAWAY_GROWTH = 2
 
 
 class WoodLoss:
@@ -128,19 +128,19 @@ class WoodLoss:
             line, first: of the log, the present and the first line.
 
         Raises:
-            InputError: L_d outweighs the classification loss, and the nearest OoD clusters are
-                `RUNAWAY_GROWTH` times as far as in the first line.
+            InputError: the OoD term of L_d outweighs the classification loss, and the nearest OoD
+                clusters are `RUNAWAY_GROWTH` times as far as in the first line.
         """
         if "ood" not in self.distance_terms:
             return
-        distance = sum(line[f"dist_{name}"] for name in self.distance_terms)
-        outweighs = -self.ood["distance_weight"] * distance > line["cls_in"]
+        outweighs = -self.ood["distance_weight"] * line["dist_ood"] > line["cls_in"]
         growth = line["dist_ood"] / first["dist_ood"]
         if outweighs and growth > RUNAWAY_GROWTH:
             raise InputError(
-                f"L_d runs away: at iteration {line['iteration']} it outweighs the classification "
-                f"loss, and the nearest OoD clusters are {growth:.1f} times as far as at the "
-                f"beginning (L_d {distance:.3g}, cls_in {line['cls_in']:.3g}, feature norm "
+                f"L_d runs away: at iteration {line['iteration']} its OoD term outweighs the "
+                "classification loss, and the nearest OoD clusters are "
+                f"{growth:.1f} times as far as at the beginning ({line['dist_ood']:.3g}, "
+                f"cls_in {line['cls_in']:.3g}, feature norm "
                 f"{line['feature_norm']:.3g}, at first {first['feature_norm']:.3g}). L_d has no "
                 "lower bound: lower ood.distance_weight, or set ood.normalize: clusters."
             )
