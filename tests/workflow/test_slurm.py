@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -102,9 +103,10 @@ def test_a_job_killed_for_its_memory_gets_more(ended, cluster):
         if "rule_localize" in job["StdOut"]
     ]
     assert states == [("FAILED", "150M"), ("COMPLETED", "3150M")]
-    assert "exceeded memory limit" in said
     [error] = re.findall(r"Error in rule localize:.*?external_jobid", said, re.DOTALL)
-    assert "log: results/small/logs/seeds/localize/cam-0-cam-0000.log" in error
+    named = re.search(r"log: (\S+), (\S+)", error)
+    assert named[1] == "results/small/logs/seeds/localize/cam-0-cam-0000.log"
+    assert "exceeded memory limit" in Path(named[2]).read_text()
 
 
 def test_a_cancelled_training_goes_on_from_its_checkpoint(ended, cluster):
