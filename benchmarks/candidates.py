@@ -82,7 +82,8 @@ def generate(folder: Path, rows: int, seed: int = 0) -> dict:
     names = folder / "classes.csv"
     names.write_text("".join(f"{i},{word}\n" for i, word in zip(LABEL_IDS, words, strict=True)))
     hierarchy = folder / "hierarchy.json"
-    hierarchy.write_text(json.dumps({"LabelName": "/m/0bl9f"}))
+    below = {"LabelName": "/m/01yrx"}
+    hierarchy.write_text(json.dumps({"LabelName": "/m/0bl9f", "Subcategory": [below]}))
     human = rows // 11
     machine = rows - human
     tenths = [f"{number / 10:g}" for number in range(5, 11)]
