@@ -15,21 +15,25 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
 	touch $@
 
-# The browser in which a test reviews images (Debian, Ubuntu).
-browser:
-	@command -v chromium chromedriver > /dev/null || { \
-	  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
-	  $$sudo apt-get update --quiet && \
-	  $$sudo apt-get install --quiet --yes --no-install-recommends chromium chromium-driver; }
+# $(call packages,PROGRAMS,PACKAGES): installs the packages (Debian, Ubuntu) if a program is missing.
+define packages
+@PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
+for program in $(1); do command -v $$program > /dev/null || missing=1; done; \
+[ -z "$$missing" ] || { \
+  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+  $$sudo apt-get update --quiet && \
+  DEBIAN_FRONTEND=noninteractive $$sudo -E apt-get install --quiet --yes \
+    --no-install-recommends $(2); }
+endef
 
-# The scheduler that a test starts on the loopback address (Debian, Ubuntu). The packages' own
-# services are neither configured nor needed.
+# The browser in which a test reviews images.
+browser:
+	$(call packages,chromium chromedriver,chromium chromium-driver)
+
+# The scheduler that a test starts on the loopback address. The packages' own services are neither
+# configured nor needed.
 slurm:
-	@command -v munged slurmctld slurmd > /dev/null || { \
-	  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
-	  $$sudo apt-get update --quiet && \
-	  DEBIAN_FRONTEND=noninteractive $$sudo -E apt-get install --quiet --yes \
-	    --no-install-recommends munge slurm-wlm; }
+	$(call packages,munged slurmctld slurmd,munge slurm-wlm)
 
 demo: env
 	$(BIN)/snakemake --cores all

@@ -334,5 +334,10 @@ def shard_of_maps(wildcards):
     return map_shards(wildcards.experiment, wildcards.seed)[number]
 
 
+def training_of_network(chosen):
+    """What a network's training depends on, of its settings."""
+    return {key: value for key, value in chosen.items() if key != "inference"}
+
+
 def segmentation_settings(wildcards):
     return experiment_settings(wildcards)["segmentation"]

@@ -21,11 +21,7 @@ rule train_segmentation:
         runtime=1440,
         gpu=TRAINING_GPUS,
     params:
-        settings=lambda wildcards: {
-            key: value
-            for key, value in segmentation_settings(wildcards).items()
-            if key != "inference"
-        },
+        settings=lambda wildcards: training_of_network(segmentation_settings(wildcards)),
         class_names=CLASSES,
         threads=config["threads"]["training"],
         max_failed_fraction=config["data"]["max_failed_fraction"],
@@ -206,11 +202,7 @@ if HAS_MASKS and HAS_VAL:
         benchmark:
             f"{BENCHMARKS}/segmentation/train_fully_supervised/{{seed}}.tsv"
         params:
-            settings={
-                key: value
-                for key, value in config["experiment"]["segmentation"].items()
-                if key != "inference"
-            },
+            settings=training_of_network(config["experiment"]["segmentation"]),
             class_names=CLASSES,
             threads=config["threads"]["training"],
             max_failed_fraction=config["data"]["max_failed_fraction"],

@@ -10,7 +10,6 @@ import torch
 from wood.data.lists import read_image_list
 from wood.errors import InputError
 from wood.seeds.maps import LocalizationMaps, read_maps
-from wood.store import load_tensors
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,16 @@ def read_seeds(
     Args:
         maps: shard of localization maps.
         images: image list with (at least) the shard's images.
-        class_names: foreground classes that the maps must be for. None means any.
-        classifier: weights file that must have made the maps, as it was called then. None means
-            any.
+        class_names, classifier: what the maps must be for and by; see `wood.seeds.maps.read_maps`.
 
     Raises:
         InputError: a truncated shard, one for other classes or of another classifier, maps that
             are not finite (the first such image is named), or an image that is not in the list.
     """
-    source = load_tensors(maps)[1].get("source", "an unknown classifier")
-    if classifier is not None and not source.startswith(f"{classifier}: "):
-        raise InputError(f"{maps}: these maps are of {source}, not of {classifier}.")
     listed = read_image_list(images)
     paths = dict(zip(listed["image_id"], listed["path"], strict=True))
     seeds = []
-    for image in read_maps(maps, class_names):
+    for image in read_maps(maps, class_names, classifier):
         if image.image_id not in paths:
             raise InputError(f"{images}: the image {image.image_id!r} of {maps} is not listed.")
         if not torch.isfinite(image.maps).all():

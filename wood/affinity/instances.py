@@ -12,14 +12,11 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from wood.affinity.inputs import Seed, check_size, mask_values, read_seeds
-from wood.affinity.pseudo_masks import check_finite, irnet_maps, relative_scores
+from wood.affinity.pseudo_masks import check_finite, images_of, irnet_maps, relative_scores
 from wood.affinity.random_walk import random_walk
 from wood.data.coco import coco_image
-from wood.data.lists import read_image_list
-from wood.data.photographs import readable_images
 from wood.devices import find_device
 from wood.models.irnet import load_irnet
-from wood.progress import progress
 from wood.store import write_json
 
 # Steps along the field until a centroid is taken to be reached. IRN's code
@@ -69,12 +66,10 @@ def make_instances(
     model, metadata = load_irnet(irnet)
     model.to(device, memory_format=torch.channels_last)
     seeds = {seed.image_id: seed for seed in read_seeds(maps, images, class_names, classifier)}
-    listed = read_image_list(images)
-    listed = listed[listed["image_id"].isin(list(seeds))]
-    loaded = readable_images(listed, max_failed_fraction, workers)
+    loaded = images_of(seeds, images, max_failed_fraction, workers, "instances")
 
     def documents() -> Iterator[dict[str, Any]]:
-        for image_id, image in progress(loaded, len(listed), "instances"):
+        for image_id, image in loaded:
             seed = seeds[image_id]
             check_size(seed, image.height, image.width)
             boundary, field = irnet_maps(model, [image], metadata["crop"], device)

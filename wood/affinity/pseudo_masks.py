@@ -1,6 +1,6 @@
 """Pseudo ground-truth masks: seeds spread by the random walk (IRN, Sec. 5.2; W-OoD, Sec. 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
@@ -74,11 +74,7 @@ def make_pseudo_masks(
     model, metadata = load_irnet(irnet)
     model.to(device, memory_format=torch.channels_last)
     seeds = {seed.image_id: seed for seed in read_seeds(maps, images, class_names, classifier)}
-    listed = read_image_list(images)
-    listed = listed[listed["image_id"].isin(list(seeds))]
-    loaded = progress(
-        readable_images(listed, max_failed_fraction, workers), len(listed), "pseudo-masks"
-    )
+    loaded = images_of(seeds, images, max_failed_fraction, workers, "pseudo-masks")
     batch_pixels = GPU_BATCH_PIXELS if device.type == "cuda" else 0
     with ExitStack() as stack_of_folders:
         folder = stack_of_folders.enter_context(atomic_directory(output))
@@ -97,6 +93,20 @@ def make_pseudo_masks(
                 if boundary_folder:
                     grey = (edges * 255).round().to("cpu", torch.uint8).numpy()
                     Image.fromarray(grey).save(boundary_folder / f"{image_id}.png")
+
+
+def images_of(
+    seeds: Mapping[str, Seed],
+    images: str | Path,
+    max_failed_fraction: float,
+    workers: int,
+    description: str,
+) -> Iterator[tuple[str, Image.Image]]:
+    """Read the photographs of a shard's seeds, with a progress bar; see `readable_images`."""
+    listed = read_image_list(images)
+    listed = listed[listed["image_id"].isin(list(seeds))]
+    loaded = readable_images(listed, max_failed_fraction, workers)
+    return progress(loaded, len(listed), description)
 
 
 def check_finite(irnet: str | Path, what: str, ids: Sequence[str], maps: Tensor) -> None:

@@ -97,15 +97,27 @@ def write_maps(
     save_tensors(path, tensors, metadata)
 
 
-def read_maps(path: str | Path, class_names: Sequence[str] | None = None) -> list[LocalizationMaps]:
+def read_maps(
+    path: str | Path, class_names: Sequence[str] | None = None, classifier: str | None = None
+) -> list[LocalizationMaps]:
     """Read one shard, in the order it was written.
 
+    Args:
+        path: the shard.
+        class_names: foreground classes that the maps must be for. None means any.
+        classifier: weights file that must have made the maps, as it was called then. None means
+            any.
+
     Raises:
-        InputError: the file is truncated, holds something else, or was made for other classes.
+        InputError: the file is truncated, holds something else, was made for other classes or by
+            another classifier.
     """
     tensors, metadata = load_tensors(path)
     if metadata.get("kind") != KIND:
         raise InputError(f"{path}: this file does not hold localization maps.")
+    source = metadata["source"]
+    if classifier is not None and not source.startswith(f"{classifier}: "):
+        raise InputError(f"{path}: these maps are of {source}, not of {classifier}.")
     if class_names is not None and metadata["classes"] != list(class_names):
         raise InputError(
             f"{path}: these maps were made for the classes {', '.join(metadata['classes'])}, "
