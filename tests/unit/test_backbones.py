@@ -1,3 +1,4 @@
+import copy
 import struct
 
 import numpy as np
@@ -68,12 +69,38 @@ def test_the_light_backbone_has_the_documented_stages_and_its_own_normalisation(
 def test_the_packaged_weights_classify_as_the_whole_network_of_timm_does(light):
     model = timm.create_model(LIGHT, output_stride=16)
     model.load_state_dict(packaged_lite0(model))
+    moved = "blocks.3.0.conv_dw"  # where the windows lie a cell earlier
+    backbone = copy.deepcopy(light)
+    timms = model.get_submodule(moved)
+    timms.load_state_dict(light.net.get_submodule(moved).state_dict())
+    backbone.net.set_submodule(moved, timms)
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         expected = model.eval()(images)
-        pooled = light(images).mean(dim=(2, 3))
+        pooled = backbone(images).mean(dim=(2, 3))
         assert torch.allclose(model.classifier(pooled), expected, atol=1e-4)
     assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize("side", [640, 641, 655])
+def test_features_lie_on_the_middle_of_their_cells_whatever_the_size(stride, side):
+    """With equal weights everywhere, the pixels a cell sees weigh alike on both sides."""
+    backbone = create_backbone(LIGHT, output_stride=stride, weights=None).eval().double()
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+    height, width = side, side + 9
+    images = torch.full((1, 3, height, width), 1e-5, dtype=torch.float64, requires_grad=True)
+    features = backbone(images)
+    cell = (height // 2 // stride, width // 2 // stride)
+    (gradient,) = torch.autograd.grad(features[0, :, *cell].sum(), images)
+    weights = gradient[0].sum(dim=0)
+    for axis in (0, 1):
+        along = weights.sum(dim=1 - axis)
+        seen = (along * torch.arange(len(along))).sum() / along.sum()
+        middle = cell[axis] * stride + (stride - 1) / 2
+        assert abs(seen - middle) < 0.6
 
 
 def test_packaged_weights_are_refused_for_another_network():

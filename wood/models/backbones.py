@@ -6,7 +6,9 @@ from pathlib import Path
 import timm
 import torch
 import torchvision
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from wood.errors import InputError
@@ -116,6 +118,12 @@ class TimmBackbone(Backbone):
     `forward` is the input of timm's global pooling (for tf_efficientnet_lite0 the 1280 channels
     after the last 1x1 convolution), `stages` are the maps listed in timm's feature information
     (there 16, 24, 40, 112 and 320 channels).
+
+    Networks from TensorFlow ("SAME" padding) pad on the left or on both sides depending on the
+    size, so the same pixel falls up to half a stride beside its cell in one image and not in
+    another. Here the image is first continued to a multiple of the stride, which makes it the same
+    in all, and the last strided convolution takes the other phase of its grid, which puts
+    the features on the middle of their cells to half a pixel.
     """
 
     def __init__(self, name: str, output_stride: int):
@@ -135,6 +143,15 @@ class TimmBackbone(Backbone):
         self.stage_strides = [min(entry["reduction"], output_stride) for entry in information]
         self.mean = tuple(self.net.default_cfg["mean"])
         self.std = tuple(self.net.default_cfg["std"])
+        strided = [
+            (name, module)
+            for name, module in self.net.named_modules()
+            if isinstance(module, Conv2dSame) and max(module.stride) > 1
+        ]
+        self.multiple = output_stride if strided else 1
+        if strided:
+            name, module = strided[-1]
+            self.net.set_submodule(name, _LeadingConv2d(module))
 
     def remove_classifier(self) -> None:
         """Drop the ImageNet classifier, once weights that include it are loaded."""
@@ -144,14 +161,49 @@ class TimmBackbone(Backbone):
                 parameter.requires_grad_(False)
 
     def stages(self, images: Tensor) -> list[Tensor]:
-        return self.net.forward_intermediates(images, intermediates_only=True)
+        maps = self.net.forward_intermediates(self._continued(images), intermediates_only=True)
+        return self._cut(maps, images)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net.forward_features(images)
+        return self.net.forward_features(self._continued(images))
 
     def stages_and_features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        features, maps = self.net.forward_intermediates(images)
-        return maps, features
+        features, maps = self.net.forward_intermediates(self._continued(images))
+        return self._cut(maps, images), features
+
+    def _continued(self, images: Tensor) -> Tensor:
+        """Repeat the last row and column up to a multiple of the stride."""
+        below, beside = (-side % self.multiple for side in images.shape[-2:])
+        return pad(images, (0, beside, 0, below), mode="replicate") if below or beside else images
+
+    def _cut(self, maps: list[Tensor], images: Tensor) -> list[Tensor]:
+        """Drop the cells that lie wholly beside the images."""
+        if self.multiple == 1:
+            return maps
+        height, width = images.shape[-2:]
+        return [
+            some[..., : -(-height // stride), : -(-width // stride)]
+            for some, stride in zip(maps, self.stage_strides, strict=True)
+        ]
+
+
+class _LeadingConv2d(nn.Conv2d):
+    """A strided convolution whose odd padding leads: its windows lie a cell before `SAME`'s."""
+
+    def __init__(self, convolution: nn.Conv2d):
+        super().__init__(
+            convolution.in_channels,
+            convolution.out_channels,
+            convolution.kernel_size,
+            stride=convolution.stride,
+            groups=convolution.groups,
+            bias=convolution.bias is not None,
+        )
+        rows, columns = (side - 1 for side in convolution.kernel_size)
+        self.edges = (columns - columns // 2, (columns - 1) // 2, rows - rows // 2, (rows - 1) // 2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return super().forward(pad(maps, self.edges))
 
 
 def create_backbone(
