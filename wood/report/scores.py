@@ -11,7 +11,7 @@ from wood.report.paper import paper_number
 from wood.report.spec import Experiment, Spec
 from wood.store import read_json
 
-ONE_RUN_MARGIN = 0.5  # points: a smaller difference between single runs is called no clear one
+ONE_RUN_MARGIN = 1.0  # points: a smaller difference between single runs is called no clear one
 KINDS = ("seeds", "pseudo_masks", "segmentation")
 
 Score = Mapping[str, Any]
