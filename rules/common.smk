@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 
 sys.path.insert(0, workflow.basedir)
 
@@ -98,21 +99,37 @@ def image_set_files(name):
     return [f"{folder}/{name}.txt"]
 
 
+@cache
+def classifier_named(name):
+    return settings.classifier(config, name)
+
+
+@cache
+def experiment_named(name):
+    return settings.experiment(config, name)
+
+
+@cache
+def experiments(stage):
+    return settings.experiments(config, stage)
+
+
 def classifier_settings(wildcards):
-    return settings.classifier(config, wildcards.classifier)
+    return classifier_named(wildcards.classifier)
 
 
 def experiment_settings(wildcards):
-    return settings.experiment(config, wildcards.experiment)
+    return experiment_named(wildcards.experiment)
 
 
 def classifier_weights(classifier, seed):
     return f"{RESULTS}/classifiers/{classifier}/seed-{seed}/model.safetensors"
 
 
+@cache
 def map_shards(experiment, seed):
     """The localization maps that an experiment uses."""
-    chosen = settings.experiment(config, experiment)
+    chosen = experiment_named(experiment)
     return expand(
         "{results}/classifiers/{classifier}/seed-{seed}/maps/{localization}/{shard}.safetensors",
         results=RESULTS,
@@ -123,9 +140,14 @@ def map_shards(experiment, seed):
     )
 
 
+@cache
+def pseudo_mask_owner(experiment):
+    return settings.sharing(config, experiment)
+
+
 def pseudo_mask_folder(experiment, seed):
     """The pseudo-masks that an experiment uses; experiments that share them have one folder."""
-    owner = settings.sharing(config, experiment)
+    owner = pseudo_mask_owner(experiment)
     return f"{RESULTS}/experiments/{owner}/seed-{seed}/pseudo_masks"
 
 
@@ -153,7 +175,7 @@ def scores(stage):
         "{scores}/{stage}/{experiment}/seed-{seed}.json",
         scores=SCORES,
         stage=stage,
-        experiment=settings.experiments(config, stage),
+        experiment=experiments(stage),
         seed=SEEDS,
     )
 
@@ -174,7 +196,7 @@ def hard_ood_results():
 def seed_results():
     maps = [
         shard
-        for experiment in settings.experiments(config, "seeds")
+        for experiment in experiments("seeds")
         for seed in SEEDS
         for shard in map_shards(experiment, seed)
     ]
@@ -184,7 +206,7 @@ def seed_results():
 def pseudo_mask_results():
     masks = [
         pseudo_mask_folder(experiment, seed)
-        for experiment in settings.experiments(config, "pseudo_masks")
+        for experiment in experiments("pseudo_masks")
         for seed in SEEDS
     ]
     return [*sorted(set(masks)), *instance_files(), *scores("pseudo_masks")]
@@ -194,9 +216,9 @@ def instance_files():
     """The instance masks of the experiments that ask for them."""
     folders = {
         os.path.dirname(pseudo_mask_folder(experiment, seed))
-        for experiment in settings.experiments(config, "pseudo_masks")
+        for experiment in experiments("pseudo_masks")
         for seed in SEEDS
-        if settings.experiment(config, experiment)["pseudo"]["instances"]
+        if experiment_named(experiment)["pseudo"]["instances"]
     }
     return [f"{folder}/instances.json" for folder in sorted(folders)]
 
@@ -205,7 +227,7 @@ def segmentation_results():
     networks = expand(
         "{results}/experiments/{experiment}/seed-{seed}/network.safetensors",
         results=RESULTS,
-        experiment=settings.experiments(config, "segmentation"),
+        experiment=experiments("segmentation"),
         seed=SEEDS,
     )
     return [*networks, *scores("segmentation")]
@@ -225,7 +247,7 @@ def submission_archives():
     return expand(
         "{results}/experiments/{experiment}/seed-{seed}/comp6_test_cls.tar.gz",
         results=RESULTS,
-        experiment=settings.experiments(config, "segmentation"),
+        experiment=experiments("segmentation"),
         seed=SEEDS,
     )
 
@@ -313,13 +335,13 @@ def classifier_of_experiment(wildcards):
 def browsed_experiments():
     """The files that `browse` shows of each experiment with pseudo-masks, for the first seed."""
     found = {}
-    for name in settings.experiments(config, "pseudo_masks"):
+    for name in experiments("pseudo_masks"):
         masks = pseudo_mask_folder(name, SEEDS[0])
         folder = f"{os.path.dirname(masks)}/pseudo"
         found[name] = {
             "maps": map_shards(name, SEEDS[0]),
             "masks": masks,
-            "threshold": settings.experiment(config, name)["threshold"],
+            "threshold": experiment_named(name)["threshold"],
         }
         for kind in ("ir_labels", "boundaries"):
             found[name][kind] = [

@@ -8,9 +8,9 @@ def experiment_runs(name):
     folder = f"{RESULTS}/experiments/{name}"
     files = {seed: {"seed": seed, "maps": map_shards(name, seed)} for seed in SEEDS}
     for seed, run in files.items():
-        if name in settings.experiments(config, "pseudo_masks"):
+        if name in experiments("pseudo_masks"):
             run["masks"] = pseudo_mask_folder(name, seed)
-        if name in settings.experiments(config, "segmentation") and HAS_VAL:
+        if name in experiments("segmentation") and HAS_VAL:
             run["predictions"] = f"{folder}/seed-{seed}/predictions/plain"
         for stage in settings.STAGES:
             score = f"{SCORES}/{stage}/{name}/seed-{seed}.json"
@@ -22,17 +22,17 @@ def experiment_runs(name):
 def training_logs():
     """The training curves of every classifier, IRNet and network."""
     logs = []
-    for name in settings.experiments(config, "seeds"):
-        chosen = settings.experiment(config, name)
+    for name in experiments("seeds"):
+        chosen = experiment_named(name)
         role = chosen["role"] or "other"
         for seed in SEEDS:
             curves = {
                 "classifier": f"{RESULTS}/classifiers/{chosen['classifier']}/seed-{seed}/training.jsonl"
             }
-            if name in settings.experiments(config, "pseudo_masks"):
+            if name in experiments("pseudo_masks"):
                 folder = os.path.dirname(pseudo_mask_folder(name, seed))
                 curves["irnet"] = f"{folder}/pseudo/irnet.jsonl"
-            if name in settings.experiments(config, "segmentation"):
+            if name in experiments("segmentation"):
                 folder = f"{RESULTS}/experiments/{name}/seed-{seed}"
                 curves["segmentation"] = f"{folder}/network.jsonl"
             logs += [
@@ -44,10 +44,10 @@ def training_logs():
 
 def report_specification():
     """What `wood.report.page.build_page` makes the page from."""
-    experiments = []
-    for name in settings.experiments(config, "seeds"):
-        chosen = settings.experiment(config, name)
-        experiments.append(
+    described = []
+    for name in experiments("seeds"):
+        chosen = experiment_named(name)
+        described.append(
             {
                 "name": name,
                 "title": chosen["title"] or name,
@@ -55,7 +55,7 @@ def report_specification():
                 "family": chosen["family"],
                 "classifier": chosen["classifier"],
                 "paper": chosen["paper"],
-                "ood": settings.classifier(config, chosen["classifier"])["ood"],
+                "ood": classifier_named(chosen["classifier"])["ood"],
                 "runs": experiment_runs(name),
             }
         )
@@ -65,7 +65,7 @@ def report_specification():
         "description": config["report"]["description"],
         "class_names": CLASSES,
         "mask_class_names": ALL_CLASSES,
-        "experiments": experiments,
+        "experiments": described,
         "train_images": f"{RESULTS}/data/train.csv",
         "val_images": f"{RESULTS}/data/val.csv" if HAS_VAL else None,
         "truth": MASKS if HAS_MASKS else None,
@@ -86,9 +86,9 @@ def report_specification():
 
 def cluster_sheets():
     """The clusters of the first experiment that has some, by the name the page uses."""
-    for name in settings.experiments(config, "seeds"):
-        chosen = settings.experiment(config, name)["classifier"]
-        if settings.uses_distance(settings.classifier(config, chosen)):
+    for name in experiments("seeds"):
+        chosen = experiment_named(name)["classifier"]
+        if settings.uses_distance(classifier_named(chosen)):
             folder = f"{RESULTS}/classifiers/{chosen}/seed-{SEEDS[0]}"
             return {"cluster_sheet": f"{folder}/clusters.jpg"}
     return {}

@@ -155,8 +155,12 @@ def experiments(config: Tree, stage: str) -> list[str]:
     return [
         name
         for name in _present(config["experiments"])
-        if STAGES.index(experiment(config, name)["until"]) >= needed
+        if STAGES.index(_last_stage(config, name)) >= needed
     ]
+
+
+def _last_stage(config: Tree, name: str) -> str:
+    return {**config["experiment"], **(config["experiments"][name] or {})}["until"]
 
 
 def needed_hard_ood(config: Tree) -> int:
