@@ -56,8 +56,9 @@ class PictureGrid:
 def choose(gains: Mapping[str, float | None], rng: np.random.Generator) -> list[Choice]:
     """Choose by the rule: the largest gain, the largest loss, and one at random of the others.
 
-    Without a gain (no true masks) only the random choice is left. An image that gained nothing
-    is no gain, one that lost nothing no loss.
+    The random one has a true mask if any of the others has. Without a gain (no true masks) only
+    the random choice is left. An image that gained nothing is no gain, one that lost nothing no
+    loss.
     """
     chosen: list[Choice] = []
     known = sorted((g, image_id) for image_id, g in gains.items() if g is not None)
@@ -67,6 +68,7 @@ def choose(gains: Mapping[str, float | None], rng: np.random.Generator) -> list[
         chosen.append(Choice(known[0][1], LOSS, known[0][0]))
     taken = {choice.image_id for choice in chosen}
     others = sorted(image_id for image_id in gains if image_id not in taken)
+    others = [image_id for image_id in others if gains[image_id] is not None] or others
     if others:
         image_id = others[int(rng.integers(len(others)))]
         chosen.append(Choice(image_id, RANDOM, gains[image_id]))
