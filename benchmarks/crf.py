@@ -1,5 +1,8 @@
 """IR labels (two dense CRFs an image) with one worker process and with one a core; peak memory.
 
+As a bound, runs of one worker each that know nothing of each other, one a core at the same time:
+what the cores' shared cache, memory and clock leave of so many times one worker's speed.
+
 python -m benchmarks.crf --images 40
 """
 
@@ -8,6 +11,7 @@ import os
 import resource
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,19 +45,27 @@ def generate(folder: Path, images: int) -> None:
     write_maps(folder / "maps.safetensors", maps, class_names=CLASSES, source="benchmark")
 
 
-def seconds(folder: Path, workers: int) -> float:
+def seconds(folder: Path, workers: int, name: str = "labels") -> float:
     """Return how long the IR labels of all images take, the workers' start included."""
     started = time.perf_counter()
     make_ir_labels(
         folder / "maps.safetensors",
         folder / "images.csv",
-        folder / f"labels-{workers}",
+        folder / f"{name}-{workers}",
         class_names=CLASSES,
         foreground_threshold=0.7,
         background_threshold=0.4,
         gt_prob=0.7,
         workers=workers,
     )
+    return time.perf_counter() - started
+
+
+def seconds_apart(folder: Path, runs: int) -> float:
+    """Return how long so many runs of one worker take that all work on all images."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(runs) as threads:
+        list(threads.map(lambda run: seconds(folder, 1, f"apart-{run}"), range(runs)))
     return time.perf_counter() - started
 
 
@@ -67,11 +79,12 @@ def main() -> None:
         folder = Path(name)
         generate(folder, arguments.images)
         one, many = (seconds(folder, workers) for workers in (1, arguments.workers))
+        bound = arguments.workers * one / seconds_apart(folder, arguments.workers)
     print(f"IR labels of {arguments.images} images of {WIDTH} x {HEIGHT}, 4 labels")
     print(f"  1 worker: {one / arguments.images:.2f} s/image")
     print(
         f"  {arguments.workers} workers: {many / arguments.images:.2f} s/image, "
-        f"{one / many:.2f} times as fast"
+        f"{one / many:.2f} times as fast (bound {bound:.2f})"
     )
     # Kilobytes on Linux: of the largest of the processes that were waited for.
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -1,6 +1,6 @@
 """Dense conditional random field (Krähenbühl and Koltun, 2011) over pydensecrf."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,38 +50,66 @@ def refine(
     Raises:
         ValueError: shapes that do not belong together, or scores that are not finite.
     """
+    [refined] = refine_each(image, [scores], parameters=parameters, num_labels=num_labels)
+    return refined
+
+
+def refine_each(
+    image: np.ndarray,
+    several: Sequence[np.ndarray],
+    *,
+    parameters: Mapping[str, Any],
+    num_labels: int | None = None,
+) -> list[np.ndarray]:
+    """Refine several scores of one image, each as `refine` does; its kernels are computed once.
+
+    Raises:
+        ValueError: as `refine`, or scores that are not all of one number of labels.
+    """
+    energies = [_energy(image, np.asarray(scores), parameters, num_labels) for scores in several]
+    labels = len(energies[0])
+    if any(len(energy) != labels for energy in energies):
+        raise ValueError("scores of different numbers of labels have no field in common")
+    height, width = image.shape[:2]
+    if labels == 1:
+        return [np.ones((1, height, width), np.float32) for _ in energies]
+
+    from pydensecrf.densecrf import DenseCRF2D
+
+    field = DenseCRF2D(width, height, labels)
+    field.addPairwiseGaussian(**parameters["gaussian"])
     # A copy: pydensecrf takes no read-only arrays, such as Pillow's.
-    image = np.array(image, dtype=np.uint8, order="C")
-    scores = np.asarray(scores)
+    pixels = np.array(image, dtype=np.uint8, order="C")
+    field.addPairwiseBilateral(rgbim=pixels, **parameters["bilateral"])
+    refined = []
+    for energy in energies:
+        flat = np.ascontiguousarray(energy.reshape(labels, -1), dtype=np.float32)
+        field.setUnaryEnergy(flat)
+        probabilities = np.array(field.inference(parameters["iterations"]), dtype=np.float32)
+        refined.append(probabilities.reshape(labels, height, width))
+    return refined
+
+
+def _energy(
+    image: np.ndarray, scores: np.ndarray, parameters: Mapping[str, Any], num_labels: int | None
+) -> np.ndarray:
+    """Return the (L, H, W) energies of the scores that `refine` takes; (1, H, W) for one label."""
     height, width = scores.shape[-2:]
     if image.shape != (height, width, 3) or scores.ndim not in (2, 3):
         raise ValueError(
             f"an image {image.shape} and scores {scores.shape} do not belong together: "
             "(H, W, 3) and (L, H, W) or (H, W) are expected"
         )
-    if scores.ndim == 2:
-        labels = int(scores.max()) + 1 if num_labels is None else num_labels
-        if scores.min() < 0 or scores.max() >= labels:
-            raise ValueError(f"labels {scores.min()}..{scores.max()} are outside 0..{labels - 1}")
-        if labels > 1:
-            energy = energy_of_labels(scores, labels, parameters["gt_prob"])
-    else:
-        labels = len(scores)
+    if scores.ndim == 3:
         if not np.isfinite(scores).all():
             raise ValueError("the scores hold a value that is not finite")
-        energy = -np.log(np.clip(scores, LOWEST_PROBABILITY, 1))
+        return -np.log(np.clip(scores, LOWEST_PROBABILITY, 1))
+    labels = int(scores.max()) + 1 if num_labels is None else num_labels
+    if scores.min() < 0 or scores.max() >= labels:
+        raise ValueError(f"labels {scores.min()}..{scores.max()} are outside 0..{labels - 1}")
     if labels == 1:
-        return np.ones((1, height, width), np.float32)
-
-    from pydensecrf.densecrf import DenseCRF2D
-
-    field = DenseCRF2D(width, height, labels)
-    field.setUnaryEnergy(np.ascontiguousarray(energy.reshape(labels, -1), dtype=np.float32))
-    field.addPairwiseGaussian(**parameters["gaussian"])
-    # A copy, since pydensecrf refuses the read-only array that a PIL image gives.
-    field.addPairwiseBilateral(rgbim=np.array(image, order="C"), **parameters["bilateral"])
-    refined = np.array(field.inference(parameters["iterations"]), dtype=np.float32)
-    return refined.reshape(labels, height, width)
+        return np.zeros((1, height, width))
+    return energy_of_labels(scores, labels, parameters["gt_prob"])
 
 
 def energy_of_labels(labels: np.ndarray, num_labels: int, gt_prob: float) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydensecrf.utils import unary_from_labels
 
-from wood.crf import DEEPLAB_CRF, IR_LABEL_CRF, energy_of_labels, refine
+from wood.crf import DEEPLAB_CRF, IR_LABEL_CRF, energy_of_labels, refine, refine_each
 
 
 def test_published_parameters():
@@ -42,6 +42,20 @@ def test_labels_move_to_the_edges_of_the_image():
     assert refined.dtype == np.float32
     np.testing.assert_allclose(refined.sum(axis=0), 1, atol=1e-5)
     assert (refined.argmax(axis=0) == (image[..., 0] > 100)).all()
+
+
+def test_one_field_serves_several_scores():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    several = [np.kron(rng.integers(0, 3, (4, 6)), np.ones((10, 10), int)) for _ in range(3)]
+
+    together = refine_each(image, several, parameters=IR_LABEL_CRF, num_labels=3)
+
+    for labels, refined in zip(several, together, strict=True):
+        alone = refine(image, labels, parameters=IR_LABEL_CRF, num_labels=3)
+        np.testing.assert_array_equal(refined, alone)
+    with pytest.raises(ValueError, match="different numbers of labels"):
+        refine_each(image, [several[0], np.zeros((4, 40, 60))], parameters=IR_LABEL_CRF)
 
 
 def test_probabilities_are_refined():

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from wood.affinity.inputs import Seed, check_size, mask_values, read_seeds
-from wood.crf import IR_LABEL_CRF, refine
+from wood.crf import IR_LABEL_CRF, refine_each
 from wood.data.images import load_image
 from wood.data.lists import read_image_list
 from wood.data.masks import IGNORE, save_mask
@@ -114,8 +114,8 @@ def ir_label(
     A pixel is a class where the refined seed at the foreground threshold says so, background where
     that at the background threshold says so too, and 255 elsewhere.
     """
-    foreground = refined_seed(image, maps, threshold=foreground_threshold, gt_prob=gt_prob)
-    background = refined_seed(image, maps, threshold=background_threshold, gt_prob=gt_prob)
+    thresholds = [foreground_threshold, background_threshold]
+    foreground, background = _refined_seeds(image, maps, thresholds, gt_prob)
     uncertain = np.where(background == 0, 0, IGNORE)
     return np.where(foreground > 0, foreground, uncertain).astype(np.uint8)
 
@@ -127,13 +127,26 @@ def refined_seed(
 
     Seeds of one label only skip the CRF, which would change nothing.
     """
-    seed = seed_labels(maps, threshold)
+    [refined] = _refined_seeds(image, maps, [threshold], gt_prob)
+    return refined
+
+
+def _refined_seeds(
+    image: np.ndarray, maps: LocalizationMaps, thresholds: Sequence[float], gt_prob: float
+) -> list[np.ndarray]:
+    seeds = [seed_labels(maps, threshold) for threshold in thresholds]
     values = mask_values(maps)
-    if (seed == seed.flat[0]).all():
-        return values[seed]
-    parameters = IR_LABEL_CRF | {"gt_prob": gt_prob}
-    refined = refine(image, seed, parameters=parameters, num_labels=len(values))
-    return values[refined.argmax(axis=0)]
+    mixed = [number for number, seed in enumerate(seeds) if (seed != seed.flat[0]).any()]
+    if mixed:
+        refined = refine_each(
+            image,
+            [seeds[number] for number in mixed],
+            parameters=IR_LABEL_CRF | {"gt_prob": gt_prob},
+            num_labels=len(values),
+        )
+        for number, probabilities in zip(mixed, refined, strict=True):
+            seeds[number] = probabilities.argmax(axis=0)
+    return [values[seed] for seed in seeds]
 
 
 def seed_labels(maps: LocalizationMaps, threshold: float) -> np.ndarray:
