@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.workflow.workflow import Workflow
 
 LEFTOVERS = (".part", ".checkpoint")
+ONE_EXPERIMENT = Path(__file__).parent / "chaos.yaml"
 
 
 def run_and_kill(workflow: Workflow, seconds: float, targets: Sequence[str] = ()) -> int | None:
@@ -88,7 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         (folder / "undisturbed").mkdir(parents=True)
-        undisturbed = Workflow(folder / "undisturbed")
+        undisturbed = Workflow(folder / "undisturbed", ONE_EXPERIMENT)
         started = time.monotonic()
         undisturbed.make()
         seconds = time.monotonic() - started
@@ -98,7 +99,7 @@ def main() -> None:
         for seed in range(arguments.times):
             place = folder / f"seed-{seed}"
             place.mkdir()
-            workflow = Workflow(place)
+            workflow = Workflow(place, ONE_EXPERIMENT)
             kills = disturb(workflow, seed, longest=1.3 * seconds)
             assert workflow.files("small/scores/**/*.json") == expected, (
                 f"seed {seed}: other scores"
