@@ -1,4 +1,5 @@
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -33,13 +34,11 @@ def test_what_is_exported_gives_the_classes_of_predict(network):
 
 
 def test_the_onnx_file_gives_the_classes_of_predict(network, tmp_path):
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
     path, output = tmp_path / "network.safetensors", tmp_path / "network.onnx"
     metadata = {"output_stride": 16, "atrous_rates": [1, 2], "class_names": ["cat", "dog"]}
     save_network(path, network, metadata | {"backbone": "test_efficientnet"})
     export_onnx(path, output)
-    session = runtime.InferenceSession(output, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(output, providers=["CPUExecutionProvider"])
     labels = session.get_modelmeta().custom_metadata_map["labels"]
     assert labels == '["background", "cat", "dog"]'
     for size in ((83, 61), (200, 130)):
