@@ -1,0 +1,65 @@
+"""A CSV of image-level labels made from those of Open Images."""
+
+import pandas as pd
+import pytest
+
+from tests.unit.openimages import Mirror
+from wood.data.openimages import main, positive_labels
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    return Mirror(tmp_path / "mirror")
+
+
+def test_what_a_person_verified_becomes_a_label_and_nothing_else(mirror, tmp_path):
+    both = mirror.add([("Cat", 1), ("Dog", 1)])
+    finer = mirror.add([("Kitten", 1), ("Dog", 0)])
+    mirror.add([("Room", 1)], [("Dog", 0.9)])
+    mirror.add([("Room", 1), ("Cat", 0)])
+    labels = positive_labels(
+        tmp_path / "out", {"cat": ["Cat", "Kitten"], "dog": ["Dog"]}, base=mirror.write()
+    )
+    assert labels.columns.tolist() == ["cat", "dog"]
+    assert {name: tuple(row) for name, row in labels.iterrows()} == {
+        both: (True, True),
+        finer: (True, False),
+    }
+
+
+def test_labels_below_a_class_count_for_it(mirror, tmp_path):
+    """So that no image is both an image of the class and a candidate without it."""
+    mirror.add([("Room", 1)])
+    cub = mirror.add([("Tiger cub", 1)])
+    labels = positive_labels(tmp_path / "out", {"tiger": ["Tiger"]}, base=mirror.write())
+    assert labels["tiger"].to_dict() == {cub: True}
+
+
+def test_the_command_writes_the_first_images_of_each_class(mirror, tmp_path, capsys):
+    cats = sorted(mirror.add([("Cat", 1)]) for _ in range(5))
+    dogs = sorted(mirror.add([("Dog", 1)]) for _ in range(2))
+    mirror.add([("Room", 1)])
+    output = tmp_path / "out" / "labels.csv"
+    command = ["--base", str(mirror.write()), "--labels", "cat=Cat", "dog=Dog", "--per-class", "3"]
+    assert main([*command, "-o", str(output)]) == 0
+    assert "5 images (cat 3, dog 2)" in capsys.readouterr().out
+    table = pd.read_csv(output, dtype=str)
+    assert table.columns.tolist() == ["image_id", "cat", "dog"]
+    assert sorted(table["image_id"]) == sorted(cats[:3] + dogs)
+    assert set(table["cat"] + table["dog"]) == {"10", "01"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ("cat=Catt", "there is no Open Images label 'Catt'"),
+        ("tiger=Tiger", "no image of validation is verified to show 'tiger'"),
+    ],
+)
+def test_bad_input_is_one_sentence(mirror, tmp_path, capsys, labels, sentence):
+    mirror.add([("Cat", 1)])
+    mirror.add([("Room", 1)])
+    output = tmp_path / "labels.csv"
+    assert main(["--base", str(mirror.write()), "--labels", labels, "-o", str(output)]) == 1
+    assert sentence in capsys.readouterr().err
+    assert not output.exists()
