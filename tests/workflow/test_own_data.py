@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.workflow.workflow import Workflow
+from tests.workflow.workflow import ROOT, Workflow
 from wood.data.demo import generate_demo
 from wood.data.voc import annotated_classes
 from wood.store import read_json
@@ -56,6 +56,19 @@ def test_own_classes_without_masks_run_to_a_trained_network(own, tmp_path):
     assert "There are no true masks" in (results / "report" / "index.html").read_text()
     assert read_json(results / "ood" / "review_stats.json")["accepted"] > 0
     assert workflow.planned(changes=changes) == []
+
+
+def test_the_worked_example_plans_one_experiment_without_scores(own, tmp_path):
+    """configs/own-classes.yaml, which docs/own-classes.md runs on photographs."""
+    changes = {
+        "data": {"labels_csv": str(own / "labels.csv"), "images": str(own / "photographs")},
+        "ood": {"openimages": {"base": str(own / "demo" / "openimages")}},
+    }
+    jobs = Workflow(tmp_path, ROOT / "configs" / "own-classes.yaml").planned(changes=changes)
+    rules = [job.rule for job in jobs]
+    assert {"candidates", "hard_ood_list", "train_irnet", "report_page"} <= set(rules)
+    assert rules.count("train_segmentation") == 1
+    assert not any(rule.startswith("score_") for rule in rules)
 
 
 def test_an_existing_ood_list_takes_the_place_of_the_collection(own, tmp_path):
