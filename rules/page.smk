@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from wood.per_image import counts_path
+
 
 def experiment_runs(name):
     """The files of each seed of an experiment, as far as the experiment goes."""
@@ -82,6 +84,13 @@ def report_specification():
             "segmentation networks": command("segmentation"),
         },
     }
+
+
+def counts_of_images():
+    """The pixel counts beside the score files, for intervals over images."""
+    return [
+        str(counts_path(score)) for stage in settings.STAGES for score in scores(stage)
+    ]
 
 
 def cluster_sheets():

@@ -214,7 +214,8 @@ rule score_pseudo_masks:
         images=f"{RESULTS}/data/evaluation.csv",
         masks=MASKS,
     output:
-        f"{SCORES}/pseudo_masks/{{experiment}}/seed-{{seed}}.json",
+        score=f"{SCORES}/pseudo_masks/{{experiment}}/seed-{{seed}}.json",
+        images=f"{SCORES}/pseudo_masks/{{experiment}}/seed-{{seed}}.csv",
     log:
         f"{LOGS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.log",
     benchmark:

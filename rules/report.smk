@@ -5,6 +5,7 @@
 rule report_page:
     input:
         specified_files(report_specification()),
+        counts=counts_of_images(),
         templates=report_sources(),
     output:
         f"{RESULTS}/report/index.html",

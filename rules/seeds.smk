@@ -134,7 +134,8 @@ rule score_seeds:
         images=f"{RESULTS}/data/evaluation.csv",
         masks=MASKS,
     output:
-        f"{SCORES}/seeds/{{experiment}}/seed-{{seed}}.json",
+        score=f"{SCORES}/seeds/{{experiment}}/seed-{{seed}}.json",
+        images=f"{SCORES}/seeds/{{experiment}}/seed-{{seed}}.csv",
     log:
         f"{LOGS}/seeds/score_seeds/{{experiment}}-{{seed}}.log",
     benchmark:

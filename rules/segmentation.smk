@@ -97,7 +97,8 @@ rule score_segmentation:
         images=f"{RESULTS}/data/val.csv",
         masks=MASKS,
     output:
-        f"{SCORES}/segmentation/{{experiment}}/seed-{{seed}}.json",
+        score=f"{SCORES}/segmentation/{{experiment}}/seed-{{seed}}.json",
+        images=f"{SCORES}/segmentation/{{experiment}}/seed-{{seed}}.csv",
     log:
         f"{LOGS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.log",
     benchmark:
@@ -250,7 +251,8 @@ if HAS_MASKS and HAS_VAL:
             images=f"{RESULTS}/data/val.csv",
             masks=MASKS,
         output:
-            f"{SCORES}/fully_supervised/seed-{{seed}}.json",
+            score=f"{SCORES}/fully_supervised/seed-{{seed}}.json",
+            images=f"{SCORES}/fully_supervised/seed-{{seed}}.csv",
         log:
             f"{LOGS}/segmentation/score_fully_supervised/{{seed}}.log",
         benchmark:

@@ -9,6 +9,7 @@ from wood.data.lists import half, read_image_list
 from wood.data.masks import VOC_CLASSES, check_values, load_mask, load_target
 from wood.errors import InputError
 from wood.metrics import SegmentationScores
+from wood.per_image import write_counts
 from wood.progress import progress
 from wood.store import write_json
 
@@ -31,7 +32,8 @@ def score_pseudo_masks(
     """Score pseudo ground-truth masks, and beside them the seeds with dense CRF (Table 2).
 
     The JSON is that of `score_masks` for the masks, with `stages`: {"seed_crf", "mask"}, the
-    summaries. Images without a true mask are left out.
+    summaries. The masks' pixel counts of each image lie beside it (`wood.per_image`). Images
+    without a true mask are left out.
     """
     results = {
         name: score_masks(
@@ -46,6 +48,8 @@ def score_pseudo_masks(
         for name, folders in (("seed_crf", seed_crf_dirs), ("mask", mask_dirs))
     }
     stages = {name: _summary(result) for name, result in results.items()}
+    counts = {name: result.pop("per_image") for name, result in results.items()}
+    write_counts(output, {"mask": counts["mask"]}, ("background", *class_names))
     write_json(output, {**results["mask"], "stages": stages})
 
 
@@ -63,10 +67,12 @@ def score_segmentation(
     """Score a network's predictions (Table 3), without and with dense CRF.
 
     The JSON is that of `score_masks` for the predictions without CRF, with `crf`, the summary with
-    it (None without `crf_dirs`). Images without a true mask are left out.
+    it (None without `crf_dirs`). Pixel counts of each image, of the steps "network" and "crf", lie
+    beside it (`wood.per_image`). Images without a true mask are left out.
     """
-    plain, crf = (
-        score_masks(
+    folders_of = {"network": prediction_dirs, "crf": crf_dirs}
+    results = {
+        step: score_masks(
             folders,
             target_dir,
             image_list,
@@ -75,11 +81,13 @@ def score_segmentation(
             all_classes=all_classes,
             skip_without_target=True,
         )
+        for step, folders in folders_of.items()
         if folders
-        else None
-        for folders in (prediction_dirs, crf_dirs)
-    )
-    write_json(output, {**plain, "crf": _summary(crf) if crf else None})
+    }
+    counts = {step: result.pop("per_image") for step, result in results.items()}
+    write_counts(output, counts, ("background", *class_names))
+    crf = _summary(results["crf"]) if "crf" in results else None
+    write_json(output, {**results["network"], "crf": crf})
 
 
 def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,8 +118,9 @@ def score_masks(
 
     Returns:
         The summary of `SegmentationScores`, `split`, `images` (scored), `missing` (of them without
-        a prediction, all background), `without_target` (listed images left out) and `halves`, the
-        summary and `images` of each half of the images.
+        a prediction, all background), `without_target` (listed images left out), `halves`, the
+        summary and `images` of each half of the images, and `per_image`, the (3, C) counts of each
+        image (`SegmentationScores.counts`).
 
     Raises InputError if a folder or a true mask is missing, no image has one, or a mask is
     damaged, of another size than its counterpart, or has a value that is no class.
@@ -131,6 +140,7 @@ def score_masks(
             f"but {image_list} lists the image."
         )
     missing = 0
+    per_image = {}
     for image_id in progress(image_ids, len(image_ids), "masks scored"):
         target = load_target(
             Path(target_dir) / f"{image_id}.png", class_names, all_classes=all_classes
@@ -141,7 +151,10 @@ def score_masks(
             check_values(predictions[image_id], prediction, len(class_names))
         else:
             missing += 1
-        scores[half(image_id)].update(target, prediction)
+        one = SegmentationScores(names)
+        one.update(target, prediction)
+        per_image[image_id] = one.counts()
+        scores[half(image_id)].merge(one)
     if missing:
         logger.warning("%d of %d images have no predicted mask", missing, len(image_ids))
     whole = SegmentationScores(names)
@@ -156,6 +169,7 @@ def score_masks(
         "halves": {
             name: {**part.summary(), "images": part.images} for name, part in scores.items()
         },
+        "per_image": per_image,
     }
 
 

@@ -65,6 +65,12 @@ class SegmentationScores:
         self.confusion += other.confusion
         self.images += other.images
 
+    def counts(self) -> np.ndarray:
+        """Return (3, C) int64: pixels of the intersection, the target and the prediction."""
+        return np.stack(
+            [np.diag(self.confusion), self.confusion.sum(axis=1), self.confusion.sum(axis=0)]
+        )
+
     def summary(self) -> dict[str, Any]:
         """Return miou, precision, recall and f1 as fractions, and each class's under per_class.
 
@@ -73,8 +79,7 @@ class SegmentationScores:
         counts as 0. f1 is the harmonic mean of the mean precision and the mean recall, as in the
         paper's tables. A value that does not exist is None.
         """
-        hits = np.diag(self.confusion).astype(float)
-        targets, predictions = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        hits, targets, predictions = self.counts().astype(float)
         ious = hits / np.maximum(targets + predictions - hits, 1)
         precisions, recalls = hits / np.maximum(predictions, 1), hits / np.maximum(targets, 1)
         present = targets + predictions > 0

@@ -23,7 +23,7 @@ from wood.report.scores import Scores
 from wood.report.spec import parse_spec
 from wood.seeds.evaluate import ThresholdCounts, score_seeds
 from wood.seeds.maps import LocalizationMaps, write_maps
-from wood.store import write_json
+from wood.store import read_json, write_json
 
 CLASSES = ["cat", "dog"]
 SIZE = (40, 48)
@@ -175,6 +175,37 @@ def test_the_page_shows_the_scores_beside_the_papers(written, tmp_path):
     assert rows["title of irn-more"][-4:] == ["-"] * 4
     assert "gain" in reader.text
     assert "49.8 for IRN" in reader.text
+
+
+def test_differences_have_intervals_over_images(written, tmp_path):
+    reader = Reader(built(written, tmp_path))
+    rows = reader.tables["tiny-differences.csv"][2:]
+    assert [row[2:4] for row in rows if row[2] == "train, 6 images"] == [
+        ["train, 6 images", name]
+        for name in ("W-OoD - baseline", "W-OoD - control", "control - baseline")
+    ]
+    for row in rows:
+        difference, low, high = map(float, row[4:7])
+        assert low <= difference <= high
+        assert row[7:9] == ["-", "-"]
+        assert (row[9] == "gain") == (difference > 1 and low > 0)
+    assert {row[9] for row in rows} > {"gain"}
+    assert "Over images: 95 % interval" in reader.text
+    assert "does not cover what another training run would give" in " ".join(reader.text.split())
+
+
+def test_scores_without_counts_make_a_page_without_intervals(written, tmp_path):
+    experiments = []
+    for entry in written["experiments"]:
+        (run,) = entry["runs"]
+        score = tmp_path / entry["name"] / "seeds.json"
+        write_json(score, read_json(run["seeds"]))
+        experiments.append({**entry, "runs": [{**run, "seeds": str(score)}]})
+    reader = Reader(built({**written, "experiments": experiments}, tmp_path))
+    rows = reader.tables["tiny-differences.csv"][2:]
+    assert all(row[5:9] == ["-"] * 4 for row in rows)
+    assert rows
+    assert "Over images: 95 % interval" not in reader.text
 
 
 def test_ablations_stand_in_their_tables_beside_the_papers(written, tmp_path):

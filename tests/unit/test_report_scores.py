@@ -90,6 +90,25 @@ def test_seeds_are_paired():
     assert compare(steady, reference, None).word == "gain"
 
 
+def test_a_difference_must_survive_the_images_too():
+    asked = []
+
+    def over_images(role, seeds):
+        asked.append((role, seeds))
+        return ends
+
+    for ends, word in (((0.4, 6.0), "gain"), ((-0.8, 7.0), "no clear difference")):
+        result = compare(one(53.3), one(49.5), one(50.0), over_images)
+        assert result.word == word
+        assert f"Over images: 95 % interval {ends[0]:+.1f} to {ends[1]:+.1f}." in result.sentence
+    assert asked == [("control", [0])] * 2
+    ends = (-6.0, -0.4)
+    assert compare(one(48.0), one(49.5), None, over_images).word == "loss"
+    # Far above over the images, but below what a single run must exceed.
+    ends = (0.2, 1.2)
+    assert compare(one(50.2), one(49.5), None, over_images).word == "no clear difference"
+
+
 def test_spread_is_shown_for_several_seeds_only():
     assert one(50.04).text == "50.0"
     assert Measure({0: 49.0, 1: 51.0}).text == "50.0 ± 1.4"

@@ -195,6 +195,12 @@ def test_masks_of_all_shards_are_scored_with_their_halves(world):
     predictions = write_predictions(world)
     result = score_predictions(world)
     halves = result.pop("halves")
+    counts = result.pop("per_image")
+    assert list(counts) == IMAGE_IDS
+    for image_id in IMAGE_IDS:
+        one = SegmentationScores(NAMES)
+        one.update(world.targets[image_id], predictions[image_id])
+        assert (counts[image_id] == one.counts()).all()
     assert result == {
         **expected_scores(world, predictions, IMAGE_IDS),
         "split": "val", "missing": 0, "without_target": 0,

@@ -8,6 +8,7 @@ from typing import Any
 from wood.plots import class_colour
 from wood.report import figures, tables
 from wood.report.collection import collection_section
+from wood.report.differences import differences_table
 from wood.report.paper import paper_number
 from wood.report.pictures import prediction_grid, seed_grids
 from wood.report.scores import ONE_RUN_MARGIN, Headline, Scores, headlines, member, points
@@ -104,6 +105,7 @@ def _context(spec: Spec) -> dict[str, Any]:
             (name, class_colour(index)) for index, name in enumerate(spec.class_names, start=1)
         ],
         "collection": collection_section(spec),
+        "differences": differences_table(spec, scores),
         "tables": _tables(spec, scores) if scores.any() else [],
         "published": {
             table: tables.published_table(table) for table in STAGE_TABLES + ABLATION_TABLES

@@ -3,10 +3,12 @@
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wood.errors import InputError
+from wood.per_image import ImageCounts, read_counts
+from wood.report.bootstrap import difference_interval
 from wood.report.paper import paper_number
 from wood.report.spec import Experiment, Spec
 from wood.store import read_json
@@ -16,6 +18,7 @@ KINDS = ("seeds", "pseudo_masks", "segmentation")
 
 Score = Mapping[str, Any]
 Pick = Callable[[Score], float | None]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,16 @@ class Scores:
             InputError: a file is missing, not JSON, or lacks what a score file has.
         """
         self.files: dict[tuple[str, str], dict[int, Score]] = {}
+        self._paths: dict[tuple[str, str, int], str] = {}
+        self._counts: dict[tuple[str, str], ImageCounts | None] = {}
         for experiment in spec.experiments:
             for kind in KINDS:
-                paths = {run.seed: getattr(run, kind) for run in experiment.runs}
-                self.files[experiment.name, kind] = {
-                    seed: _read(path, kind) for seed, path in paths.items() if path is not None
-                }
+                self.files[experiment.name, kind] = {}
+                for run in experiment.runs:
+                    path = getattr(run, kind)
+                    if path is not None:
+                        self.files[experiment.name, kind][run.seed] = _read(path, kind)
+                        self._paths[experiment.name, kind, run.seed] = path
 
     def of(self, experiment: Experiment, kind: str) -> list[Score]:
         """Return the score files of one kind, one per seed that has one."""
@@ -80,6 +87,38 @@ class Scores:
         picked = {seed: pick(s) for seed, s in self.files[experiment.name, kind].items()}
         found = {seed: 100 * value for seed, value in picked.items() if value is not None}
         return Measure(found) if found else None
+
+    def over_images(
+        self, claim: "Claim", ours: Experiment, reference: Experiment, seeds: Sequence[int]
+    ) -> Interval | None:
+        """Return the 95 % interval over images of `ours` minus `reference`, in points.
+
+        The mean over the training `seeds`; None where a score file has no counts of its images.
+
+        Raises:
+            InputError: the two were not scored on the same images.
+        """
+        sides = [[self._images(claim, e, seed) for e in (ours, reference)] for seed in seeds]
+        pairs = [(a, b) for a, b in sides if a is not None and b is not None]
+        return difference_interval(pairs) if len(pairs) == len(sides) > 0 else None
+
+    def _images(self, claim: "Claim", experiment: Experiment, seed: int) -> ImageCounts | None:
+        """Return the counts of the images that a claim rests on."""
+        score = self.files[experiment.name, claim.kind][seed]
+        path = self._paths[experiment.name, claim.kind, seed]
+        step = _step(claim.kind, score)
+        if (path, step) not in self._counts:
+            self._counts[path, step] = read_counts(path, step)
+        counts = self._counts[path, step]
+        halved = claim.halved and half_b(score) is not None
+        return counts.of_half("B") if counts and halved else counts
+
+
+def _step(kind: str, score: Score) -> str:
+    """Return the step that mIoU is claimed of, by its name among the counts of images."""
+    if kind == "segmentation":
+        return "network" if final(score) is score else "crf"
+    return {"seeds": "seed", "pseudo_masks": "mask"}[kind]
 
 
 def _read(path: str, kind: str) -> Score:
@@ -142,6 +181,78 @@ CLAIMS = (
     Claim("Segmentation", "segmentation", _segmentation_miou, "3", "val", False),
 )
 
+# The same stages on every scored image, those that settings were chosen on too.
+WHOLE = (
+    replace(CLAIMS[0], pick=lambda score: score["configured"]["miou"], halved=False),
+    replace(CLAIMS[1], pick=lambda score: score["miou"], halved=False),
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure minus another over their shared training seeds, in points.
+
+    `margin` is what the mean must exceed to count over training seeds; `seeds` is the 95 % interval
+    there, None for one run; `images` that over the scored images, None where unknown.
+    """
+
+    mean: float
+    margin: float
+    runs: int
+    seeds: Interval | None
+    images: Interval | None
+
+    @property
+    def word(self) -> str:
+        """Gain or loss where the difference survives both intervals."""
+        low, high = self.images or (self.mean, self.mean)
+        if self.mean > self.margin and low > 0:
+            return "gain"
+        if self.mean < -self.margin and high < 0:
+            return "loss"
+        return "no clear difference"
+
+    @property
+    def sentence(self) -> str:
+        """What is known of its spread."""
+        parts = ["One run, no spread known."]
+        if self.seeds is not None:
+            parts = [f"95 % interval {interval(self.seeds)} over {self.runs} seeds."]
+        if self.images is not None:
+            parts.append(f"Over images: 95 % interval {interval(self.images)}.")
+        return " ".join(parts)
+
+
+def interval(ends: Interval) -> str:
+    """Show an interval of a difference."""
+    return " to ".join(map(points, ends))
+
+
+def paired(
+    ours: Measure | None,
+    reference: Measure | None,
+    over_images: Callable[[list[int]], Interval | None] = lambda seeds: None,
+) -> Difference | None:
+    """Return `ours` minus `reference`, paired by training seed; None where they share none.
+
+    `over_images` gives the interval over images of the mean difference of these seeds.
+    """
+    if ours is None or reference is None:
+        return None
+    shared = [seed for seed in ours.by_seed if seed in reference.by_seed]
+    if not shared:
+        return None
+    differences = [ours.by_seed[seed] - reference.by_seed[seed] for seed in shared]
+    mean, runs = statistics.fmean(differences), len(differences)
+    margin, ends = ONE_RUN_MARGIN, None
+    if runs > 1:
+        from scipy.stats import t
+
+        error = statistics.stdev(differences) / math.sqrt(runs)
+        margin = float(t.ppf(0.975, runs - 1)) * error
+        ends = (mean - margin, mean + margin)
+    return Difference(mean, margin, runs, ends, over_images(shared))
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -157,13 +268,19 @@ class Comparison:
     against: str | None = None
 
 
-def compare(wood: Measure | None, baseline: Measure | None, control: Measure | None) -> Comparison:
+def compare(
+    wood: Measure | None,
+    baseline: Measure | None,
+    control: Measure | None,
+    over_images: Callable[[str, list[int]], Interval | None] = lambda role, seeds: None,
+) -> Comparison:
     """Compare mIoU in per cent, honestly.
 
     The reference is the better of baseline and control. Runs of one training seed are paired (the
     control and W-OoD start from the same classifier): with several shared seeds a difference
     counts where the 95 % interval of the paired t excludes 0. With one run no spread is known,
-    and a difference below `ONE_RUN_MARGIN` points is called no clear one.
+    and a difference below `ONE_RUN_MARGIN` points is called no clear one. Where the interval over
+    images is known (`over_images` of W-OoD minus a role), it must exclude 0, too.
     """
     references = {
         name: measure
@@ -175,37 +292,19 @@ def compare(wood: Measure | None, baseline: Measure | None, control: Measure | N
         return Comparison("unknown", f"No comparison: {missing} has no score yet.")
     against = max(references, key=lambda name: references[name].mean)
     reference = references[against]
-    shared = [seed for seed in wood.by_seed if seed in reference.by_seed]
-    if not shared:
+    role = against.removeprefix("the ")
+    found = paired(wood, reference, lambda seeds: over_images(role, seeds))
+    if found is None:
         return Comparison("unknown", f"No comparison: W-OoD and {against} share no training seed.")
-    differences = [wood.by_seed[seed] - reference.by_seed[seed] for seed in shared]
-    difference = statistics.fmean(differences)
-    margin, spread = _margin(differences)
-    if abs(difference) <= margin:
-        word = "no clear difference"
-    else:
-        word = "gain" if difference > 0 else "loss"
     better = "the better of the two references" if len(references) > 1 else "the only reference"
-    side = "above" if difference >= 0 else "below"
+    side = "above" if found.mean >= 0 else "below"
     sentence = (
-        f"{abs(difference):.1f} points {side} {against} ({reference.text}), {better}. {spread}"
+        f"{abs(found.mean):.1f} points {side} {against} ({reference.text}), {better}. "
+        f"{found.sentence}"
     )
     if control is None:
         sentence += " Without a control, longer training alone may explain a difference."
-    return Comparison(word, sentence, difference, margin, against)
-
-
-def _margin(differences: Sequence[float]) -> tuple[float, str]:
-    """Return how many points a mean difference must exceed to count, and a sentence on it."""
-    runs = len(differences)
-    if runs == 1:
-        return ONE_RUN_MARGIN, "One run, no spread known."
-    from scipy.stats import t
-
-    error = statistics.stdev(differences) / math.sqrt(runs)
-    margin = float(t.ppf(0.975, runs - 1)) * error
-    low, high = (statistics.fmean(differences) + sign * margin for sign in (-1, 1))
-    return margin, f"95 % interval {points(low)} to {points(high)} over {runs} seeds."
+    return Comparison(found.word, sentence, found.mean, found.margin, against)
 
 
 @dataclass(frozen=True)
@@ -234,14 +333,20 @@ def headlines(scores: Scores, family: Sequence[Experiment]) -> list[Headline]:
             for role, e in members.items()
         }
         files = [file for e in members.values() if e for file in scores.of(e, claim.kind)]
-        comparison = compare(measures["wood"], measures["baseline"], measures["control"])
-        scope = _scope(claim, files)
+
+        def over_images(role: str, seeds: list[int], claim: Claim = claim) -> Interval | None:
+            return scores.over_images(claim, members["wood"], members[role], seeds)
+
+        comparison = compare(
+            measures["wood"], measures["baseline"], measures["control"], over_images
+        )
+        scope = scope_of(claim, files)
         paper = _paper_gain(claim, members["baseline"], members["wood"])
         result.append(Headline(claim, scope, measures, comparison, paper))
     return result
 
 
-def _scope(claim: Claim, files: Sequence[Score]) -> str:
+def scope_of(claim: Claim, files: Sequence[Score]) -> str:
     """Say on which images a claim is scored."""
     if not files:
         return "not scored"

@@ -12,6 +12,7 @@ from wood.data.masks import VOC_CLASSES, load_target
 from wood.errors import InputError
 from wood.evaluation import HALVES, with_targets
 from wood.metrics import SegmentationScores
+from wood.per_image import write_counts
 from wood.progress import progress
 from wood.seeds.maps import LocalizationMaps, read_maps
 from wood.store import write_json
@@ -63,6 +64,11 @@ class ThresholdCounts:
         self.counts += np.bincount(cells, minlength=self.counts.size).reshape(self.counts.shape)
         self.images += 1
 
+    def merge(self, other: "ThresholdCounts") -> None:
+        """Add the counts of `other`, of the same classes and thresholds."""
+        self.counts += other.counts
+        self.images += other.images
+
     def scores(self, index: int) -> SegmentationScores:
         """The scores at threshold number `index`."""
         foreground = self.counts[:, :, index + 1 :].sum(axis=2)
@@ -97,7 +103,8 @@ def score_seeds(
             `threshold`, `configured` (the summary of `SegmentationScores` there), `oracle` (the
             `threshold` with the best mIoU on these masks, and its `summary`), `curve` (threshold,
             miou, precision, recall, f1) and `halves` (images, configured, oracle of each half:
-            a threshold chosen on A can be scored on B).
+            a threshold chosen on A can be scored on B). Beside it lie the pixel counts of each
+            image at the configured threshold (`wood.per_image`, step "seed").
         thresholds: the thresholds of the curve; the configured one is added.
         all_classes: the data set's full class list.
 
@@ -110,6 +117,7 @@ def score_seeds(
     image_ids, _ = with_targets(image_list, target_dir)
     wanted, unseen = frozenset(image_ids), set(image_ids)
     counts = {name: ThresholdCounts(class_names, grid) for name in HALVES}
+    per_image = {}
 
     def count(image_id: str, maps: LocalizationMaps | None) -> None:
         target = load_target(
@@ -118,7 +126,10 @@ def score_seeds(
             size=maps.size if maps else None,
             all_classes=all_classes,
         )
-        counts[half(image_id)].update(target, maps)
+        one = ThresholdCounts(class_names, grid)
+        one.update(target, maps)
+        per_image[image_id] = one.scores(configured).counts()
+        counts[half(image_id)].merge(one)
 
     for path in progress(map_shards, len(map_shards), "shards scored"):
         for maps in read_maps(path, class_names):
@@ -137,6 +148,7 @@ def score_seeds(
         name: [part.scores(index) for index in range(len(grid))] for name, part in counts.items()
     }
     whole = [_sum(scores) for scores in zip(*parts.values(), strict=True)]
+    write_counts(output, {"seed": per_image}, ("background", *class_names))
     write_json(
         output,
         {

@@ -1,0 +1,94 @@
+"""The table of differences: who beats whom at which stage, and whether images and seeds bear it."""
+
+from collections.abc import Sequence
+
+from wood.report.bootstrap import RESAMPLES
+from wood.report.scores import (
+    CLAIMS,
+    ONE_RUN_MARGIN,
+    WHOLE,
+    Claim,
+    Interval,
+    Scores,
+    member,
+    paired,
+    points,
+    scope_of,
+)
+from wood.report.spec import Experiment, Spec
+from wood.report.tables import NONE, Cell, Column, Table
+
+PAIRS = (("wood", "baseline"), ("wood", "control"), ("control", "baseline"))
+NAMES = {"wood": "W-OoD", "control": "control", "baseline": "baseline"}
+LOOKS = {"gain": "up", "loss": "down"}
+
+
+def differences_table(spec: Spec, scores: Scores) -> Table | None:
+    """W-OoD, control and baseline of each family against one another; None where nothing is shared.
+
+    Raises:
+        InputError: two that are compared were not scored on the same images.
+    """
+    columns = [
+        Column("Family", numeric=False),
+        Column("Stage", numeric=False),
+        Column("Scored on", numeric=False),
+        Column("Difference of", numeric=False),
+        Column("mIoU", "In points", hint="mean over the shared training seeds"),
+        Column("from", "95 % over images"),
+        Column("to", "95 % over images"),
+        Column("from", "95 % over training seeds"),
+        Column("to", "95 % over training seeds"),
+        Column("Reading", numeric=False),
+    ]
+    claims = sorted((*CLAIMS, *WHOLE), key=lambda claim: [c.kind for c in CLAIMS].index(claim.kind))
+    rows: list[list[Cell]] = []
+    for family in spec.families().values():
+        for claim in claims:
+            # Without a half B, a claim rests on all images, and says the same.
+            rows += [row for row in _rows(scores, family, claim) if row not in rows]
+    caption = (
+        "mIoU of the first minus that of the second, in points, of experiments scored on the same "
+        f"images. Over images: these are drawn anew {RESAMPLES:,} times with replacement, the same "
+        "for both (paired bootstrap); it says how far the difference depends on the images that "
+        "were scored, and nothing about another training run. Over training seeds: the paired t of "
+        "the differences, which says how far it depends on the training run, and nothing about "
+        "other images; a dash with one run. It reads as a gain or a loss where neither interval "
+        f"holds 0; with one run, the difference must exceed {ONE_RUN_MARGIN:g} point instead."
+    )
+    return Table("differences", "Differences", caption, columns, rows) if rows else None
+
+
+def _rows(scores: Scores, family: Sequence[Experiment], claim: Claim) -> list[list[Cell]]:
+    members = {role: member(family, role) for role in NAMES}
+    rows = []
+    for ours, reference in PAIRS:
+        pair = members[ours], members[reference]
+        if None in pair:
+            continue
+        found = paired(
+            *(scores.measure(e, claim.kind, claim.pick) for e in pair),
+            lambda seeds, pair=pair: scores.over_images(claim, *pair, seeds),
+        )
+        if found is None:
+            continue
+        text = points(found.mean)
+        rows.append(
+            [
+                Cell(family[0].family),
+                Cell(claim.title),
+                Cell(scope_of(claim, scores.of(pair[0], claim.kind))),
+                Cell(f"{NAMES[ours]} - {NAMES[reference]}", hint=" - ".join(e.title for e in pair)),
+                Cell(text, round(found.mean, 4), {"+": "up", "-": "down"}.get(text[0], "")),
+                *_ends(found.images),
+                *_ends(found.seeds),
+                Cell(found.word, look=LOOKS.get(found.word, "")),
+            ]
+        )
+    return rows
+
+
+def _ends(interval: Interval | None) -> list[Cell]:
+    if interval is None:
+        return [Cell(NONE, look="none")] * 2
+    return [Cell(points(end), round(end, 4)) for end in interval]
