@@ -264,18 +264,29 @@ def initial_weights(wildcards):
 
 
 def ood_list(wildcards):
-    """The OoD images that a classifier is trained with: the hard ones, or as many random ones."""
-    if settings.uses_random_ood(classifier_settings(wildcards)):
-        return f"{OOD}/random_ood/seed-{wildcards.seed}.csv"
-    return f"{OOD}/hard_ood.csv"
+    """The OoD images that a classifier is trained with."""
+    return image_list(ood_domain(wildcards), wildcards.seed)
+
+
+def ood_domain(wildcards):
+    """The images that a classifier takes for D_ood: ood (the hard ones), random or unreviewed."""
+    images = settings.ood_images(classifier_settings(wildcards))
+    return "ood" if images == "hard" else images
+
+
+def image_list(domain, seed):
+    """The images of D_in, or those that stand for D_ood."""
+    return {
+        "in": f"{RESULTS}/data/train.csv",
+        "ood": f"{OOD}/hard_ood.csv",
+        "random": f"{OOD}/random_ood/seed-{seed}.csv",
+        "unreviewed": f"{OOD}/unreviewed_ood.csv",
+    }[domain]
 
 
 def features_of_ood(wildcards):
     """Features of a classifier's OoD images, by the classifier that it starts from."""
-    random = settings.uses_random_ood(classifier_settings(wildcards))
-    return parent_file(
-        wildcards, f"features-{'random' if random else 'ood'}.safetensors"
-    )
+    return parent_file(wildcards, f"features-{ood_domain(wildcards)}.safetensors")
 
 
 def settings_of_centers(wildcards):

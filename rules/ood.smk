@@ -194,6 +194,29 @@ if config["ood"]["source"] == "openimages":
         script:
             "../workflow_scripts/hard_ood_list.py"
 
+    # The hard candidates as they are ranked: what an OoD set is that nobody looked at.
+    rule unreviewed_ood_list:
+        input:
+            ranking=f"{OOD}/ranking.parquet",
+        output:
+            f"{OOD}/unreviewed_ood.csv",
+        log:
+            f"{LOGS}/ood/unreviewed_ood_list.log",
+        benchmark:
+            f"{BENCHMARKS}/ood/unreviewed_ood_list.tsv"
+        localrule: True
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(2000),
+            runtime=30,
+        params:
+            minimum=settings.needed_hard_ood(config),
+            code=code_digest("wood.ood.hard_ood"),
+        script:
+            "../workflow_scripts/unreviewed_ood_list.py"
+
     # As many random candidates without a foreground object: the control of the hard OoD set.
     rule random_ood_list:
         input:

@@ -33,14 +33,10 @@ rule train_classifier:
         "../workflow_scripts/train_classifier.py"
 
 
-# Features z of D_in or D_ood, hard or random, on whole images.
+# Features z of D_in or D_ood, hard, random or unreviewed, on whole images.
 rule features:
     input:
-        images=lambda wildcards: {
-            "in": f"{RESULTS}/data/train.csv",
-            "ood": f"{OOD}/hard_ood.csv",
-            "random": f"{OOD}/random_ood/seed-{wildcards.seed}.csv",
-        }[wildcards.domain],
+        images=lambda wildcards: image_list(wildcards.domain, wildcards.seed),
         classifier=f"{CLASSIFIER}/model.safetensors",
     output:
         f"{CLASSIFIER}/features-{{domain}}.safetensors",
@@ -49,7 +45,7 @@ rule features:
     benchmark:
         f"{BENCHMARKS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.tsv"
     wildcard_constraints:
-        domain="in|ood|random",
+        domain="in|ood|random|unreviewed",
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]

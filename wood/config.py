@@ -182,9 +182,9 @@ def uses_distance(settings: Tree) -> bool:
     )
 
 
-def uses_random_ood(settings: Tree) -> bool:
-    """Return whether a classifier takes random candidates in the place of hard ones."""
-    return bool(settings["ood"]) and settings["ood"]["images"] == "random"
+def ood_images(settings: Tree) -> str | None:
+    """Return which OoD images a classifier takes: hard, random or unreviewed; None without."""
+    return settings["ood"]["images"] if settings["ood"] else None
 
 
 def check_files(config: Tree) -> None:
@@ -345,10 +345,10 @@ def _check_parts(config: Tree, name: str, settings: Tree) -> None:
             f"Configuration: classifiers.{name}.data.ood is {data['ood']}, fewer images than "
             f"the {ood['clusters']} clusters (ood.clusters)."
         )
-    if uses_random_ood(settings) and config["ood"]["source"] != "openimages":
+    if ood["images"] != "hard" and config["ood"]["source"] != "openimages":
         raise InputError(
-            f"Configuration: classifiers.{name}.ood.images is random, but ood.source is "
-            f"{config['ood']['source']}: there are no candidates to draw from."
+            f"Configuration: classifiers.{name}.ood.images is {ood['images']}, but ood.source is "
+            f"{config['ood']['source']}: there are no candidates to take."
         )
     own = _own_settings(config, name).get("ood") or {}
     for class_name in [*config["wood"]["leave_out"], *own.get("leave_out", [])]:

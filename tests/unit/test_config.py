@@ -47,7 +47,7 @@ def test_variants_of_the_study_have_one_budget(config):
     control = settings.classifier(study, "cam-more")
     assert control["training"]["epochs"] == 2
     variants = [name for name in study["classifiers"] if name != "cam"]
-    assert len(variants) == 8
+    assert len(variants) == 9
     for name in variants:
         different = settings.merge(settings.classifier(study, name), {"like": None, "ood": None})
         assert different == settings.merge(control, {"like": None, "ood": None})
@@ -287,10 +287,11 @@ def test_a_classifier_is_one_line_over_another(config):
     settings.check(config)
 
 
-def test_random_images_need_candidates_to_draw_from(config):
-    config["classifiers"]["cam-wood"]["ood"] = {"images": "random"}
+@pytest.mark.parametrize("images", ["random", "unreviewed"])
+def test_other_than_hard_images_need_candidates_to_take(config, images):
+    config["classifiers"]["cam-wood"]["ood"] = {"images": images}
     config["ood"] |= {"source": "list", "list": "a", "images": "b"}
-    with pytest.raises(InputError, match=r"images is random, but ood\.source is list"):
+    with pytest.raises(InputError, match=rf"images is {images}, but ood\.source is list"):
         settings.check(config)
 
 

@@ -9,7 +9,14 @@ import pytest
 from tests.unit.openimages import write_image
 from wood.data.lists import read_image_list
 from wood.errors import InputError
-from wood.ood.hard_ood import COLUMNS, from_list, read_truth, select_hard_ood, select_random_ood
+from wood.ood.hard_ood import (
+    COLUMNS,
+    from_list,
+    read_truth,
+    select_hard_ood,
+    select_random_ood,
+    select_unreviewed_ood,
+)
 from wood.ood.ranking import COLUMNS as RANKING_COLUMNS
 from wood.ood.ranking import rank
 from wood.ood.statistics import images_to_check, review_statistics
@@ -332,6 +339,16 @@ def test_the_random_control_takes_no_hard_candidate_that_nobody_accepted(tmp_pat
     assert list(table["class"]) == ["cat", "cat"]
     with pytest.raises(InputError, match="3 random OoD images are wanted, but only 2"):
         select_random_ood(*files, tmp_path / "random.csv", count=3, **drawn)
+
+
+def test_the_unreviewed_set_is_the_ranking(ranked, tmp_path):
+    ranking = ranked(*SHARDS)
+    chosen = select_unreviewed_ood(tmp_path / "ranking.parquet", tmp_path / "unreviewed.csv")
+    assert chosen["image_id"].tolist() == ranking["image_id"].tolist()
+    written = read_image_list(tmp_path / "unreviewed.csv")
+    assert written.columns.tolist() == COLUMNS
+    with pytest.raises(InputError, match=r"ranking\.parquet: \d+ candidates .* at least 99 needed"):
+        select_unreviewed_ood(tmp_path / "ranking.parquet", tmp_path / "u.csv", minimum=99)
 
 
 def test_an_existing_list_of_file_names_becomes_the_set(tmp_path):

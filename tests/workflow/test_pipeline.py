@@ -11,7 +11,7 @@ from tests.workflow.workflow import ROOT, Workflow
 from wood.config import merge
 from wood.data.lists import read_image_list
 from wood.data.masks import VOC_CLASSES
-from wood.store import load_tensors
+from wood.store import load_tensors, read_json
 
 AFTER_WOOD = {
     "train_classifier", "localize", "score_seeds", "ir_labels", "train_irnet", "walk",
@@ -105,6 +105,30 @@ def test_the_random_control_is_drawn_from_all_candidates(copy):
     assert drawn != hard
     _, metadata = load_tensors(results / "classifiers/cam-random/seed-0/centers.safetensors")
     assert set(metadata["images"]) == drawn
+
+
+def test_the_unreviewed_images_stand_beside_the_reviewed_ones(copy):
+    """One run makes both; rejects are left in, and the reviewer's answers are not read."""
+    changes = {
+        "classifiers": {"cam-unreviewed": {"like": "cam-wood", "ood": {"images": "unreviewed"}}},
+    }
+    target = "results/small/classifiers/cam-unreviewed/seed-0/centers.safetensors"
+    jobs = copy.planned(target, changes=changes)
+    assert [job.rule for job in jobs if any("review-truth" in path for path in job.inputs)] == []
+    copy.make(target, changes=changes)
+    results = copy.folder / "results" / "small"
+    hard, unreviewed = (
+        read_image_list(results / "ood" / name)["image_id"].tolist()
+        for name in ("hard_ood.csv", "unreviewed_ood.csv")
+    )
+    rejected = read_json(results / "ood" / "review_stats.json")["rejected"]
+    assert rejected > 0
+    assert len(unreviewed) == len(hard) + rejected
+    assert [image_id for image_id in unreviewed if image_id in set(hard)] == hard
+    _, metadata = load_tensors(copy.folder / target)
+    assert metadata["images"] == unreviewed
+    plan = copy.planned(target.replace("unreviewed", "wood"), changes=changes)
+    assert plan == []
 
 
 def test_only_evaluation_reads_the_true_masks(whole_plan):

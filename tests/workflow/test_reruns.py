@@ -313,6 +313,11 @@ def test_a_changed_value_reruns_what_depends_on_it_and_nothing_else(folder):
     assert wrong == {}
 
 
+def test_unreviewed_images_take_the_place_of_hard_ones(folder):
+    changes = {"wood": {"images": "unreviewed"}}
+    assert rules(folder, changes) == CENTERS | {"unreviewed_ood_list", "features"}
+
+
 def test_a_value_given_once_more_reruns_nothing(folder):
     again = {"classifier": {"training": {"lr": 0.02}}, "seeds": [0], "ood": {"threshold": 0.05}}
     assert plan(folder, again) == []

@@ -94,6 +94,29 @@ def select_hard_ood(
     return chosen[COLUMNS]
 
 
+def select_unreviewed_ood(
+    ranking: str | Path, output: str | Path, *, minimum: int = 1
+) -> pd.DataFrame:
+    """Take every ranked candidate, rejected ones too: the hard OoD set if nobody reviewed it.
+
+    Args:
+        ranking: what `wood.ood.ranking.rank` wrote, its cap for each class applied.
+        output: a CSV with the columns of hard_ood.csv.
+        minimum: fewest images that the next steps can use, such as the number of clusters K.
+
+    Raises:
+        InputError: there are fewer ranked candidates.
+    """
+    ranked = read_table(ranking)
+    if len(ranked) < minimum:
+        raise InputError(
+            f"{ranking}: {len(ranked)} candidates are above the threshold, at least {minimum} "
+            "needed: lower ood.threshold or the number K."
+        )
+    write_hard_ood(output, ranked)
+    return ranked[COLUMNS]
+
+
 def _count_photographs(manifests: Sequence[str | Path]) -> dict[str, int] | None:
     if not manifests:
         return None
