@@ -58,6 +58,7 @@ def report_specification():
                 "classifier": chosen["classifier"],
                 "paper": chosen["paper"],
                 "ood": classifier_named(chosen["classifier"])["ood"],
+                "data": classifier_named(chosen["classifier"])["data"],
                 "runs": experiment_runs(name),
             }
         )
@@ -74,7 +75,7 @@ def report_specification():
         "picture_seed": config["report"]["seed"],
         "logs": training_logs(),
         "threshold": config["experiment"]["threshold"],
-        "ood": {**hard_ood_results(), **cluster_sheets()} or None,
+        "ood": described_collection(),
         "comparable": config["report"]["comparable"],
         "commands": {
             "everything": command("all"),
@@ -84,6 +85,12 @@ def report_specification():
             "segmentation networks": command("segmentation"),
         },
     }
+
+
+def described_collection():
+    """The collection of hard OoD; None without one."""
+    files = {**hard_ood_results(), **cluster_sheets()}
+    return {**files, "seconds_per_image": REVIEW["seconds_per_image"]} if files else None
 
 
 def counts_of_images():

@@ -277,6 +277,21 @@ def test_review_statistics_stand_beside_the_formula(written, tmp_path):
     assert "a file answered" in reader.text
 
 
+def test_the_cost_stands_on_the_card_and_in_its_figure(written, tmp_path):
+    baseline, control, wood = (dict(entry) for entry in written["experiments"])
+    wood |= {"ood": {"images": "hard"}}
+    unreviewed = {**control, "name": "irn-unreviewed", "role": "other", "title": "rejects left in",
+                  "ood": {"images": "unreviewed"}, "paper": {}}  # fmt: skip
+    experiments = [baseline, control, wood, unreviewed]
+    reader = Reader(built({**written, "experiments": experiments}, tmp_path))
+    text = " ".join(reader.text.split())
+    assert "points for 5 reviewed images, under a minute (measured, 3.0 s a decision)" in text
+    assert "images reviewed" in text
+    rows = {row[0]: row[1:4] for row in reader.tables["tiny-review-cam.csv"]}
+    assert rows["rejects left in"] == ["6", "0", "0.0"]
+    assert rows["title of irn-wood"] == ["4", "5", "0.2"]
+
+
 def test_classes_are_sorted_by_the_gain(written):
     spec = parse_spec(written)
     table = tables.class_table(spec, Scores(spec), spec.experiments)

@@ -86,6 +86,7 @@ TABLE = {
     "ood.review.decisions": PAGE,  # of another policy
     "ood.review.truth": HARD_OOD,
     "ood.review.wanted": PAGE,  # which the review alone shows
+    "ood.review.seconds_per_image": PAGE,
     "classifier.*": F_IN,
     "wood.clusters": CENTERS,
     "wood.grouping": CENTERS,

@@ -8,6 +8,7 @@ from typing import Any
 from wood.plots import class_colour
 from wood.report import figures, tables
 from wood.report.collection import collection_section
+from wood.report.cost import cost_figure, cost_sentence, cost_table, read_review
 from wood.report.differences import differences_table
 from wood.report.paper import paper_number
 from wood.report.pictures import prediction_grid, seed_grids
@@ -86,12 +87,20 @@ def _context(spec: Spec) -> dict[str, Any]:
     ablations = {experiment.name for experiment in spec.experiments if experiment.ablation_only}
     logs = [log for log in spec.logs if log.name not in ablations]
     hard_ood = paper_number("text", "hard OoD", "images")
+    review = read_review(spec)
     return {
         "spec": spec,
         "scored": scores.any(),
         "seeds": sorted({run.seed for e in spec.experiments for run in e.runs}),
         "families": {
-            name: [(headline, bars(headline, family)) for headline in headlines(scores, family)]
+            name: [
+                (
+                    headline,
+                    bars(headline, family),
+                    cost_sentence(review, member(family, "wood"), headline.comparison.difference),
+                )
+                for headline in headlines(scores, family)
+            ]
             for name, family in families.items()
             if member(family, "wood")
         },
@@ -105,6 +114,11 @@ def _context(spec: Spec) -> dict[str, Any]:
             (name, class_colour(index)) for index, name in enumerate(spec.class_names, start=1)
         ],
         "collection": collection_section(spec),
+        "costs": [
+            (name, cost_table(spec, scores, review, family), drawn)
+            for name, family in families.items()
+            if (drawn := cost_figure(scores, review, family))
+        ],
         "differences": differences_table(spec, scores),
         "tables": _tables(spec, scores) if scores.any() else [],
         "published": {

@@ -41,7 +41,8 @@ class Experiment:
     example "CAM" and "AdvCAM"). `paper` maps a table to the row that stands beside. An experiment
     is shown in every stage table ("1", "2", "3"), and in the ablation tables ("4", "5", "A2") that
     `paper` names, with None where the paper has no such row. If it names ablation tables alone, it
-    is shown in these alone. `ood` holds the settings of its OoD losses, None without.
+    is shown in these alone. `ood` holds the settings of its OoD losses, None without, and `data`
+    the parts of D_in and D_ood (`in`, `ood`, `subset_seed`) that its classifier is trained on.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Experiment:
     classifier: str | None = None
     paper: dict[str, str | None] = field(default_factory=dict)
     ood: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
 
     @property
     def ablation_only(self) -> bool:
@@ -75,12 +77,14 @@ class Collection:
     """The collection of hard OoD: its list, its statistics, and contact sheets.
 
     `contact_sheet` has a row for each class (Fig. 2), `cluster_sheet` for each cluster (Fig. A2).
+    `seconds_per_image` is what a decision is assumed to take where its time was not recorded.
     """
 
     hard_ood: str | None = None
     review_stats: str | None = None
     contact_sheet: str | None = None
     cluster_sheet: str | None = None
+    seconds_per_image: float | None = None
 
 
 @dataclass(frozen=True)
