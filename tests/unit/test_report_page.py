@@ -180,16 +180,16 @@ def test_the_page_shows_the_scores_beside_the_papers(written, tmp_path):
 def test_differences_have_intervals_over_images(written, tmp_path):
     reader = Reader(built(written, tmp_path))
     rows = reader.tables["tiny-differences.csv"][2:]
-    assert [row[2:4] for row in rows if row[2] == "train, 6 images"] == [
+    assert [row[1:3] for row in rows if row[1] == "train, 6 images"] == [
         ["train, 6 images", name]
         for name in ("W-OoD - baseline", "W-OoD - control", "control - baseline")
     ]
     for row in rows:
-        difference, low, high = map(float, row[4:7])
+        difference, low, high = map(float, row[3:6])
         assert low <= difference <= high
-        assert row[7:9] == ["-", "-"]
-        assert (row[9] == "gain") == (difference > 1 and low > 0)
-    assert {row[9] for row in rows} > {"gain"}
+        assert row[6:8] == ["-", "-"]
+        assert (row[8] == "gain") == (difference > 1 and low > 0)
+    assert {row[8] for row in rows} > {"gain"}
     assert "Over images: 95 % interval" in reader.text
     assert "does not cover what another training run would give" in " ".join(reader.text.split())
 
@@ -203,7 +203,7 @@ def test_scores_without_counts_make_a_page_without_intervals(written, tmp_path):
         experiments.append({**entry, "runs": [{**run, "seeds": str(score)}]})
     reader = Reader(built({**written, "experiments": experiments}, tmp_path))
     rows = reader.tables["tiny-differences.csv"][2:]
-    assert all(row[5:9] == ["-"] * 4 for row in rows)
+    assert all(row[4:8] == ["-"] * 4 for row in rows)
     assert rows
     assert "Over images: 95 % interval" not in reader.text
 

@@ -43,7 +43,8 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
     ]
     claims = sorted((*CLAIMS, *WHOLE), key=lambda claim: [c.kind for c in CLAIMS].index(claim.kind))
     rows: list[list[Cell]] = []
-    for family in spec.families().values():
+    families = spec.families().values()
+    for family in families:
         for claim in claims:
             # Without a half B, a claim rests on all images, and says the same.
             rows += [row for row in _rows(scores, family, claim) if row not in rows]
@@ -56,7 +57,9 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
         "other images; a dash with one run. It reads as a gain or a loss where neither interval "
         f"holds 0; with one run, the difference must exceed {ONE_RUN_MARGIN:g} point instead."
     )
-    return Table("differences", "Differences", caption, columns, rows) if rows else None
+    first = int(len(families) == 1)  # one family needs no column
+    shown = [row[first:] for row in rows]
+    return Table("differences", "Differences", caption, columns[first:], shown) if rows else None
 
 
 def _rows(scores: Scores, family: Sequence[Experiment], claim: Claim) -> list[list[Cell]]:
@@ -72,17 +75,17 @@ def _rows(scores: Scores, family: Sequence[Experiment], claim: Claim) -> list[li
         )
         if found is None:
             continue
-        text = points(found.mean)
+        look = LOOKS.get(found.word, "")
         rows.append(
             [
                 Cell(family[0].family),
                 Cell(claim.title),
                 Cell(scope_of(claim, scores.of(pair[0], claim.kind))),
                 Cell(f"{NAMES[ours]} - {NAMES[reference]}", hint=" - ".join(e.title for e in pair)),
-                Cell(text, round(found.mean, 4), {"+": "up", "-": "down"}.get(text[0], "")),
+                Cell(points(found.mean), round(found.mean, 4), look),
                 *_ends(found.images),
                 *_ends(found.seeds),
-                Cell(found.word, look=LOOKS.get(found.word, "")),
+                Cell(found.word, look=look),
             ]
         )
     return rows
