@@ -55,7 +55,9 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
         "were scored, and nothing about another training run. Over training seeds: the paired t of "
         "the differences, which says how far it depends on the training run, and nothing about "
         "other images; a dash with one run. It reads as a gain or a loss where neither interval "
-        f"holds 0; with one run, the difference must exceed {ONE_RUN_MARGIN:g} point instead."
+        f"holds 0; with one run, the difference must exceed {ONE_RUN_MARGIN:g} point instead. "
+        "Where half B stands beside all images, settings were chosen on the others, and half B "
+        "makes the claim."
     )
     first = int(len(families) == 1)  # one family needs no column
     shown = [row[first:] for row in rows]
