@@ -28,6 +28,7 @@ try:
 except InputError as error:
     sys.exit(f"Error: {error}")
 
+config.update(settings.expanded(config))
 settings.sort_keys(config)
 
 

@@ -63,6 +63,39 @@ rule features:
         "../workflow_scripts/features.py"
 
 
+# Features of two classes and of their OoD images before and after each epoch (Fig. 7).
+rule epoch_features:
+    input:
+        ood_list=ood_list,
+        images=f"{RESULTS}/data/train.csv",
+        labels=f"{RESULTS}/data/labels.parquet",
+        start=lambda wildcards: parent_file(wildcards, "model.safetensors"),
+        epochs=f"{CLASSIFIER}/epochs",
+    output:
+        f"{CLASSIFIER}/epoch-features.safetensors",
+    log:
+        f"{LOGS}/seeds/epoch_features/{{classifier}}-{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/seeds/epoch_features/{{classifier}}-{{seed}}.tsv"
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["inference"]
+    resources:
+        mem_mb=memory(4000),
+        runtime=120,
+        gpu=SHARD_GPUS,
+    params:
+        figure=config["figure7"],
+        settings=classifier_settings,
+        long_side=config["ood"]["long_side"],
+        max_batch_pixels=config["max_batch_pixels"],
+        max_failed_fraction=config["data"]["max_failed_fraction"],
+        threads=config["threads"]["inference"],
+        code=code_digest("wood.seeds.epochs"),
+    script:
+        "../workflow_scripts/epoch_features.py"
+
+
 # p^in and p^ood, from the features of the classifier that a W-OoD classifier starts from.
 rule centers:
     input:

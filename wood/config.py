@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from wood import figure5
 from wood.errors import InputError
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
@@ -62,6 +63,8 @@ def check(config: Tree) -> None:
     schema = yaml.safe_load(SCHEMA.read_text())
     _check_schema(config, schema)
     _check_complete(config, schema, schema["$defs"], "")
+    _check_figures(config)
+    config = expanded(config)
     names = _present(config["classifiers"])
     for name in names:
         _check_classifier(config, name)
@@ -84,6 +87,28 @@ def check(config: Tree) -> None:
                 f"{architecture!r}; its weights are known for `cam` only."
             )
     _check_data(config)
+
+
+def expanded(config: Tree) -> dict[str, Any]:
+    """Return the configuration with the classifiers and experiments of Fig. 5 by their names.
+
+    Twice is the same as once.
+    """
+    section = config["figure5"]
+    if not figure5.runs(section):
+        return dict(config)
+    baseline, wood = (
+        experiment(config, section[role])["classifier"] for role in ("baseline", "wood")
+    )
+    ood = classifier(config, wood)["ood"]
+    classifiers, experiments = figure5.classifiers_and_experiments(
+        section, baseline, wood, ood["clusters"]
+    )
+    return {
+        **config,
+        "classifiers": {**config["classifiers"], **classifiers},
+        "experiments": {**config["experiments"], **experiments},
+    }
 
 
 def classifier(config: Tree, name: str) -> dict[str, Any]:
@@ -319,6 +344,42 @@ def _check_classifier(config: Tree, name: str) -> None:
             "classifier whose features give the centres."
         )
     _check_parts(config, name, settings)
+
+
+def _check_figures(config: Tree) -> None:
+    """Fig. 5 and 7: experiments and classes that there are, and numbers that leave some images."""
+    section = config["figure5"]
+    pair = config["figure7"]["classes"] or []
+    unknown = [name for name in pair if name not in config["classes"]]
+    if unknown:
+        raise InputError(
+            f"Configuration: figure7.classes names {unknown[0]!r}, which is not one of the classes."
+        )
+    if not figure5.runs(section):
+        return
+    for role in ("baseline", "wood"):
+        name = section[role]
+        if name not in _present(config["experiments"]):
+            raise InputError(
+                f"Configuration: figure5.{role} is {name!r}, which is not one of the experiments."
+            )
+        trained = experiment(config, name)["classifier"]
+        known = trained in _present(config["classifiers"])
+        if known and bool(classifier(config, trained)["ood"]) != (role == "wood"):
+            raise InputError(
+                f"Configuration: figure5.{role} is {name!r}, whose classifier {trained!r} is "
+                f"trained {'without' if role == 'wood' else 'with'} OoD images."
+            )
+        if not known:
+            raise InputError(
+                f"Configuration: experiments.{name}.classifier is {trained!r}, which is not one "
+                f"of the classifiers ({', '.join(_present(config['classifiers']))})."
+            )
+    if section["total"] is not None and section["ood"] and section["total"] <= max(section["ood"]):
+        raise InputError(
+            f"Configuration: figure5.total is {section['total']}, which leaves no image of D_in "
+            f"beside {max(section['ood'])} of D_ood (figure5.ood)."
+        )
 
 
 def _check_parts(config: Tree, name: str, settings: Tree) -> None:

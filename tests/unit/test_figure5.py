@@ -1,0 +1,104 @@
+"""Fig. 5: its section of the configuration as classifiers on random parts of the images."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from wood import config as settings
+from wood import figure5
+from wood.data.lists import subset
+from wood.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+SECTION = {
+    "baseline": "irn", "wood": "irn-wood", "ood": [5, 30], "total": 100,
+    "few": {"in": 40, "ood": 10}, "repeats": 2,
+}  # fmt: skip
+
+
+@pytest.fixture
+def config():
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return {**base, "figure5": SECTION}
+
+
+def test_panels_have_the_numbers_of_images_that_the_paper_varies():
+    found = {
+        panel: {(r.images_in, r.images_ood) for r in figure5.runs(SECTION) if r.panel == panel}
+        for panel in "abc"
+    }
+    assert found == {
+        "a": {(None, 0), (None, 5), (None, 30), (None, None)},
+        "b": {(None, 0), (95, 5), (70, 30)},
+        "c": {(40, 0), (40, 10), (None, 0)},
+    }
+    drawn = [run for run in figure5.runs(SECTION) if (run.images_in, run.images_ood) == (70, 30)]
+    assert [run.part for run in drawn] == [0, 1]
+
+
+def test_a_part_starts_from_f_in_of_the_same_images(config):
+    config = settings.expanded(config)
+    wood = settings.classifier(config, "part-in-70-ood-30-1")
+    assert wood["data"] == {"in": 70, "ood": 30, "subset_seed": 1}
+    assert wood["init"] == "part-in-70-1"
+    start = settings.classifier(config, "part-in-70-1")
+    assert start["data"] == {"in": 70, "ood": None, "subset_seed": 1}
+    assert start["ood"] is None
+    assert wood["ood"]["losses"] == settings.classifier(config, "cam-wood")["ood"]["losses"]
+
+
+def test_all_of_d_in_starts_from_the_one_f_in(config):
+    config = settings.expanded(config)
+    wood = settings.classifier(config, "part-ood-5-0")
+    assert (wood["init"], wood["data"]["in"], wood["data"]["ood"]) == ("cam", None, 5)
+    assert wood["ood"]["clusters"] == 5, "no more clusters than OoD images"
+    assert settings.experiment(config, "part-ood-5-0")["until"] == "seeds"
+
+
+def test_what_is_expanded_is_a_right_configuration_and_twice_is_once(config):
+    settings.check(config)
+    once = settings.expanded(config)
+    assert settings.expanded(once) == once
+    settings.check(once)
+
+
+def test_without_sizes_nothing_is_added(config):
+    config["figure5"] = {**SECTION, "ood": [], "few": None}
+    assert settings.expanded(config) == config
+
+
+def test_experiments_know_their_panels():
+    assert figure5.panels(SECTION, "irn") == {
+        "a": {"in": None, "ood": 0}, "b": {"in": None, "ood": 0}, "c": {"in": None, "ood": 0}
+    }  # fmt: skip
+    assert figure5.panels(SECTION, "irn-wood") == {"a": {"in": None, "ood": None}}
+    assert figure5.panels(SECTION, "part-in-95-ood-5-0") == {"b": {"in": 95, "ood": 5}}
+    assert figure5.panels(SECTION, "irn-more") == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"total": 30}, "leaves no image of D_in"),
+        ({"baseline": "irn-wood"}, "trained with OoD images"),
+        ({"wood": "irn-more"}, "trained without OoD images"),
+        ({"wood": "nobody"}, "not one of the experiments"),
+    ],
+)
+def test_a_wrong_section_is_named(config, change, match):
+    config["figure5"] = {**SECTION, **change}
+    with pytest.raises(InputError, match=match):
+        settings.check(config)
+
+
+def test_parts_are_drawn_by_their_seed_and_grow():
+    images = pd.DataFrame({"image_id": [str(n) for n in range(50)], "path": ["x"] * 50})
+    first, again, other, larger = (
+        set(subset(images, count, seed, "list")["image_id"])
+        for count, seed in ((10, 1), (10, 1), (10, 2), (20, 1))
+    )
+    assert first == again
+    assert first != other
+    assert first < larger

@@ -1,0 +1,22 @@
+"""Features of two classes and of their OoD images at each epoch."""
+
+from wood.jobs import job
+from wood.seeds.epochs import extract_epoch_features
+
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+    extract_epoch_features(
+        snakemake.input.images,
+        snakemake.input.labels,
+        snakemake.input.ood_list,
+        snakemake.input.start,
+        snakemake.input.epochs,
+        snakemake.output[0],
+        classes=snakemake.params.figure["classes"],
+        count=snakemake.params.figure["images"],
+        ood=snakemake.params.settings["ood"],
+        data=snakemake.params.settings["data"],
+        seed=int(snakemake.wildcards.seed),
+        long_side=snakemake.params.long_side,
+        max_batch_pixels=snakemake.params.max_batch_pixels,
+        max_failed_fraction=snakemake.params.max_failed_fraction,
+    )
