@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from wood import figure5
 from wood.per_image import counts_path
+from wood.report.items import ITEMS, experiments_of, what_to_add
 
 
 def experiment_runs(name):
@@ -46,37 +48,22 @@ def training_logs():
 
 def report_specification():
     """What `wood.report.page.build_page` makes the page from."""
-    described = []
-    for name in experiments("seeds"):
-        chosen = experiment_named(name)
-        described.append(
-            {
-                "name": name,
-                "title": chosen["title"] or name,
-                "role": chosen["role"] or "other",
-                "family": chosen["family"],
-                "classifier": chosen["classifier"],
-                "paper": chosen["paper"],
-                "ood": classifier_named(chosen["classifier"])["ood"],
-                "data": classifier_named(chosen["classifier"])["data"],
-                "runs": experiment_runs(name),
-            }
-        )
     return {
-        "dataset": config["dataset"],
-        "title": config["report"]["title"],
-        "description": config["report"]["description"],
-        "class_names": CLASSES,
-        "mask_class_names": ALL_CLASSES,
-        "experiments": described,
+        **described_data(),
+        "experiments": [described_experiment(name) for name in experiments("seeds")],
         "train_images": f"{RESULTS}/data/train.csv",
         "val_images": f"{RESULTS}/data/val.csv" if HAS_VAL else None,
         "truth": MASKS if HAS_MASKS else None,
-        "picture_seed": config["report"]["seed"],
         "logs": training_logs(),
-        "threshold": config["experiment"]["threshold"],
         "ood": described_collection(),
-        "comparable": config["report"]["comparable"],
+        "items": [
+            {
+                "title": item.title,
+                "lacks": lacking(key) or "",
+                "command": command_of_item(key),
+            }
+            for key, item in ITEMS.items()
+        ],
         "commands": {
             "everything": command("all"),
             "hard OoD images": command("hard_ood"),
@@ -90,7 +77,9 @@ def report_specification():
 def described_collection():
     """The collection of hard OoD; None without one."""
     files = {**hard_ood_results(), **cluster_sheets()}
-    return {**files, "seconds_per_image": REVIEW["seconds_per_image"]} if files else None
+    return (
+        {**files, "seconds_per_image": REVIEW["seconds_per_image"]} if files else None
+    )
 
 
 def counts_of_images():
@@ -98,6 +87,129 @@ def counts_of_images():
     return [
         str(counts_path(score)) for stage in settings.STAGES for score in scores(stage)
     ]
+
+
+def described_data():
+    """What every page says of the data."""
+    return {
+        "dataset": config["dataset"],
+        "title": config["report"]["title"],
+        "description": config["report"]["description"],
+        "class_names": CLASSES,
+        "mask_class_names": ALL_CLASSES,
+        "picture_seed": config["report"]["seed"],
+        "threshold": config["experiment"]["threshold"],
+        "comparable": config["report"]["comparable"],
+    }
+
+
+@cache
+def described_experiment(name):
+    chosen = experiment_named(name)
+    return {
+        "name": name,
+        "title": chosen["title"] or name,
+        "role": chosen["role"] or "other",
+        "family": chosen["family"],
+        "classifier": chosen["classifier"],
+        "paper": chosen["paper"],
+        "ood": classifier_named(chosen["classifier"])["ood"],
+        "data": classifier_named(chosen["classifier"])["data"],
+        "panels": figure5.panels(config["figure5"], name),
+        "test_miou": chosen["test_miou"],
+        "runs": experiment_runs(name),
+    }
+
+
+@cache
+def item_experiments(key):
+    """The experiments that a table or figure shows."""
+    item = ITEMS[key]
+    if item.stage is None:
+        return []
+    reached = [described_experiment(name) for name in experiments(item.stage)]
+    return experiments_of(item, reached)
+
+
+@cache
+def item_specification(key):
+    """What `wood.report.item.build_item` makes a table or figure from, and no more."""
+    item = ITEMS[key]
+    shown = [
+        {
+            **described_experiment(name),
+            "runs": [
+                {part: run[part] for part in ("seed", *item.files) if part in run}
+                for run in experiment_runs(name)
+            ],
+        }
+        for name in item_experiments(key)
+    ]
+    sheets = {**hard_ood_results(), **cluster_sheets()}
+    pictures = {"maps", "predictions"} & set(item.files)
+    return {
+        **described_data(),
+        "experiments": shown,
+        "train_images": (f"{RESULTS}/data/train.csv" if "maps" in item.files else None),
+        "val_images": (
+            f"{RESULTS}/data/val.csv" if "predictions" in item.files else None
+        ),
+        "truth": MASKS if HAS_MASKS and pictures else None,
+        "ood": {name: sheets[name] for name in item.files if name in sheets} or None,
+        "epoch_features": epoch_features() if key == "figure7" else None,
+        "commands": {item.title: command(key)},
+    }
+
+
+def epoch_features():
+    """The features that Fig. 7 shows, of the first classifier that keeps its epochs."""
+    for name in config["classifiers"]:
+        if config["classifiers"][name] is None:
+            continue
+        chosen = classifier_named(name)
+        if chosen["keep_epochs"] and chosen["init"] and chosen["ood"]:
+            return f"{RESULTS}/classifiers/{name}/seed-{SEEDS[0]}/epoch-features.safetensors"
+    return None
+
+
+@cache
+def lacking(key):
+    """What the configuration lacks to make a table or figure; None where it lacks nothing."""
+    item = ITEMS[key]
+    if item.scored and not HAS_MASKS:
+        if "maps" not in item.files or key == "figureA1":
+            return "true masks to score against"
+    if item.stage == "segmentation" and not HAS_VAL:
+        return "validation images (data.val)"
+    if key == "figure7":
+        made = epoch_features()
+    elif item.stage is None:
+        made = {**hard_ood_results(), **cluster_sheets()}.get(item.files[-1])
+    else:
+        made = item_experiments(key)
+    return None if made else what_to_add(item)
+
+
+def command_of_item(key):
+    """The command that makes a table or figure, with its overlay where it lacks something."""
+    overlay = ITEMS[key].overlay
+    return command(key, f"configs/{overlay}.yaml" if lacking(key) and overlay else None)
+
+
+def item_files(key):
+    """The page of a table or figure; a sentence and the end where it cannot be made."""
+    if lacking(key):
+        hint = f" {command_of_item(key)} makes it." if ITEMS[key].overlay else ""
+        sys.exit(
+            f"Error: {key} needs what this configuration lacks: {lacking(key)}.{hint}"
+        )
+    return f"{RESULTS}/report/items/{key}.html"
+
+
+def item_inputs(wildcards):
+    """What a table or figure is made from."""
+    item_files(wildcards.item)
+    return specified_files(item_specification(wildcards.item))
 
 
 def cluster_sheets():
@@ -110,9 +222,10 @@ def cluster_sheets():
     return {}
 
 
-def command(target):
-    """The command that makes a target with the configuration of this run."""
+def command(target, overlay=None):
+    """The command that makes a target with the configuration of this run, and an overlay over it."""
     overlays = [os.path.relpath(path) for path in workflow.overwrite_configfiles or []]
+    overlays += [overlay] if overlay else []
     chosen = f" --configfile {' '.join(overlays)}" if overlays else ""
     return f"snakemake --cores all{chosen} {target}"
 

@@ -8,7 +8,11 @@ rule report_page:
         counts=counts_of_images(),
         templates=report_sources(),
     output:
-        f"{RESULTS}/report/index.html",
+        report(
+            f"{RESULTS}/report/index.html",
+            caption="captions/page.rst",
+            category="The whole page",
+        ),
     log:
         f"{LOGS}/report/report_page.log",
     benchmark:
@@ -25,6 +29,92 @@ rule report_page:
         code=code_digest("wood.report.page"),
     script:
         "../workflow_scripts/report_page.py"
+
+
+# Tables, and the figure with classes as bars: a page, and the numbers as CSV.
+rule report_table:
+    input:
+        item_inputs,
+        templates=report_sources(),
+    output:
+        page=report(
+            f"{RESULTS}/report/items/{{item}}.html",
+            caption="captions/item.rst",
+            category="Tables and figures of the paper",
+            labels={"item": "{item}", "kind": "page"},
+        ),
+        csv=report(
+            f"{RESULTS}/report/items/{{item}}.csv",
+            caption="captions/data.rst",
+            category="Tables and figures of the paper",
+            labels={"item": "{item}", "kind": "data"},
+        ),
+    log:
+        f"{LOGS}/report/items/{{item}}.log",
+    benchmark:
+        f"{BENCHMARKS}/report/items/{{item}}.tsv"
+    wildcard_constraints:
+        item="table[A0-9]+|figure6",
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=60,
+    params:
+        specification=lambda wildcards: item_specification(wildcards.item),
+        code=code_digest("wood.report.item"),
+    script:
+        "../workflow_scripts/report_item.py"
+
+
+# Figures that are drawn: a page, the drawing, and its data.
+use rule report_table as report_drawing with:
+    output:
+        page=report(
+            f"{RESULTS}/report/items/{{item}}.html",
+            caption="captions/item.rst",
+            category="Tables and figures of the paper",
+            labels={"item": "{item}", "kind": "page"},
+        ),
+        csv=report(
+            f"{RESULTS}/report/items/{{item}}.csv",
+            caption="captions/data.rst",
+            category="Tables and figures of the paper",
+            labels={"item": "{item}", "kind": "data"},
+        ),
+        svg=report(
+            f"{RESULTS}/report/items/{{item}}.svg",
+            caption="captions/item.rst",
+            category="Tables and figures of the paper",
+            labels={"item": "{item}", "kind": "drawing"},
+        ),
+    wildcard_constraints:
+        item="figure[57]",
+
+
+# Pictures: a page.
+use rule report_table as report_pictures with:
+    output:
+        page=report(
+            f"{RESULTS}/report/items/{{item}}.html",
+            caption="captions/item.rst",
+            category="Tables and figures of the paper",
+            labels={"item": "{item}", "kind": "page"},
+        ),
+    wildcard_constraints:
+        item="figure(2|3|4|A[1-4])",
+
+
+# `snakemake table1`, ..., `snakemake figureA4`: one table or figure and what it needs.
+for item in ITEMS:
+
+    rule:
+        name:
+            item
+        input:
+            lambda wildcards, item=item: item_files(item),
+        localrule: True
 
 
 # What made the results: code, versions, devices, configuration, checksums, times and memory.

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from wood.data.masks import IGNORE, VOC_PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+STYLE_SHEET = Path(__file__).with_name("report") / "templates" / "page.css"
 
 # Colours that stand for the page's own, put in place by `svg`: one figure for light and dark.
 INK, MUTED, LINE = "#010101", "#020202", "#030303"
@@ -98,6 +101,16 @@ def svg(drawn: "Figure", name: str, description: str) -> str:
         f'max-width:{float(width):.0f}px;height:auto">'
     )
     return opening + text[text.index(">") + 1 :]
+
+
+def standalone(text: str) -> str:
+    """Return a figure of `svg` as a file of its own, in the page's colours for light paper."""
+    style = STYLE_SHEET.read_text(encoding="utf-8")
+    light = style[: style.index("}")]
+    for name, value in re.findall(r"(--[\w-]+): ([^;]+);", light):
+        text = text.replace(f"var({name})", value.replace('"', "'"))
+    opening, rest = text.split(">", 1)
+    return f'{re.sub(r" style=.[^>]*", "", opening)} style="background: white">{rest}\n'
 
 
 def _attribute(text: str) -> str:

@@ -31,6 +31,7 @@ UNDER = {
     "voc-mini-study": ["voc-mini", "voc-mini-train"],
     "voc-mini-search": ["voc-mini", "voc-mini-train"],
     "voc-mini-seam": ["voc-mini", "voc-mini-train"],
+    "paper": ["voc12"],
 }
 
 

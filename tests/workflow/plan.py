@@ -12,6 +12,7 @@ import yaml
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import (
     ConfigSettings,
+    DAGSettings,
     OutputSettings,
     Quietness,
     ResourceSettings,
@@ -37,18 +38,22 @@ def plan(
     changes: dict | None = None,
     *,
     overlays: Sequence[Path] = (SMALL,),
+    targets: Sequence[str] = (),
 ) -> list[Planned]:
-    """Return the jobs that a run in `folder` would do with `changes` over the configuration."""
+    """Return the jobs that a run in `folder` would do with `changes` over the configuration.
+
+    Without `targets` those of the default one.
+    """
     jobs: list[Planned] = []
 
     def note(workflow: Workflow) -> None:
         jobs.extend(
             Planned(job.rule.name, dict(job.wildcards_dict), tuple(map(str, job.output)))
             for job in workflow.dag.needrun_jobs()
-            if job.rule.name not in TARGET_RULES
+            if job.rule.name not in TARGET_RULES and job.rule.name not in targets
         )
 
-    with_dag(folder, note, changes, overlays)
+    with_dag(folder, note, changes, overlays, targets)
     return jobs
 
 
@@ -72,6 +77,7 @@ def with_dag(
     use: Callable[[Workflow], None],
     changes: dict | None = None,
     overlays: Sequence[Path] = (SMALL,),
+    targets: Sequence[str] = (),
 ) -> None:
     """Build the DAG of a run in `folder`, call `use` with the workflow, and end in a dry run."""
     changed = folder / "changes.yaml"
@@ -86,7 +92,7 @@ def with_dag(
                 snakefile=ROOT / "Snakefile",
                 workdir=folder,
             )
-            dag = loaded.dag()
+            dag = loaded.dag(DAGSettings(targets=set(targets)))
             workflow = loaded._workflow
             build = workflow._build_dag
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from wood import plots
 from wood.errors import InputError
-from wood.report.scores import Scores, member, points
+from wood.report.embedding import Embedding
+from wood.report.scores import Scores, half_b, member, points
 from wood.report.spec import Experiment, Spec, TrainingLog
 from wood.report.tables import class_value
 
@@ -17,6 +18,11 @@ ROLE_COLOURS = {
     "baseline": plots.BASELINE,
     "control": plots.CONTROL,
     "wood": plots.WOOD,
+}
+PANELS = {
+    "a": ("(a) all of D_in", "hard OoD images"),
+    "b": ("(b) one total", "hard OoD images"),
+    "c": ("(c) few", "D_in + hard OoD images"),
 }
 NOT_TERMS = ("iteration", "epoch", "lr")
 TERM_TITLES = {
@@ -101,6 +107,98 @@ def class_bars(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> str 
         return plots.svg(
             drawn, f"bars-{_word(family[0].family)}", "Seed IoU per class without and with W-OoD"
         )
+
+
+def amounts(spec: Spec, scores: Scores) -> dict[str, list[tuple[str, list[float]]]]:
+    """The boxes of Fig. 5: for each panel pairs of a label and the mIoU of its runs, in per cent.
+
+    Runs of one number of images make a box, whatever their random part and training seed. mIoU is
+    that of half B where there is one. Within a panel the boxes stand by the number of OoD images
+    ("all" last), in (c) by the number of D_in first.
+    """
+    found: dict[str, dict[tuple[float, float], list[float]]] = {}
+    for experiment in spec.experiments:
+        measure = scores.measure(
+            experiment, "seeds", lambda s: (half_b(s) or s["configured"])["miou"]
+        )
+        for panel, images in experiment.panels.items():
+            inside, outside = (
+                float("inf") if images[domain] is None else images[domain]
+                for domain in ("in", "ood")
+            )
+            key = (inside, outside) if panel == "c" else (outside, inside)
+            if measure is not None:
+                found.setdefault(panel, {}).setdefault(key, []).extend(measure.values)
+    return {
+        panel: [(_box_label(panel, *key), values) for key, values in sorted(boxes.items())]
+        for panel, boxes in sorted(found.items())
+    }
+
+
+def _box_label(panel: str, first: float, second: float) -> str:
+    shown = ["all" if count == float("inf") else f"{count:,.0f}" for count in (first, second)]
+    return f"{shown[0]} + {shown[1]}" if panel == "c" else shown[0]
+
+
+def amount_boxes(spec: Spec, scores: Scores) -> str | None:
+    """Fig. 5: mIoU of the seeds against the number of images, quantiles over the random parts."""
+    panels = amounts(spec, scores)
+    if not panels:
+        return None
+    widths = [len(boxes) + 1 for boxes in panels.values()]
+    ratios = {"width_ratios": widths}
+    drawing = plots.figure(
+        max(360, 62 * sum(widths)), 340, 1, len(panels), sharey=True, gridspec_kw=ratios
+    )
+    with drawing as (drawn, axes):
+        for axis, (panel, boxes) in zip(axes[0], panels.items(), strict=True):
+            line = {"color": plots.WOOD, "linewidth": 1.5}
+            axis.boxplot(
+                [values for _, values in boxes],
+                widths=0.55,
+                whis=(0, 100),
+                boxprops=line,
+                whiskerprops=line,
+                capprops=line,
+                medianprops={"color": plots.INK, "linewidth": 2},
+            )
+            for place, (_, values) in enumerate(boxes, start=1):
+                axis.plot([place] * len(values), values, "o", color=plots.WOOD, markersize=4)
+            axis.set_xticks(range(1, len(boxes) + 1), [label for label, _ in boxes])
+            axis.grid(axis="x", visible=False)
+            title, label = PANELS[panel]
+            axis.set(title=title, xlabel=label)
+        axes[0, 0].set_ylabel("seed mIoU (%)")
+        return plots.svg(drawn, "amounts", "Seed mIoU against the number of images")
+
+
+def feature_panels(embedding: Embedding) -> str:
+    """Fig. 7: the features of two classes and of their OoD images, one panel an epoch.
+
+    All panels have the same axes, for they show one embedding.
+    """
+    epochs = len(embedding.points)
+    columns = min(3, epochs)
+    rows = -(-epochs // columns)
+    colours = dict(zip(embedding.classes, plots.OTHERS, strict=False))
+    drawing = plots.figure(250 * columns, 250 * rows + 40, rows, columns, sharex=True, sharey=True)
+    with drawing as (drawn, axes):
+        for axis, (epoch, points) in zip(axes.flat, embedding.points.items(), strict=False):
+            for name, colour in colours.items():
+                for domain, marker in (("in", "o"), ("ood", "x")):
+                    chosen = (embedding.class_of == name) & (embedding.domain_of == domain)
+                    label = f"{name}, {'in-distribution' if domain == 'in' else 'hard OoD'}"
+                    axis.plot(
+                        *points[chosen].T, marker, color=colour, markersize=4, alpha=0.75,
+                        linestyle="none", label=label,
+                    )  # fmt: skip
+            axis.set_title(f"epoch {epoch}")
+            axis.set(xticks=[], yticks=[])
+        for axis in axes.flat[epochs:]:
+            axis.set_axis_off()
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        drawn.legend(handles, labels, loc="outside lower center", ncols=2)
+        return plots.svg(drawn, "features", "Features of two classes and of their OoD images")
 
 
 def threshold_curves(spec: Spec, scores: Scores) -> str | None:

@@ -55,11 +55,11 @@ def build_page(spec: Mapping[str, Any] | Spec, output: str | Path) -> None:
         InputError: the specification or one of its files is wrong; the sentence names it.
     """
     spec = spec if isinstance(spec, Spec) else parse_spec(spec)
-    write_text(output, render(spec))
+    write_text(output, render("page.html.j2", _context(spec)))
 
 
-def render(spec: Spec) -> str:
-    """Return the page's HTML."""
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """Return the HTML of a page with the report's style and script."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -73,11 +73,11 @@ def render(spec: Spec) -> str:
     environment.filters["slug"] = _slug
     environment.filters["points"] = points
     environment.filters["svg"] = lambda text: Markup(text) if text else None
-    page = environment.get_template("page.html.j2")
+    page = environment.get_template(template)
     style, script = (
         Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js")
     )
-    return page.render(**_context(spec), style=style, script=script)
+    return page.render(**context, style=style, script=script)
 
 
 def _context(spec: Spec) -> dict[str, Any]:
@@ -156,9 +156,12 @@ def _tables(spec: Spec, scores: Scores) -> list[tuple[str, tables.Table]]:
     ablations = [
         (number, table)
         for number in ABLATION_TABLES
-        if scores.any("seeds") and (table := tables.ablation_table(spec, scores, number))
+        if number != "A1"
+        and scores.any("seeds")
+        and (table := tables.ablation_table(spec, scores, number))
     ]
-    return stages + ablations
+    amounts = tables.amounts_table(spec, scores) if scores.any("segmentation") else None
+    return stages + ablations + ([("A1", amounts)] if amounts else [])
 
 
 def bars(headline: Headline, family: list[Experiment]) -> list[Bar]:

@@ -1,6 +1,6 @@
 """The picture grids: which images are shown follows a stated rule, never a hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,9 @@ class PictureGrid:
     rows: list[PictureRow]
 
 
+Pick = Callable[[Mapping[str, float | None], np.random.Generator], list[Choice]]
+
+
 def choose(gains: Mapping[str, float | None], rng: np.random.Generator) -> list[Choice]:
     """Choose by the rule: the largest gain, the largest loss, and one at random of the others.
 
@@ -75,6 +78,41 @@ def choose(gains: Mapping[str, float | None], rng: np.random.Generator) -> list[
     return chosen
 
 
+def draw(number: int) -> Pick:
+    """Return the rule that draws `number` images, of those with a true mask if any has one."""
+
+    def drawn(gains: Mapping[str, float | None], rng: np.random.Generator) -> list[Choice]:
+        images = sorted(image_id for image_id, gain in gains.items() if gain is not None)
+        images = images or sorted(gains)
+        order = rng.permutation(len(images))[:number]
+        return [Choice(images[place], RANDOM, gains[images[place]]) for place in order]
+
+    return drawn
+
+
+def most_lost(number: int) -> Pick:
+    """Return the rule that takes the `number` images that lose most, the largest loss first."""
+
+    def lost(gains: Mapping[str, float | None], rng: np.random.Generator) -> list[Choice]:
+        del rng
+        known = sorted((gain, image_id) for image_id, gain in gains.items() if gain is not None)
+        return [Choice(image_id, LOSS, gain) for gain, image_id in known[:number] if gain < 0]
+
+    return lost
+
+
+def choose_two_each(gains: Mapping[str, float | None], rng: np.random.Generator) -> list[Choice]:
+    """Choose as `choose` does, twice: the two largest gains, the two largest losses, two others."""
+    remaining = dict(gains)
+    chosen = []
+    for _ in range(2):
+        for choice in choose(remaining, rng):
+            del remaining[choice.image_id]
+            chosen.append(choice)
+    order = [GAIN, LOSS, RANDOM]
+    return sorted(chosen, key=lambda choice: order.index(choice.rule))
+
+
 def seed_labels(maps: LocalizationMaps, threshold: float) -> np.ndarray:
     """Cut maps at `threshold`: (H, W) uint8, the strongest class plus one, 0 = background."""
     height, width = maps.size
@@ -93,10 +131,17 @@ def image_miou(spec: Spec, target: np.ndarray, prediction: np.ndarray | None) ->
     return None if miou is None else 100 * miou
 
 
-def seed_grids(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> list[PictureGrid]:
+def seed_grids(
+    spec: Spec,
+    scores: Scores,
+    family: Sequence[Experiment],
+    pick: Pick = choose,
+    classes: Sequence[str] | None = None,
+) -> list[PictureGrid]:
     """Image, CAM without and with W-OoD, pseudo-mask, prediction and truth, grouped by class.
 
     The gain is the image's mIoU with W-OoD minus without, seeds at the configured threshold.
+    `pick` is the rule that chooses the images of a class; `classes` are those shown, None for all.
     Empty where the baseline or W-OoD has no localization maps.
     """
     baseline, wood = member(family, "baseline"), member(family, "wood")
@@ -116,6 +161,8 @@ def seed_grids(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> list
     rng = np.random.default_rng(spec.picture_seed)
     grids = []
     for index, name in enumerate(spec.class_names):
+        if classes is not None and name not in classes:
+            continue
         candidates = {
             image_id: gains[image_id]
             for image_id in shared
@@ -129,14 +176,16 @@ def seed_grids(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> list
                     without[choice.image_id], with_wood[choice.image_id],
                 ),
             )
-            for choice in choose(candidates, rng)
+            for choice in pick(candidates, rng)
         ]  # fmt: skip
         if rows:
             grids.append(PictureGrid(name, _drop_empty_columns(rows)))
     return grids
 
 
-def prediction_grid(spec: Spec, family: Sequence[Experiment]) -> PictureGrid | None:
+def prediction_grid(
+    spec: Spec, family: Sequence[Experiment], pick: Pick = choose_two_each
+) -> PictureGrid | None:
     """Fig. 4: image, predictions without and with W-OoD, truth, on the validation images."""
     baseline, wood = member(family, "baseline"), member(family, "wood")
     if not (spec.val_images and baseline and wood):
@@ -156,17 +205,9 @@ def prediction_grid(spec: Spec, family: Sequence[Experiment]) -> PictureGrid | N
             scored = [image_miou(spec, target, prediction) for prediction in (first, second)]
             gains[image_id] = _subtract(scored[1], scored[0])
     rng = np.random.default_rng(spec.picture_seed)
-    rows = []
-    remaining = dict(gains)
-    for _ in range(2):
-        for choice in choose(remaining, rng):
-            del remaining[choice.image_id]
-            rows.append(choice)
-    order = [GAIN, LOSS, RANDOM]
-    rows.sort(key=lambda choice: order.index(choice.rule))
     drawn = [
         PictureRow(choice, _prediction_pictures(spec, choice.image_id, paths, before, after))
-        for choice in rows
+        for choice in pick(gains, rng)
     ]
     return PictureGrid("all classes", _drop_empty_columns(drawn)) if drawn else None
 

@@ -11,7 +11,8 @@ from wood.report.paper import paper_rows
 
 ROLES = ("baseline", "control", "wood", "other")
 STAGE_TABLES = ("1", "2", "3")
-ABLATION_TABLES = ("4", "5", "A2")
+ABLATION_TABLES = ("4", "5", "A1", "A2")
+CLASSES_TABLE, SPLITS = "A3", ("val", "test")  # per class, a part for each split
 STAGES = ("classifier", "irnet", "segmentation")
 
 
@@ -39,10 +40,12 @@ class Experiment:
 
     `family` joins what is compared: one baseline, one control, and what W-OoD makes of them (for
     example "CAM" and "AdvCAM"). `paper` maps a table to the row that stands beside. An experiment
-    is shown in every stage table ("1", "2", "3"), and in the ablation tables ("4", "5", "A2") that
-    `paper` names, with None where the paper has no such row. If it names ablation tables alone, it
-    is shown in these alone. `ood` holds the settings of its OoD losses, None without, and `data`
-    the parts of D_in and D_ood (`in`, `ood`, `subset_seed`) that its classifier is trained on.
+    is shown in every stage table ("1", "2", "3"), and in the ablation tables ("4", "5", "A1", "A2")
+    that `paper` names, with None where the paper has no such row. If it names ablation tables
+    alone, it is shown in these alone. `ood` holds the settings of its OoD losses, None without,
+    and `data` the parts of D_in and D_ood (`in`, `ood`, `subset_seed`) that its classifier sees.
+    `panels` maps each panel of Fig. 5 it is in to its numbers of images, `in` and `ood`, None for
+    all. `test_miou` is what the evaluation server answered, in per cent.
     """
 
     name: str
@@ -54,11 +57,15 @@ class Experiment:
     paper: dict[str, str | None] = field(default_factory=dict)
     ood: dict[str, Any] | None = None
     data: dict[str, Any] | None = None
+    panels: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    test_miou: float | None = None
 
     @property
     def ablation_only(self) -> bool:
-        """Whether the experiment is there for ablation tables alone."""
-        return bool(self.paper) and all(table in ABLATION_TABLES for table in self.paper)
+        """Whether the experiment is there for ablation tables or Fig. 5 alone."""
+        if not self.paper:
+            return bool(self.panels) and self.role == "other"
+        return all(table in ABLATION_TABLES for table in self.paper)
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,8 @@ class Spec:
     config: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
+    items: list[dict[str, str]] = field(default_factory=list)
+    epoch_features: str | None = None
 
     def main(self) -> list[Experiment]:
         """Return the experiments that are not there for ablation tables alone."""
@@ -129,11 +138,13 @@ class Spec:
 Kind = TypeVar("Kind")
 
 
-def parse_spec(values: Mapping[str, Any], *, check_files: bool = True) -> Spec:
+def parse_spec(
+    values: Mapping[str, Any], *, check_files: bool = True, need_experiments: bool = True
+) -> Spec:
     """Turn nested plain dictionaries into a `Spec`.
 
     Without `check_files` the files may still be missing: a workflow can so refuse a wrong
-    specification before it makes them.
+    specification before it makes them. Some figures show no experiment (`need_experiments`).
 
     Raises:
         InputError: a key is unknown or missing, a role, stage or paper row does not exist, a name
@@ -147,6 +158,8 @@ def parse_spec(values: Mapping[str, Any], *, check_files: bool = True) -> Spec:
     spec = _build(
         Spec, {**values, "experiments": experiments, "logs": logs, "ood": collection}, "report"
     )
+    if need_experiments and not spec.experiments:
+        raise InputError("report: no experiment is named.")
     _check(spec)
     if check_files:
         for path in _paths(spec):
@@ -166,7 +179,10 @@ def _row(name: str, table: str, row: str | None) -> str | None:
     """Return the row's full name: Table 3 also has the backbone, which may be left out."""
     if row is None:
         return None
-    rows = paper_rows(table) if table in STAGE_TABLES + ABLATION_TABLES else []
+    tables = [f"{CLASSES_TABLE}-{split}" for split in SPLITS] if table == CLASSES_TABLE else [table]
+    known = (*STAGE_TABLES, *ABLATION_TABLES, CLASSES_TABLE)
+    rows = [full for name in tables if table in known for full in paper_rows(name)]
+    rows = list(dict.fromkeys(rows))
     found = [full for full in rows if full == row or full.startswith(f"{row} (")]
     if len(found) > 1:
         raise InputError(f"{name}: in the paper's Table {table} {row!r} can be any of {found}.")
@@ -187,8 +203,6 @@ def _build(kind: type[Kind], values: Mapping[str, Any], where: str) -> Kind:
 
 
 def _check(spec: Spec) -> None:
-    if not spec.experiments:
-        raise InputError("report: no experiment is named.")
     if not spec.class_names:
         raise InputError("report: no class is named.")
     names = [experiment.name for experiment in spec.experiments]
@@ -224,4 +238,5 @@ def _paths(spec: Spec) -> list[str]:
     if spec.ood:
         paths += [spec.ood.hard_ood, spec.ood.review_stats]
         paths += [spec.ood.contact_sheet, spec.ood.cluster_sheet]
+    paths.append(spec.epoch_features)
     return [str(path) for path in paths if path is not None]

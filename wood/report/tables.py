@@ -1,11 +1,13 @@
 """The report's tables as data: what a cell shows, what it sorts by, and what stands above it."""
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wood.report.paper import other_values, paper_number, paper_rows
 from wood.report.scores import Measure, Score, Scores, final, half_b, half_of, member, points
-from wood.report.spec import Experiment, Spec
+from wood.report.spec import CLASSES_TABLE, SPLITS, Experiment, Spec
 
 NONE = "-"
 PAPER_COLUMNS = {
@@ -14,6 +16,7 @@ PAPER_COLUMNS = {
     "3": {"val": "val", "test": "test"},
     "4": {"miou": "mIoU"},
     "5": {"miou": "mIoU", "sd": "sd"},
+    "A1": {"val": "val"},
     "A2": {"miou": "mIoU"},
 }
 LOSSES = {
@@ -167,6 +170,7 @@ def segmentation_table(spec: Spec, scores: Scores) -> Table:
         Column("mIoU", "With dense CRF"),
         Column("Prec.", "Last step"),
         Column("Recall", "Last step"),
+        Column("mIoU", "Test", hint="what the evaluation server answered (test_miou)"),
         *_paper_headings("3"),
     ]
     rows = []
@@ -177,14 +181,139 @@ def segmentation_table(spec: Spec, scores: Scores) -> Table:
             _cell(scores, experiment, "segmentation", lambda s: (s.get("crf") or {}).get("miou")),
             _cell(scores, experiment, "segmentation", lambda s: final(s).get("precision")),
             _cell(scores, experiment, "segmentation", lambda s: final(s).get("recall")),
+            _tested(experiment),
         ]
         rows.append(row + _paper_cells("3", experiment))
     caption = (
         f"mIoU of DeepLab-v2 trained on the pseudo-masks "
-        f"({_where(spec, scores, 'segmentation')}), in per cent. Our scores on the test set do not "
-        "exist: only the Pascal VOC server can make them."
+        f"({_where(spec, scores, 'segmentation')}), in per cent. Test: only the Pascal VOC server "
+        "can score its test set; its answer stands here once `test_miou` of the experiment has it."
     )
     return _table(spec.main(), "table-3-segmentation", "Segmentation", caption, columns, rows)
+
+
+def amounts_table(spec: Spec, scores: Scores) -> Table | None:
+    """Table A1: the segmentation against the number of hard OoD images; None where none names it.
+
+    The rows are the experiments that name it.
+    """
+    shown = [experiment for experiment in spec.experiments if "A1" in experiment.paper]
+    if not shown:
+        return None
+    columns = [
+        Column("Method", numeric=False),
+        Column("mIoU", "Network alone"),
+        Column("mIoU", "With dense CRF"),
+        *_paper_headings("A1"),
+    ]
+    rows = [
+        [
+            _method(experiment),
+            _cell(scores, experiment, "segmentation", lambda s: s["miou"]),
+            _cell(scores, experiment, "segmentation", lambda s: (s.get("crf") or {}).get("miou")),
+            *_paper_cells("A1", experiment),
+        ]
+        for experiment in shown
+    ]
+    caption = (
+        f"The segmentation network ({_where(spec, scores, 'segmentation')}) where fewer hard OoD "
+        "images were collected, in per cent. The paper's are of AdvCAM, with ResNet-101."
+    )
+    title = "Segmentation with fewer hard OoD images"
+    return _table(shown, "table-A1-segmentation", title, caption, columns, rows)
+
+
+def per_class_table(spec: Spec, scores: Scores) -> Table:
+    """Table A3: the segmentation per class on val and test, and the paper's rows for our classes.
+
+    Ours is the last step; on test only what the server answered.
+    """
+    classes = ["background", *spec.class_names]
+    columns = [Column("Method", numeric=False), Column("Split", numeric=False), Column("mIoU")]
+    columns += [Column(name) for name in classes]
+    rows, looks = [], []
+    for experiment in spec.experiments:
+        row = [_method(experiment), Cell("val")]
+        row.append(_cell(scores, experiment, "segmentation", lambda s: final(s)["miou"]))
+        row += [
+            _cell(scores, experiment, "segmentation", lambda s, n=name: class_value(final(s), n))
+            for name in classes
+        ]
+        rows.append(row)
+        looks.append(experiment.role)
+        if experiment.test_miou is not None:
+            nothing = [Cell(NONE, look="none")] * len(classes)
+            rows.append([_method(experiment), Cell("test"), _tested(experiment), *nothing])
+            looks.append(experiment.role)
+    for split in SPLITS:
+        table = f"{CLASSES_TABLE}-{split}"
+        for name in paper_rows(table):
+            cells = [_published(table, name, column) for column in ("miou", *classes)]
+            ours = [e.title for e in spec.experiments if e.paper.get(CLASSES_TABLE) == name]
+            hint = f"beside {', '.join(ours)}" if ours else ""
+            rows.append([Cell(f"{name}, paper", hint=hint), Cell(split), *cells])
+            looks.append("paper")
+    caption = (
+        f"IoU of the last step of the segmentation network per class "
+        f"({_where(spec, scores, 'segmentation')}), in per cent. The paper's rows are of Pascal "
+        "VOC 2012, shown for classes that are ours too; mIoU is over all of its 21."
+    )
+    return Table("table-A3-classes", "Segmentation per class", caption, columns, rows, looks)
+
+
+def amounts_of_seeds(spec: Spec, scores: Scores) -> Table:
+    """Fig. 5 as data: one row for each panel, number of images, random part and training seed.
+
+    mIoU in per cent, at the configured threshold on all images and on half B, and oracle.
+    """
+    columns = [Column("Panel", numeric=False), Column("D_in"), Column("D_ood")]
+    columns += [Column("Experiment", numeric=False), Column("Training seed")]
+    columns += [Column(label, "mIoU") for label in ("Half B", "All", "Oracle")]
+    picks = (
+        lambda s: (half_b(s) or s["configured"])["miou"],
+        lambda s: s["configured"]["miou"],
+        lambda s: s["oracle"]["summary"]["miou"],
+    )
+    rows = []
+    for experiment in spec.experiments:
+        for panel, amount in experiment.panels.items():
+            measures = [scores.measure(experiment, "seeds", pick) for pick in picks]
+            for seed in measures[0].by_seed if measures[0] else ():
+                values = [measure.by_seed[seed] for measure in measures]
+                rows.append(
+                    [
+                        Cell(panel),
+                        *(_amount(amount[domain]) for domain in ("in", "ood")),
+                        Cell(experiment.name),
+                        Cell(str(seed), seed),
+                        *(Cell(f"{value:.1f}", round(value, 4)) for value in values),
+                    ]
+                )
+    caption = (
+        f"Every run of Fig. 5: seeds against the true masks ({_where(spec, scores, 'seeds')}), in "
+        "per cent. Half B: images on which no setting was chosen, which the boxes show."
+    )
+    return Table("figure-5-runs", "Amount of hard OoD images", caption, columns, rows)
+
+
+def _amount(count: int | None) -> Cell:
+    return Cell("all") if count is None else Cell(f"{count:,}", count)
+
+
+def csv_text(table: Table) -> str:
+    """Return a table as CSV: numbers in full, nothing where a number is missing."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        f"{column.group}: {column.label}" if column.group else column.label
+        for column in table.columns
+    )
+    for row in table.rows:
+        writer.writerow(
+            cell.value if cell.value is not None else "" if cell.text == NONE else cell.text
+            for cell in row
+        )
+    return file.getvalue()
 
 
 def ablation_table(spec: Spec, scores: Scores, table: str) -> Table | None:
@@ -343,6 +472,11 @@ def _thresholds(files: Sequence[Score]) -> Cell:
     return Cell(text, sum(values) / len(values))
 
 
+def _tested(experiment: Experiment) -> Cell:
+    found = experiment.test_miou
+    return Cell(NONE, look="none") if found is None else Cell(f"{found:.1f}", found)
+
+
 def _method(experiment: Experiment) -> Cell:
     return Cell(experiment.title, hint=experiment.name)
 
@@ -367,7 +501,7 @@ def _table(
     keep = [
         index
         for index, column in enumerate(columns)
-        if not column.group.startswith("Paper") or any(row[index].value for row in rows)
+        if not column.group.startswith(("Paper", "Test")) or any(row[index].value for row in rows)
     ]
     looks = [experiment.role for experiment in experiments]
     return Table(
