@@ -50,7 +50,11 @@ def report_specification():
     """What `wood.report.page.build_page` makes the page from."""
     return {
         **described_data(),
-        "experiments": [described_experiment(name) for name in experiments("seeds")],
+        "experiments": [
+            {**described_experiment(name), "settings": resolved_settings(name)}
+            for name in experiments("seeds")
+        ],
+        "experiment_pages": "experiments",
         "train_images": f"{RESULTS}/data/train.csv",
         "val_images": f"{RESULTS}/data/val.csv" if HAS_VAL else None,
         "truth": MASKS if HAS_MASKS else None,
@@ -118,6 +122,16 @@ def described_experiment(name):
         "panels": figure5.panels(config["figure5"], name),
         "test_miou": chosen["test_miou"],
         "runs": experiment_runs(name),
+    }
+
+
+def resolved_settings(name):
+    """The settings of an experiment, of its classifier and of its localization maps."""
+    chosen = experiment_named(name)
+    return {
+        "experiment": chosen,
+        "classifier": classifier_named(chosen["classifier"]),
+        "localization": config["localizations"][chosen["localization"]],
     }
 
 

@@ -1,18 +1,19 @@
 # The page: every number and picture of the experiments, beside the paper's.
 
 
-# One self-contained HTML page.
+# One self-contained HTML page, and one for each experiment.
 rule report_page:
     input:
         specified_files(report_specification()),
         counts=counts_of_images(),
         templates=report_sources(),
     output:
-        report(
+        page=report(
             f"{RESULTS}/report/index.html",
             caption="captions/page.rst",
             category="The whole page",
         ),
+        experiments=directory(f"{RESULTS}/report/experiments"),
     log:
         f"{LOGS}/report/report_page.log",
     benchmark:
@@ -26,7 +27,7 @@ rule report_page:
     params:
         specification=report_specification(),
         config=config,
-        code=code_digest("wood.report.page"),
+        code=code_digest("wood.report.page", "wood.report.experiment"),
     script:
         "../workflow_scripts/report_page.py"
 

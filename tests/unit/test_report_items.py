@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from wood import plots
 from wood.errors import InputError
 from wood.report import figures, tables
 from wood.report.embedding import embed_epochs, points_table
+from wood.report.experiment import build_experiment_pages
 from wood.report.item import BUILDERS, build_item, class_that_loses_most
 from wood.report.items import ITEMS, carries, experiments_of
+from wood.report.page import build_page
 from wood.report.paper import paper_rows
 from wood.report.pictures import RANDOM, draw, most_lost
 from wood.report.scores import Scores
@@ -299,3 +302,28 @@ def test_a_row_that_the_paper_lacks_is_named():
 def test_a_control_of_ablations_is_in_no_stage_table():
     assert carries(entry("x", "control"), "1")
     assert not carries(entry("x", "control", {"5": "(a)"}), "1")
+
+
+def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path):  # noqa: F811
+    values = {**written, "experiment_pages": "experiments"}
+    values["experiments"] = [
+        {**e, "settings": {"classifier": {"ood": {"clusters": 7}}}} for e in written["experiments"]
+    ]
+    values["logs"] = [{**log, "name": "irn-wood"} for log in written["logs"]]
+    spec = build_page(values, tmp_path / "index.html")
+    build_experiment_pages(spec, tmp_path / "experiments")
+    links = Reader((tmp_path / "index.html").read_text()).links
+    linked = {link for link in links if link.startswith("experiments/")}
+    assert {str(p.relative_to(tmp_path)) for p in (tmp_path / "experiments").iterdir()} == linked
+    assert len(linked) == 3
+    page = Reader((tmp_path / "experiments" / "irn-wood.html").read_text())
+    (rows,) = page.tables.values()
+    score = json.loads((tmp_path / written["experiments"][2]["runs"][0]["seeds"]).read_text())
+    assert rows[-1][:3] == [
+        "Seed, configured threshold", "0", f"{100 * score['configured']['miou']:.1f}"
+    ]  # fmt: skip
+    assert "classifier.ood.clusters" in page.text
+    assert "Classifiers." in page.text
+    assert sum(link.startswith("data:image/jpeg") for link in page.links) == 5 * 4
+    others = Reader((tmp_path / "experiments" / "irn.html").read_text())
+    assert "No training log" in others.text

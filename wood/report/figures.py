@@ -201,9 +201,15 @@ def feature_panels(embedding: Embedding) -> str:
         return plots.svg(drawn, "features", "Features of two classes and of their OoD images")
 
 
-def threshold_curves(spec: Spec, scores: Scores) -> str | None:
-    """The seeds over all thresholds: mIoU against the threshold, precision against recall."""
-    shown = [e for e in spec.main() if scores.of(e, "seeds")]
+def threshold_curves(
+    spec: Spec, scores: Scores, experiments: Sequence[Experiment] | None = None
+) -> str | None:
+    """The seeds over all thresholds: mIoU against the threshold, precision against recall.
+
+    Of `experiments`, or of all that are not there for ablations alone.
+    """
+    chosen = spec.main() if experiments is None else experiments
+    shown = [e for e in chosen if scores.of(e, "seeds")]
     if not any(score.get("curve") for e in shown for score in scores.of(e, "seeds")):
         return None
     palette = colours({e.name: e.role for e in shown})

@@ -44,8 +44,8 @@ class Bar:
     spread: float | None
 
 
-def build_page(spec: Mapping[str, Any] | Spec, output: str | Path) -> None:
-    """Write the report page for `spec` to `output`.
+def build_page(spec: Mapping[str, Any] | Spec, output: str | Path) -> Spec:
+    """Write the report page for `spec` to `output`, and return the specification.
 
     Args:
         spec: plain values and paths with the keys of `wood.report.spec.Spec` (or one itself).
@@ -56,6 +56,7 @@ def build_page(spec: Mapping[str, Any] | Spec, output: str | Path) -> None:
     """
     spec = spec if isinstance(spec, Spec) else parse_spec(spec)
     write_text(output, render("page.html.j2", _context(spec)))
+    return spec
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:

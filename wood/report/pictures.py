@@ -1,5 +1,6 @@
 """The picture grids: which images are shown follows a stated rule, never a hand."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,8 @@ def seed_grids(
                 choice,
                 _seed_pictures(
                     spec, index, threshold, paths[choice.image_id], after,
-                    without[choice.image_id], with_wood[choice.image_id],
+                    {"CAM without": without[choice.image_id],
+                     "CAM with W-OoD": with_wood[choice.image_id]},
                 ),
             )
             for choice in pick(candidates, rng)
@@ -210,6 +212,38 @@ def prediction_grid(
         for choice in pick(gains, rng)
     ]
     return PictureGrid("all classes", _drop_empty_columns(drawn)) if drawn else None
+
+
+def example_grid(
+    spec: Spec, scores: Scores, experiment: Experiment, number: int
+) -> PictureGrid | None:
+    """Images of the first shard at random: map of the first class, pseudo-mask, prediction, truth.
+
+    None without localization maps.
+    """
+    run = experiment.runs[0]
+    if not (spec.train_images and run.maps):
+        return None
+    paths = _paths(spec.train_images)
+    first = dataclasses.replace(run, maps=run.maps[:1])
+    found = {
+        image_id: maps
+        for image_id, maps in _maps(first, paths, spec.class_names).items()
+        if len(maps.classes)
+    }
+    threshold = _threshold(spec, scores, experiment)
+    rng = np.random.default_rng(spec.picture_seed)
+    rows = [
+        PictureRow(
+            choice,
+            _seed_pictures(
+                spec, int(found[choice.image_id].classes[0]), threshold, paths[choice.image_id],
+                run, {"Localization map": found[choice.image_id]},
+            ),
+        )
+        for choice in draw(number)(dict.fromkeys(found), rng)
+    ]  # fmt: skip
+    return PictureGrid("examples", _drop_empty_columns(rows)) if rows else None
 
 
 def _threshold(spec: Spec, scores: Scores, experiment: Experiment) -> float | None:
@@ -267,18 +301,17 @@ def _seed_pictures(
     threshold: float | None,
     path: str,
     run: Run,
-    without: LocalizationMaps,
-    with_wood: LocalizationMaps,
+    shown: Mapping[str, LocalizationMaps],
 ) -> list[Picture]:
     image = load_image(path)
     pictures = [Picture("Image", data_uri(image, LONGEST))]
-    for heading, maps in (("CAM without", without), ("CAM with W-OoD", with_wood)):
+    for heading, maps in shown.items():
         heat = maps.upsampled()[maps.classes.tolist().index(index)].numpy()
         pictures.append(Picture(heading, data_uri(heat_overlay(image, heat, threshold), LONGEST)))
-    image_id = without.image_id
+    image_id = maps.image_id
     pictures.append(_masked("Pseudo-mask", image, _mask(run.masks, image_id)))
     pictures.append(_masked("Prediction", image, _mask(run.predictions, image_id)))
-    pictures.append(_masked("Truth", image, _truth(spec, image_id, without.size)))
+    pictures.append(_masked("Truth", image, _truth(spec, image_id, maps.size)))
     return pictures
 
 

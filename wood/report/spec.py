@@ -45,7 +45,8 @@ class Experiment:
     alone, it is shown in these alone. `ood` holds the settings of its OoD losses, None without,
     and `data` the parts of D_in and D_ood (`in`, `ood`, `subset_seed`) that its classifier sees.
     `panels` maps each panel of Fig. 5 it is in to its numbers of images, `in` and `ood`, None for
-    all. `test_miou` is what the evaluation server answered, in per cent.
+    all. `test_miou` is what the evaluation server answered, in per cent. `settings` are the
+    resolved ones of the experiment and its classifier, for its own page.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Experiment:
     data: dict[str, Any] | None = None
     panels: dict[str, dict[str, int | None]] = field(default_factory=dict)
     test_miou: float | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ablation_only(self) -> bool:
@@ -122,6 +124,7 @@ class Spec:
     commands: dict[str, str] = field(default_factory=dict)
     items: list[dict[str, str]] = field(default_factory=list)
     epoch_features: str | None = None
+    experiment_pages: str | None = None
 
     def main(self) -> list[Experiment]:
         """Return the experiments that are not there for ablation tables alone."""
