@@ -251,7 +251,11 @@ if config["ood"]["source"] != "none":
         input:
             f"{OOD}/hard_ood.csv",
         output:
-            f"{OOD}/contact_sheet.jpg",
+            report(
+                f"{OOD}/contact_sheet.jpg",
+                caption="captions/contact_sheet.rst",
+                category="Hard OoD images",
+            ),
         log:
             f"{LOGS}/ood/contact_sheet.log",
         benchmark:
@@ -299,7 +303,12 @@ rule cluster_sheet:
         hard_ood=ood_list,
         centers=f"{CLASSIFIER}/centers.safetensors",
     output:
-        f"{CLASSIFIER}/clusters.jpg",
+        report(
+            f"{CLASSIFIER}/clusters.jpg",
+            caption="captions/cluster_sheet.rst",
+            category="Hard OoD images",
+            labels={"classifier": "{classifier}", "training seed": "{seed}"},
+        ),
     log:
         f"{LOGS}/ood/cluster_sheet/{{classifier}}-{{seed}}.log",
     benchmark:
