@@ -204,16 +204,23 @@ def lacking(key):
     return None if made else what_to_add(item)
 
 
+def overlay_of_item(key):
+    """The overlay that fills a table or figure, where experiments are what it lacks."""
+    item = ITEMS[key]
+    if item.overlay and lacking(key) == what_to_add(item):
+        return f"configs/{item.overlay}.yaml"
+    return None
+
+
 def command_of_item(key):
     """The command that makes a table or figure, with its overlay where it lacks something."""
-    overlay = ITEMS[key].overlay
-    return command(key, f"configs/{overlay}.yaml" if lacking(key) and overlay else None)
+    return command(key, overlay_of_item(key))
 
 
 def item_files(key):
     """The page of a table or figure; a sentence and the end where it cannot be made."""
     if lacking(key):
-        hint = f" {command_of_item(key)} makes it." if ITEMS[key].overlay else ""
+        hint = f" {command_of_item(key)} makes it." if overlay_of_item(key) else ""
         sys.exit(
             f"Error: {key} needs what this configuration lacks: {lacking(key)}.{hint}"
         )

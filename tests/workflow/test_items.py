@@ -65,13 +65,20 @@ def test_of_the_items_only_scores_and_pictures_read_the_true_masks(tmp_path):
     assert readers == {"score_seeds", "score_segmentation", "report_pictures"}
 
 
-def test_an_item_without_experiments_says_what_to_add(tmp_path):
-    done = Workflow(tmp_path).run("--dry-run", "table4")
+@pytest.mark.parametrize(
+    ("changes", "missing", "overlay"),
+    [
+        ({}, 'an experiment that names table "4"', True),
+        ({"data": {"evaluation": None}}, "true masks", False),
+    ],
+)
+def test_an_item_that_cannot_be_made_says_what_to_add(tmp_path, changes, missing, overlay):
+    done = Workflow(tmp_path).run("--dry-run", "table4", changes=changes)
     assert done.returncode == 1
     text = done.stdout + done.stderr
     (sentence,) = [line for line in text.splitlines() if line.startswith("Error")]
-    assert 'an experiment that names table "4"' in sentence
-    assert "configs/ablations.yaml" in sentence
+    assert missing in sentence
+    assert ("configs/ablations.yaml" in sentence) == overlay
     assert "Traceback" not in text
 
 
