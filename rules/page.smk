@@ -247,7 +247,7 @@ def command(target, overlay=None):
     """The command that makes a target with the configuration of this run, and an overlay over it."""
     overlays = [os.path.relpath(path) for path in workflow.overwrite_configfiles or []]
     overlays += [overlay] if overlay else []
-    chosen = f" --configfile {' '.join(overlays)}" if overlays else ""
+    chosen = f" --configfile {' '.join(overlays)} --" if overlays else ""
     return f"snakemake --cores all{chosen} {target}"
 
 
