@@ -106,8 +106,9 @@ def _amounts(spec: Spec, scores: Scores) -> Content:
             "Seed mIoU on half B, the images on which no setting was chosen. Box: quartiles and "
             "median over random parts of the images and training seeds; whiskers: all; dots: runs. "
             "Where nothing is drawn at random (0 or all images) there is one run for each training "
-            "seed. In (b) the images of D_in and D_ood are together as many as D_in at 0. The "
-            "paper prints this figure without numbers."
+            "seed; 0 is F_in, without the control's extra epochs, which Table 1 shows. In (b) the "
+            "images of D_in and D_ood are together as many as D_in at 0. The paper prints this "
+            "figure without numbers."
         ),
         drawings=[drawn],
         tables=[tables.amounts_of_seeds(spec, scores)],
