@@ -99,6 +99,7 @@ TABLE = {
     "classifiers.cam": F_IN,
     "classifiers.cam-wood.init": {"features"} | CENTERS,
     "classifiers.cam-wood.*": CLASSIFIER,
+    "classifiers.cam-cls-ood.*": PAGE,  # which the small configuration does not use
     "classifiers.cam-more.*": {"train_classifier", "localize", "score_seeds"} | PAGE,
     "localizations.cam.*": MAPS,
     "localizations.advcam.*": PAGE,  # which the demo does not use
@@ -156,7 +157,19 @@ def nested(key, value):
 
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
 SETTINGS = merge(BASE, yaml.safe_load(SMALL.read_text()))
-KEYS = list(leaves(BASE))
+
+
+def kept(key):
+    """Whether the small configuration has what the key belongs to."""
+    tree = SETTINGS
+    for part in key.split(".")[:-1]:
+        tree = tree[part]
+        if tree is None:
+            return False
+    return True
+
+
+KEYS = [key for key in leaves(BASE) if kept(key)]
 
 
 def row(key):
