@@ -299,11 +299,15 @@ def test_other_than_hard_images_need_candidates_to_take(config, images):
 def test_an_overlay_drops_a_name(config):
     config["experiments"]["irn-more"] = None
     settings.check(config)
-    assert settings.experiments(config, "seeds") == ["irn", "irn-wood"]
+    assert settings.experiments(config, "seeds") == [
+        "irn", "irn-wood", "irn-cls-ood", "advcam", "advcam-wood"
+    ]  # fmt: skip
 
 
 def test_experiments_run_as_far_as_they_say(config):
-    assert settings.experiments(config, "seeds") == ["irn", "irn-more", "irn-wood"]
+    assert settings.experiments(config, "seeds") == [
+        "irn", "irn-more", "irn-wood", "irn-cls-ood", "advcam", "advcam-wood"
+    ]  # fmt: skip
     assert settings.experiments(config, "segmentation") == ["irn", "irn-wood"]
 
 
