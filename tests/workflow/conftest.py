@@ -3,15 +3,24 @@
 import shutil
 
 import pytest
+from filelock import FileLock
 
 from tests.workflow.workflow import Workflow
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    """The small demo, run once; tests do not change it."""
-    workflow = Workflow(tmp_path_factory.mktemp("small"))
-    workflow.make()
+def made(tmp_path_factory, worker_id):
+    """The small demo, run once, for all of the tests' processes; tests do not change it."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    folder /= "small"
+    with FileLock(f"{folder}.lock"):
+        folder.mkdir(exist_ok=True)
+        workflow = Workflow(folder)
+        if not (folder / "made").exists():
+            workflow.make()
+            (folder / "made").touch()
     return workflow
 
 

@@ -99,7 +99,6 @@ TABLE = {
     "classifiers.cam": F_IN,
     "classifiers.cam-wood.init": {"features"} | CENTERS,
     "classifiers.cam-wood.*": CLASSIFIER,
-    "classifiers.cam-cls-ood.*": PAGE,  # which the small configuration does not use
     "classifiers.cam-more.*": {"train_classifier", "localize", "score_seeds"} | PAGE,
     "localizations.cam.*": MAPS,
     "localizations.advcam.*": PAGE,  # which the demo does not use
@@ -275,6 +274,7 @@ CHANGES = {
     "experiments.irn-wood.role": {"experiments": {"irn-wood": {"role": "control"}}},
     "experiments.irn-more.role": {"experiments": {"irn-more": {"role": None}}},
     "experiments.irn.paper": {"experiments": {"irn": {"paper": {"1": "SEAM"}}}},
+    "experiments.irn-more.paper": {"experiments": {"irn-more": {"paper": {"5": "(b)"}}}},
     "experiments.irn-wood.paper": {"experiments": {"irn-wood": {"paper": {"1": "SEAM"}}}},
 }
 
