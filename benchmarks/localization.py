@@ -10,6 +10,7 @@ for all parameters (IRN's and AdvCAM's code).
 """
 
 import argparse
+import copy
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -50,8 +51,7 @@ ADVCAM = {
     "regularizer": 7,
     "mask_threshold": 0.5,
 }
-# Rounding moves a few rectified values to the other side of zero, and climbing carries that on.
-CAM_TOLERANCE, ADVCAM_TOLERANCE = 1e-4, 2e-2
+CAM_TOLERANCE, ADVCAM_TOLERANCE = 1e-4, 1e-6
 SIZES = [(375, 500), (500, 375), (333, 500)]
 
 
@@ -145,6 +145,34 @@ def distance(ours: Sequence[Tensor], theirs: Sequence[list[Tensor]], size: tuple
     return ((mine - published).norm() / published.norm()).item()
 
 
+def climbing_apart(
+    model: CamClassifier, image: Image.Image, present: Tensor, settings: dict
+) -> float:
+    """Return how far the sums of the climbs of one image are apart, both ways in double precision.
+
+    In single precision rounding moves rectified values to the other side of zero, and climbing
+    carries that on: it would hide a difference.
+    """
+    double = copy.deepcopy(model).double()
+    quick = ready(double, torch.device("cpu"))
+    x = normalize(image, model.backbone.mean, model.backbone.std).double()
+    pair = torch.stack([x, x.flip(2)])
+    published = torch.stack(
+        [
+            _reference_climb(double, pair, label, settings["iterations"], settings)
+            for label in present
+        ]
+    )
+    ours = climb(
+        quick,
+        pair.repeat(len(present), 1, 1, 1).contiguous(memory_format=torch.channels_last),
+        present,
+        iterations=settings["iterations"],
+        **{name: settings[name] for name in ("step_size", "regularizer", "mask_threshold")},
+    )
+    return ((ours - published).norm() / published.norm()).item()
+
+
 def report(name: str, ours: float, theirs: float, apart: float, tolerance: float, goal: float):
     """Print one ratio.
 
@@ -176,6 +204,7 @@ def network(backbone: str, detach_stages: bool = False) -> CamClassifier:
 def ready(model: CamClassifier, device: torch.device) -> CamClassifier:
     """Return a copy as `localize` makes it."""
     changed = CamClassifier(folded(model.backbone), len(CLASSES)).eval()
+    changed.to(model.head.weight.dtype)
     changed.head.load_state_dict(model.head.state_dict())
     return changed.requires_grad_(False).to(device, memory_format=torch.channels_last)
 
@@ -212,7 +241,7 @@ def cpu(arguments: argparse.Namespace) -> None:
 
     def advcam() -> None:
         made = [make_pyramid(image, settings["scales"]) for image in some]
-        outputs["ours"] = multi_scale_advcam(
+        multi_scale_advcam(
             quick,
             made,
             classes[: len(some)],
@@ -222,10 +251,8 @@ def cpu(arguments: argparse.Namespace) -> None:
         )
 
     def advcam_reference() -> None:
-        outputs["theirs"] = [
+        for image, present in zip(some, classes, strict=False):
             reference_advcam(model, image, present, settings)
-            for image, present in zip(some, classes, strict=False)
-        ]
 
     some = images[: arguments.advcam_images]
     for name, ours, theirs, count, tolerance, goal in (
@@ -233,7 +260,10 @@ def cpu(arguments: argparse.Namespace) -> None:
         ("AdvCAM, 2 classes", advcam, advcam_reference, len(some), ADVCAM_TOLERANCE, 3),
     ):
         mine, published = compare(ours, theirs, arguments.repeats)
-        apart = distance(outputs["ours"], outputs["theirs"], size)
+        if ours is advcam:
+            apart = climbing_apart(model, images[0], classes[0], settings)
+        else:
+            apart = distance(outputs["ours"], outputs["theirs"], size)
         report(name, mine / count, published / count, apart, tolerance, goal)
     share = bare_share(quick, device, size, pairs=2, iterations=arguments.iterations)
     print(f"  AdvCAM: {share:.0%} of the rate of bare forward and input-gradient passes")

@@ -31,7 +31,7 @@ from wood.training import Batch, fit
 
 SETTINGS = {"lr": 0.01, "momentum": 0.0, "weight_decay": 1e-4, "power": 0.9}
 HEAD_LR_SCALE = 10
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5
 CONFIG = Path(__file__).parents[1] / "config.yaml"
 
 
@@ -179,6 +179,21 @@ def change(before: nn.Module, after: nn.Module) -> Tensor:
     return torch.cat([(new.detach() - old.detach()).flatten() for old, new in pairs])
 
 
+def trainings_apart(
+    folder: Path, backbone: str, detach: bool, ready: list[dict[str, Tensor]], steps: int
+) -> float:
+    """Return how far what both trainings change is apart, both in double precision.
+
+    In single precision the memory formats round differently, and a training carries that on.
+    """
+    double = [{name: value.double() for name, value in example.items()} for example in ready]
+    start = network(backbone, detach).double()
+    ours, theirs = (network(backbone, stops).double() for stops in (detach, False))
+    ours = run(folder, ours, InMemory(double), cls_in, steps, len(ready), 0)
+    moved, wanted = (change(start, model) for model in (ours, published(theirs, double, steps)))
+    return ((moved - wanted).norm() / wanted.norm()).item()
+
+
 def cpu(arguments: argparse.Namespace) -> None:
     """Print the ratio to the published loop, and what reading files costs."""
     backbone, batch, steps = arguments.backbone, arguments.batch, arguments.iterations
@@ -192,7 +207,6 @@ def cpu(arguments: argparse.Namespace) -> None:
         count = batch * 4
         files = examples(folder, count, arguments.crop, (256, 384))
         ready = [files.example(n, np.random.default_rng(n)) for n in range(batch)]
-        trained: dict[str, nn.Module] = {}
         fresh = {
             key: [network(backbone, stops) for _ in range(arguments.repeats + 1)]
             for key, stops in (("ours", detach), ("theirs", False))
@@ -200,15 +214,13 @@ def cpu(arguments: argparse.Namespace) -> None:
 
         def ours() -> None:
             model = fresh["ours"].pop()
-            trained["ours"] = run(folder, model, InMemory(ready), cls_in, steps, batch, 0)
+            run(folder, model, InMemory(ready), cls_in, steps, batch, 0)
 
         def reference() -> None:
-            trained["theirs"] = published(fresh["theirs"].pop(), ready, steps)
+            published(fresh["theirs"].pop(), ready, steps)
 
         mine, theirs = compare(ours, reference, arguments.repeats)
-        start = network(backbone, detach)
-        moved, wanted = (change(start, trained[key]) for key in ("ours", "theirs"))
-        apart = ((moved - wanted).norm() / wanted.norm()).item()
+        apart = trainings_apart(folder, backbone, detach, ready, steps)
         images = batch * steps
         print(
             f"  training: {images / mine:.1f} images/s, published loop {images / theirs:.1f}: "
