@@ -154,6 +154,17 @@ def test_summary_table_lacks_what_is_not_there(tmp_path):
     assert re.split(r"\s{2,}", line)[:6] == ["Segmentation", "55.0", "-", "-", "-", "no comparison"]
 
 
+def test_summary_table_shows_what_can_be_compared(tmp_path):
+    """Neither an experiment without its W-OoD beside one with it, nor a stage without scores."""
+    for name in ("irn", "irn-wood", "irn-cls-ood"):
+        write_scores(tmp_path, name, 0, 0.5, 0.6, 0.55)
+        for kind in ("pseudo_masks", "segmentation"):
+            (tmp_path / "scores" / kind / name / "seed-0.json").unlink()
+    table = summary_table(find_experiments(tmp_path))
+    assert "irn-cls-ood" not in table
+    assert [line.split()[0] for line in table.splitlines()] == ["mIoU", "Initial"]
+
+
 def test_summary_of_nothing_is_one_sentence(tmp_path, capsys):
     assert main([str(tmp_path)]) == 1
     assert "no score files" in capsys.readouterr().err

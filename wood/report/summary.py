@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wood.errors import InputError
-from wood.report.scores import KINDS, Headline, Scores, headlines, points
+from wood.report.scores import KINDS, Headline, Scores, headlines, member, points
 from wood.report.spec import Experiment, Run, Spec
 
 ROLE_LABELS = {"baseline": "without", "control": "control", "wood": "with W-OoD"}
@@ -17,15 +17,18 @@ ROLE_LABELS = {"baseline": "without", "control": "control", "wood": "with W-OoD"
 def summary_table(spec: Spec, scores: Scores | None = None) -> str:
     """Return seed, pseudo-mask and segmentation mIoU in per cent, without and with W-OoD.
 
-    One block per family of experiments. The control had the same extra epochs and no OoD; the
-    last column is W-OoD's distance to the better of the other two.
+    One block per family of experiments, those with W-OoD if any has it. The control had the same
+    extra epochs and no OoD; the difference is W-OoD's to the better of the other two.
     """
     scores = scores or Scores(spec)
-    families = spec.families()
+    families = {
+        name: family
+        for name, family in spec.families().items()
+        if any(experiment.role != "other" for experiment in family)
+    }
+    families = {n: f for n, f in families.items() if member(f, "wood")} or families
     blocks = []
     for name, family in families.items():
-        if all(experiment.role == "other" for experiment in family):
-            continue
         lines = _lines(headlines(scores, family))
         if len(families) > 1:
             lines.insert(0, name)
@@ -37,6 +40,8 @@ def _lines(family: Sequence[Headline]) -> list[str]:
     rows = [["mIoU (%)", *ROLE_LABELS.values(), "difference", "", "scored on"]]
     for headline in family:
         measures = [headline.measures[role] for role in ROLE_LABELS]
+        if not any(measures):
+            continue
         gain = headline.comparison.difference
         rows.append(
             [
