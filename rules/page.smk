@@ -227,6 +227,16 @@ def item_files(key):
     return f"{RESULTS}/report/items/{key}.html"
 
 
+def item_output(ending, kind, caption):
+    """A file of a table or figure, for Snakemake's own report."""
+    return report(
+        f"{RESULTS}/report/items/{{item}}.{ending}",
+        caption=caption,
+        category="Tables and figures of the paper",
+        labels={"item": "{item}", "kind": kind},
+    )
+
+
 def item_inputs(wildcards):
     """What a table or figure is made from."""
     item_files(wildcards.item)

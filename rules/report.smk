@@ -38,18 +38,8 @@ rule report_table:
         item_inputs,
         templates=report_sources(),
     output:
-        page=report(
-            f"{RESULTS}/report/items/{{item}}.html",
-            caption="captions/item.rst",
-            category="Tables and figures of the paper",
-            labels={"item": "{item}", "kind": "page"},
-        ),
-        csv=report(
-            f"{RESULTS}/report/items/{{item}}.csv",
-            caption="captions/data.rst",
-            category="Tables and figures of the paper",
-            labels={"item": "{item}", "kind": "data"},
-        ),
+        page=item_output("html", "page", "captions/item.rst"),
+        csv=item_output("csv", "data", "captions/data.rst"),
     log:
         f"{LOGS}/report/items/{{item}}.log",
     benchmark:
@@ -72,24 +62,9 @@ rule report_table:
 # Figures that are drawn: a page, the drawing, and its data.
 use rule report_table as report_drawing with:
     output:
-        page=report(
-            f"{RESULTS}/report/items/{{item}}.html",
-            caption="captions/item.rst",
-            category="Tables and figures of the paper",
-            labels={"item": "{item}", "kind": "page"},
-        ),
-        csv=report(
-            f"{RESULTS}/report/items/{{item}}.csv",
-            caption="captions/data.rst",
-            category="Tables and figures of the paper",
-            labels={"item": "{item}", "kind": "data"},
-        ),
-        svg=report(
-            f"{RESULTS}/report/items/{{item}}.svg",
-            caption="captions/item.rst",
-            category="Tables and figures of the paper",
-            labels={"item": "{item}", "kind": "drawing"},
-        ),
+        page=item_output("html", "page", "captions/item.rst"),
+        csv=item_output("csv", "data", "captions/data.rst"),
+        svg=item_output("svg", "drawing", "captions/item.rst"),
     wildcard_constraints:
         item="figure[57]",
 
@@ -97,12 +72,7 @@ use rule report_table as report_drawing with:
 # Pictures: a page.
 use rule report_table as report_pictures with:
     output:
-        page=report(
-            f"{RESULTS}/report/items/{{item}}.html",
-            caption="captions/item.rst",
-            category="Tables and figures of the paper",
-            labels={"item": "{item}", "kind": "page"},
-        ),
+        page=item_output("html", "page", "captions/item.rst"),
     wildcard_constraints:
         item="figure(2|3|4|A[1-4])",
 

@@ -63,29 +63,10 @@ def check(config: Tree) -> None:
     schema = yaml.safe_load(SCHEMA.read_text())
     _check_schema(config, schema)
     _check_complete(config, schema, schema["$defs"], "")
+    _check_names(config)
     _check_figures(config)
-    config = expanded(config)
-    names = _present(config["classifiers"])
-    for name in names:
-        _check_classifier(config, name)
-    for name in _present(config["experiments"]):
-        settings = experiment(config, name)
-        for key, known in (
-            ("classifier", names),
-            ("localization", _present(config["localizations"])),
-        ):
-            if settings[key] not in known:
-                raise InputError(
-                    f"Configuration: experiments.{name}.{key} is {settings[key]!r}, which is not "
-                    f"one of the {key}s ({', '.join(known)})."
-                )
-        architecture = classifier(config, settings["classifier"])["architecture"]
-        method = config["localizations"][settings["localization"]]["method"]
-        if method == "advcam" and architecture != "cam":
-            raise InputError(
-                f"Configuration: experiments.{name} takes AdvCAM of a classifier of architecture "
-                f"{architecture!r}; its weights are known for `cam` only."
-            )
+    if figure5.runs(config["figure5"]):
+        _check_names(expanded(config))
     _check_data(config)
 
 
@@ -346,6 +327,31 @@ def _check_classifier(config: Tree, name: str) -> None:
     _check_parts(config, name, settings)
 
 
+def _check_names(config: Tree) -> None:
+    """Check every classifier, and that every experiment names what there is and what fits."""
+    names = _present(config["classifiers"])
+    for name in names:
+        _check_classifier(config, name)
+    for name in _present(config["experiments"]):
+        settings = experiment(config, name)
+        for key, known in (
+            ("classifier", names),
+            ("localization", _present(config["localizations"])),
+        ):
+            if settings[key] not in known:
+                raise InputError(
+                    f"Configuration: experiments.{name}.{key} is {settings[key]!r}, which is not "
+                    f"one of the {key}s ({', '.join(known)})."
+                )
+        architecture = classifier(config, settings["classifier"])["architecture"]
+        method = config["localizations"][settings["localization"]]["method"]
+        if method == "advcam" and architecture != "cam":
+            raise InputError(
+                f"Configuration: experiments.{name} takes AdvCAM of a classifier of architecture "
+                f"{architecture!r}; its weights are known for `cam` only."
+            )
+
+
 def _check_figures(config: Tree) -> None:
     """Fig. 5 and 7: experiments and classes that there are, and numbers that leave some images."""
     section = config["figure5"]
@@ -364,16 +370,10 @@ def _check_figures(config: Tree) -> None:
                 f"Configuration: figure5.{role} is {name!r}, which is not one of the experiments."
             )
         trained = experiment(config, name)["classifier"]
-        known = trained in _present(config["classifiers"])
-        if known and bool(classifier(config, trained)["ood"]) != (role == "wood"):
+        if bool(classifier(config, trained)["ood"]) != (role == "wood"):
             raise InputError(
                 f"Configuration: figure5.{role} is {name!r}, whose classifier {trained!r} is "
                 f"trained {'without' if role == 'wood' else 'with'} OoD images."
-            )
-        if not known:
-            raise InputError(
-                f"Configuration: experiments.{name}.classifier is {trained!r}, which is not one "
-                f"of the classifiers ({', '.join(_present(config['classifiers']))})."
             )
     if section["total"] is not None and section["ood"] and section["total"] <= max(section["ood"]):
         raise InputError(

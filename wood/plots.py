@@ -103,6 +103,11 @@ def svg(drawn: "Figure", name: str, description: str) -> str:
     return opening + text[text.index(">") + 1 :]
 
 
+def slug(text: str) -> str:
+    """Return a text as a part of an id or a file name: its letters and digits, in lower case."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
 def standalone(text: str) -> str:
     """Return a figure of `svg` as a file of its own, in the page's colours for light paper."""
     style = STYLE_SHEET.read_text(encoding="utf-8")

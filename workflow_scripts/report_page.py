@@ -4,10 +4,12 @@ from wood.jobs import job
 from wood.provenance import config_hash, provenance
 from wood.report.experiment import build_experiment_pages
 from wood.report.page import build_page
+from wood.report.scores import Scores
+from wood.report.spec import parse_spec
 
 with job(snakemake.log[0]):
     config = snakemake.params.config
-    spec = build_page(
+    spec = parse_spec(
         {
             **snakemake.params.specification,
             "config": config,
@@ -16,7 +18,8 @@ with job(snakemake.log[0]):
                 "configuration": config_hash(config),
                 "recorded in": "provenance.json",
             },
-        },
-        snakemake.output.page,
+        }
     )
-    build_experiment_pages(spec, snakemake.output.experiments)
+    scores = Scores(spec)
+    build_page(spec, snakemake.output.page, scores)
+    build_experiment_pages(spec, scores, snakemake.output.experiments)

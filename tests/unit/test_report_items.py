@@ -310,8 +310,10 @@ def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path): 
         {**e, "settings": {"classifier": {"ood": {"clusters": 7}}}} for e in written["experiments"]
     ]
     values["logs"] = [{**log, "name": "irn-wood"} for log in written["logs"]]
-    spec = build_page(values, tmp_path / "index.html")
-    build_experiment_pages(spec, tmp_path / "experiments")
+    spec = parse_spec(values)
+    scores = Scores(spec)
+    build_page(spec, tmp_path / "index.html", scores)
+    build_experiment_pages(spec, scores, tmp_path / "experiments")
     links = Reader((tmp_path / "index.html").read_text()).links
     linked = {link for link in links if link.startswith("experiments/")}
     assert {str(p.relative_to(tmp_path)) for p in (tmp_path / "experiments").iterdir()} == linked

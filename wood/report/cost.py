@@ -213,8 +213,9 @@ def cost_figure(scores: Scores, review: Review | None, family: Sequence[Experime
         known = "measured" if review.measured else "assumed"
         minutes.set_xlabel(f"minutes ({review.seconds:.1f} s a decision, {known})")
         drawn.legend(loc="outside lower center", ncols=2)
-        word = "".join(c if c.isalnum() else "-" for c in family[0].family.lower())
-        return plots.svg(drawn, f"review-{word}", "Seed mIoU against images reviewed")
+        return plots.svg(
+            drawn, f"review-{plots.slug(family[0].family)}", "Seed mIoU against images reviewed"
+        )
 
 
 def _scored(

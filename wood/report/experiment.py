@@ -20,13 +20,12 @@ KIND_TITLES = {
 }
 
 
-def build_experiment_pages(spec: Spec, folder: str | Path) -> None:
+def build_experiment_pages(spec: Spec, scores: Scores, folder: str | Path) -> None:
     """Write `<name>.html` for every experiment of a report into `folder`, which is made anew.
 
     Raises:
         InputError: one of the files of the report is wrong; the sentence names it.
     """
-    scores = Scores(spec)
     with atomic_directory(folder) as temporary:
         for experiment in spec.experiments:
             write_text(temporary / f"{experiment.name}.html", _page(spec, scores, experiment))

@@ -10,7 +10,7 @@ import numpy as np
 from wood import plots
 from wood.errors import InputError
 from wood.report.embedding import Embedding
-from wood.report.scores import Scores, half_b, member, points
+from wood.report.scores import Scores, member, points, seed_miou
 from wood.report.spec import Experiment, Spec, TrainingLog
 from wood.report.tables import class_value
 
@@ -118,9 +118,7 @@ def amounts(spec: Spec, scores: Scores) -> dict[str, list[tuple[str, list[float]
     """
     found: dict[str, dict[tuple[float, float], list[float]]] = {}
     for experiment in spec.experiments:
-        measure = scores.measure(
-            experiment, "seeds", lambda s: (half_b(s) or s["configured"])["miou"]
-        )
+        measure = scores.measure(experiment, "seeds", seed_miou)
         for panel, images in experiment.panels.items():
             inside, outside = (
                 float("inf") if images[domain] is None else images[domain]

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wood.plots import class_colour
+from wood.plots import class_colour, slug
 from wood.report import figures, tables
 from wood.report.collection import collection_section
 from wood.report.cost import cost_figure, cost_sentence, cost_table, read_review
@@ -44,23 +45,30 @@ class Bar:
     spread: float | None
 
 
-def build_page(spec: Mapping[str, Any] | Spec, output: str | Path) -> Spec:
-    """Write the report page for `spec` to `output`, and return the specification.
+def build_page(
+    spec: Mapping[str, Any] | Spec, output: str | Path, scores: Scores | None = None
+) -> None:
+    """Write the report page for `spec` to `output`.
 
     Args:
         spec: plain values and paths with the keys of `wood.report.spec.Spec` (or one itself).
         output: the HTML file; it needs no other file and no network.
+        scores: those of `spec`, where they have been read; else they are read.
 
     Raises:
         InputError: the specification or one of its files is wrong; the sentence names it.
     """
     spec = spec if isinstance(spec, Spec) else parse_spec(spec)
-    write_text(output, render("page.html.j2", _context(spec)))
-    return spec
+    write_text(output, render("page.html.j2", _context(spec, scores or Scores(spec))))
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
     """Return the HTML of a page with the report's style and script."""
+    return _environment().get_template(template).render(**context)
+
+
+@cache
+def _environment():
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -71,18 +79,15 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["slug"] = _slug
+    environment.filters["slug"] = slug
     environment.filters["points"] = points
     environment.filters["svg"] = lambda text: Markup(text) if text else None
-    page = environment.get_template(template)
-    style, script = (
-        Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js")
-    )
-    return page.render(**context, style=style, script=script)
+    for name, file in (("style", "page.css"), ("script", "page.js")):
+        environment.globals[name] = Markup((TEMPLATES / file).read_text(encoding="utf-8"))
+    return environment
 
 
-def _context(spec: Spec) -> dict[str, Any]:
-    scores = Scores(spec)
+def _context(spec: Spec, scores: Scores) -> dict[str, Any]:
     families = spec.families()
     first = next(iter(families.values()))
     ablations = {experiment.name for experiment in spec.experiments if experiment.ablation_only}
@@ -198,7 +203,3 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
         else:
             pairs.append((name, "none" if value is None or value == {} else str(value)))
     return pairs
-
-
-def _slug(text: str) -> str:
-    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())

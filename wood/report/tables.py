@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wood.report.paper import other_values, paper_number, paper_rows
-from wood.report.scores import Measure, Score, Scores, final, half_b, half_of, member, points
+from wood.report.scores import (
+    Measure,
+    Score,
+    Scores,
+    final,
+    half_b,
+    half_of,
+    member,
+    points,
+    seed_miou,
+)
 from wood.report.spec import CLASSES_TABLE, SPLITS, Experiment, Spec
 
 NONE = "-"
@@ -270,7 +280,7 @@ def amounts_of_seeds(spec: Spec, scores: Scores) -> Table:
     columns += [Column("Experiment", numeric=False), Column("Training seed")]
     columns += [Column(label, "mIoU") for label in ("Half B", "All", "Oracle")]
     picks = (
-        lambda s: (half_b(s) or s["configured"])["miou"],
+        seed_miou,
         lambda s: s["configured"]["miou"],
         lambda s: s["oracle"]["summary"]["miou"],
     )
