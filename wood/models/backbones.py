@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from wood.errors import InputError
 from wood.models import weights as stored
+from wood.models.dilated import use_phases
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -152,6 +153,7 @@ class TimmBackbone(Backbone):
         if strided:
             name, module = strided[-1]
             self.net.set_submodule(name, _LeadingConv2d(module))
+        use_phases(self.net)
 
     def remove_classifier(self) -> None:
         """Drop the ImageNet classifier, once weights that include it are loaded."""
