@@ -115,6 +115,17 @@ def experiments(stage):
     return settings.experiments(config, stage)
 
 
+def seeds_of(experiment):
+    """The training seeds that an experiment is run with."""
+    return SEEDS[: experiment_named(experiment)["repeats"]]
+
+
+@cache
+def runs(stage):
+    """The experiments that run at least to a stage, each with each of its training seeds."""
+    return [(name, seed) for name in experiments(stage) for seed in seeds_of(name)]
+
+
 def classifier_settings(wildcards):
     return classifier_named(wildcards.classifier)
 
@@ -172,13 +183,7 @@ def scores(stage):
     """The score files of a stage; none for data without masks."""
     if not HAS_MASKS or (stage == "segmentation" and not HAS_VAL):
         return []
-    return expand(
-        "{scores}/{stage}/{experiment}/seed-{seed}.json",
-        scores=SCORES,
-        stage=stage,
-        experiment=experiments(stage),
-        seed=SEEDS,
-    )
+    return [f"{SCORES}/{stage}/{name}/seed-{seed}.json" for name, seed in runs(stage)]
 
 
 def hard_ood_results():
@@ -195,42 +200,30 @@ def hard_ood_results():
 
 
 def seed_results():
-    maps = [
-        shard
-        for experiment in experiments("seeds")
-        for seed in SEEDS
-        for shard in map_shards(experiment, seed)
-    ]
+    maps = [shard for run in runs("seeds") for shard in map_shards(*run)]
     return [*maps, *scores("seeds")]
 
 
 def pseudo_mask_results():
-    masks = [
-        pseudo_mask_folder(experiment, seed)
-        for experiment in experiments("pseudo_masks")
-        for seed in SEEDS
-    ]
-    return [*sorted(set(masks)), *instance_files(), *scores("pseudo_masks")]
+    masks = {pseudo_mask_folder(*run) for run in runs("pseudo_masks")}
+    return [*sorted(masks), *instance_files(), *scores("pseudo_masks")]
 
 
 def instance_files():
     """The instance masks of the experiments that ask for them."""
     folders = {
-        os.path.dirname(pseudo_mask_folder(experiment, seed))
-        for experiment in experiments("pseudo_masks")
-        for seed in SEEDS
-        if experiment_named(experiment)["pseudo"]["instances"]
+        os.path.dirname(pseudo_mask_folder(name, seed))
+        for name, seed in runs("pseudo_masks")
+        if experiment_named(name)["pseudo"]["instances"]
     }
     return [f"{folder}/instances.json" for folder in sorted(folders)]
 
 
 def segmentation_results():
-    networks = expand(
-        "{results}/experiments/{experiment}/seed-{seed}/network.safetensors",
-        results=RESULTS,
-        experiment=experiments("segmentation"),
-        seed=SEEDS,
-    )
+    networks = [
+        f"{RESULTS}/experiments/{name}/seed-{seed}/network.safetensors"
+        for name, seed in runs("segmentation")
+    ]
     return [*networks, *scores("segmentation")]
 
 
@@ -245,12 +238,10 @@ def fully_supervised_results():
 def submission_archives():
     if config["data"]["test"] is None:
         return []
-    return expand(
-        "{results}/experiments/{experiment}/seed-{seed}/comp6_test_cls.tar.gz",
-        results=RESULTS,
-        experiment=experiments("segmentation"),
-        seed=SEEDS,
-    )
+    return [
+        f"{RESULTS}/experiments/{name}/seed-{seed}/comp6_test_cls.tar.gz"
+        for name, seed in runs("segmentation")
+    ]
 
 
 def pool_folder():

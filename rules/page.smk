@@ -10,7 +10,9 @@ from wood.report.items import ITEMS, experiments_of, what_to_add
 def experiment_runs(name):
     """The files of each seed of an experiment, as far as the experiment goes."""
     folder = f"{RESULTS}/experiments/{name}"
-    files = {seed: {"seed": seed, "maps": map_shards(name, seed)} for seed in SEEDS}
+    files = {
+        seed: {"seed": seed, "maps": map_shards(name, seed)} for seed in seeds_of(name)
+    }
     for seed, run in files.items():
         if name in experiments("pseudo_masks"):
             run["masks"] = pseudo_mask_folder(name, seed)
@@ -29,7 +31,7 @@ def training_logs():
     for name in experiments("seeds"):
         chosen = experiment_named(name)
         role = chosen["role"] or "other"
-        for seed in SEEDS:
+        for seed in seeds_of(name):
             curves = {
                 "classifier": f"{RESULTS}/classifiers/{chosen['classifier']}/seed-{seed}/training.jsonl"
             }

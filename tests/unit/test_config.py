@@ -29,8 +29,6 @@ def overlaid(config, *names):
 UNDER = {
     "voc-mini-train": ["voc-mini"],
     "voc-mini-study": ["voc-mini", "voc-mini-train"],
-    "voc-mini-search": ["voc-mini", "voc-mini-train"],
-    "voc-mini-seam": ["voc-mini", "voc-mini-train"],
     "paper": ["voc12"],
 }
 
@@ -47,9 +45,13 @@ def test_variants_of_the_study_have_one_budget(config):
     study = overlaid(config, *UNDER["voc-mini-study"], "voc-mini-study")
     control = settings.classifier(study, "cam-more")
     assert control["training"]["epochs"] == 2
-    variants = [name for name in study["classifiers"] if name != "cam"]
-    assert len(variants) == 9
-    for name in variants:
+    variants = [
+        settings.experiment(study, name)["classifier"]
+        for name in settings.experiments(study, "seeds")
+        if not name.startswith(("seam", "advcam", "more-"))
+    ]
+    assert len(variants) == 14
+    for name in set(variants) - {"cam"}:
         different = settings.merge(settings.classifier(study, name), {"like": None, "ood": None})
         assert different == settings.merge(control, {"like": None, "ood": None})
 

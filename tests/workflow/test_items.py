@@ -59,6 +59,20 @@ def test_figure_5_trains_a_classifier_for_each_part(tmp_path):
     assert not NETWORKS & {job.rule for job in jobs}
 
 
+def test_an_experiment_has_as_many_training_seeds_as_it_asks_for(tmp_path):
+    changes = {"seeds": [3, 1, 2], "experiments": {"irn-wood": {"repeats": 2}}}
+    jobs = plan(tmp_path, changes, targets=["seeds", "pseudo_masks", "segmentation"])
+    for rule in ("score_seeds", "score_pseudo_masks", "score_segmentation"):
+        made = {(job.wildcards["experiment"], job.wildcards["seed"])
+                for job in jobs if job.rule == rule}  # fmt: skip
+        assert {seed for name, seed in made if name == "irn"} == {"3", "1", "2"}
+        assert {seed for name, seed in made if name == "irn-wood"} == {"3", "1"}
+    trainings = {(job.wildcards["classifier"], job.wildcards["seed"])
+                 for job in jobs if job.rule == "train_classifier"}  # fmt: skip
+    assert ("cam-more", "2") in trainings
+    assert ("cam-wood", "2") not in trainings
+
+
 def test_of_the_items_only_scores_and_pictures_read_the_true_masks(tmp_path):
     jobs = Workflow(tmp_path).planned("table3", "figure3", "figure4", "figure2")
     readers = {job.rule for job in jobs if any("SegmentationClass" in path for path in job.inputs)}

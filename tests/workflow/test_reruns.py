@@ -109,6 +109,7 @@ TABLE = {
     "experiment.paper": PAGE,
     "experiment.test_miou": PAGE,
     "experiment.localization": MAPS,
+    "experiment.repeats": PAGE,  # of more training seeds than the demo has
     "experiment.until": {"seeds_with_crf"} | IR_LABELS - NETWORK | PAGE,
     "experiment.threshold": {"seeds_with_crf", "score_seeds", "score_pseudo_masks"} | PAGE,
     "experiment.pseudo.gt_prob": IR_LABELS | {"seeds_with_crf"},
@@ -254,6 +255,7 @@ CHANGES = {
         "localizations": {"other": {"method": "cam", "scales": [2.0]}},
     },
     "experiment.paper": {"experiment": {"paper": {"1": "IRN"}}},
+    "experiment.repeats": {"experiment": {"repeats": 1}},
     "experiment.test_miou": {"experiment": {"test_miou": 70.1}},
     "figure5.ood": {"figure5": {"ood": [4]}},
     "figure5.total": {"figure5": {"total": 20}},
