@@ -64,6 +64,7 @@ bench: env
 	$(BIN)/python -m benchmarks.download
 	$(BIN)/python -m benchmarks.localization
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.cpu_training
 	$(BIN)/python -m benchmarks.map_storage
 	$(BIN)/python -m benchmarks.dag
 
