@@ -375,7 +375,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.advcam_images = arguments.advcam_images or (24 if arguments.gpu else 2)
     arguments.max_batch_pixels = arguments.max_batch_pixels or (
-        8_000_000 if arguments.gpu else 1_000_000
+        8_000_000 if arguments.gpu else 200_000
     )
     (gpu if arguments.gpu else cpu)(arguments)
 
