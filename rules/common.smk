@@ -22,6 +22,10 @@ onstart:
     record_owner()
 
 
+config.update(
+    settings.merge(config, settings.typed(workflow.config_settings.config))
+)
+
 try:
     settings.check(config)
     settings.check_files(config)

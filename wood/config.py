@@ -33,6 +33,27 @@ def merge(base: Tree, override: Tree) -> dict[str, Any]:
     return merged
 
 
+def typed(value: Any) -> Any:
+    """Return what `--config` gives with its numbers, truth values and nulls as such.
+
+    Snakemake reads what stands in brackets, like `figure5='{total: 445}'`, as strings throughout.
+    """
+    if isinstance(value, Mapping):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    return _scalar(value) if isinstance(value, str) else value
+
+
+def _scalar(text: str) -> Any:
+    """What a string says in YAML; itself where that is not a single value."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return value if value is None or isinstance(value, bool | int | float) else text
+
+
 def sort_keys(config: dict[str, Any]) -> None:
     """Put the keys of a configuration, and of all in it, in alphabetical order, in place.
 

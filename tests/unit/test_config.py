@@ -329,3 +329,15 @@ def test_a_path_that_is_not_there_is_named_with_its_key(config, tmp_path):
     config["data"]["masks"] = str(tmp_path / "masks")
     with pytest.raises(InputError, match=r"data\.masks is .*masks, which does not exist"):
         settings.check_files(config)
+
+
+def test_what_the_command_line_gives_has_types():
+    """Snakemake reads all that stands in brackets as strings."""
+    given = {"seeds": ["0", "1"], "figure5": {"total": "445", "few": "null"}, "dataset": "voc: x",
+             "wood": {"distance_weight": "5.0e-4", "preset": "paper"}, "gpus": 2,
+             "classifier": {"keep_epochs": "true", "long_side": ["1", "2.5"]}}  # fmt: skip
+    assert settings.typed(given) == {
+        "seeds": [0, 1], "figure5": {"total": 445, "few": None}, "dataset": "voc: x",
+        "wood": {"distance_weight": 0.0005, "preset": "paper"}, "gpus": 2,
+        "classifier": {"keep_epochs": True, "long_side": [1, 2.5]},
+    }  # fmt: skip

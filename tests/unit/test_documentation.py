@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snakemake.cli import get_argument_parser
+from snakemake.cli import get_argument_parser, parse_config
 
-from wood.config import check, merge
+from wood.config import check, merge, typed
 from wood.report.items import ITEMS
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def test_snakemake_understands_each_command(path):
             if overlay not in PLACEHOLDERS:
                 assert (ROOT / overlay).is_file(), command
                 config = merge(config, yaml.safe_load((ROOT / overlay).read_text()))
-        check(config)
+        check(merge(config, typed(parse_config(options.config))))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
