@@ -19,7 +19,7 @@ from wood.errors import InputError
 from wood.report import figures, tables
 from wood.report.page import build_page, flatten
 from wood.report.pictures import GAIN, LOSS, RANDOM, choose, seed_grids, seed_labels
-from wood.report.scores import Scores
+from wood.report.scores import Measure, Scores, points
 from wood.report.spec import parse_spec
 from wood.seeds.evaluate import ThresholdCounts, score_seeds
 from wood.seeds.maps import LocalizationMaps, write_maps
@@ -208,6 +208,20 @@ def test_scores_without_counts_make_a_page_without_intervals(written, tmp_path):
     assert "Over images: 95 % interval" not in reader.text
 
 
+def test_an_experiment_of_no_role_is_compared_too_unless_it_is_an_ablation(written, tmp_path):
+    baseline, control, wood = (dict(entry) for entry in written["experiments"])
+    other = {**wood, "name": "irn-random", "title": "random images", "role": "other"}
+    ablation = {**other, "name": "k30", "title": "K = 30", "paper": {"4": None}}
+    family = [baseline, control, wood, {**other, "paper": {}}, ablation]
+    reader = Reader(built({**written, "experiments": family}, tmp_path))
+    rows = {(row[0], row[1], row[2]): row[3:] for row in reader.tables["tiny-differences.csv"][2:]}
+    stage, scope, _ = next(iter(rows))
+    for reference in ("baseline", "control"):
+        found = rows[stage, scope, f"random images - {reference}"]
+        assert found == rows[stage, scope, f"W-OoD - {reference}"]
+    assert not any("K = 30" in name for _, _, name in rows)
+
+
 def test_ablations_stand_in_their_tables_beside_the_papers(written, tmp_path):
     baseline, control, wood = (dict(entry) for entry in written["experiments"])
     ood = {"losses": ["cls_in", "dist_ood"], "distance_weight": 0.0005, "normalize": "sum",
@@ -216,18 +230,28 @@ def test_ablations_stand_in_their_tables_beside_the_papers(written, tmp_path):
     control |= {"role": "other", "paper": {"5": None}}
     reader = Reader(built({**written, "experiments": [baseline, control, wood]}, tmp_path))
     score = json.loads((tmp_path / wood["runs"][0]["seeds"]).read_text())
-    found = [f"{100 * part['miou']:.1f}" for part in (
+    half_b = score["halves"]["B"]["configured"]["miou"]
+    *found, oracle = [f"{100 * part['miou']:.1f}" for part in (
         score["configured"], score["halves"]["A"]["configured"],
         score["halves"]["B"]["configured"], score["oracle"]["summary"])]  # fmt: skip
+    other = json.loads((tmp_path / control["runs"][0]["seeds"]).read_text())
+    gain = points(100 * (half_b - other["halves"]["B"]["configured"]["miou"]))
     (clusters,) = reader.tables["tiny-table-4-ablation.csv"][2:]
-    assert clusters == ["title of irn-wood", "0.0005", "20 %", "30", *found, "53.1"]
+    assert clusters == ["title of irn-wood", "0.0005", "20 %", "30", *found, "0.0", oracle, "53.1"]
     without, losses = reader.tables["tiny-table-5-ablation.csv"][2:]
-    assert losses == ["title of irn-wood", "✓", "", "", "✓", *found, "52.3", "0.82"]
+    assert losses == ["title of irn-wood", "✓", "", "", "✓", *found, gain, oracle, "52.3", "0.82"]
     assert without[1:5] == ["✓", "", "", ""]
     assert without[-2:] == ["-", "-"]
     shown = [row[0] for row in reader.tables["tiny-table-1-seeds.csv"][2:]]
     assert shown == ["title of irn", "title of irn-wood"]
     assert "tiny-table-a2-ablation.csv" not in reader.tables
+
+
+def test_a_difference_is_over_the_training_seeds_of_both():
+    ours, reference = Measure({1: 45.0}), Measure({0: 50.0, 1: 40.0, 2: 60.0})
+    assert tables.difference(ours, reference).text == "+5.0"
+    assert tables.difference(reference, ours).hint == "over 1 training seed"
+    assert tables.difference(ours, Measure({0: 50.0})).text == "-"
 
 
 def test_identifiers_on_the_page_are_unique(written, tmp_path):

@@ -24,7 +24,9 @@ LOOKS = {"gain": "up", "loss": "down"}
 
 
 def differences_table(spec: Spec, scores: Scores) -> Table | None:
-    """W-OoD, control and baseline of each family against one another; None where nothing is shared.
+    """W-OoD, control and baseline of each family against one another, others against the last two.
+
+    None where nothing is shared.
 
     Raises:
         InputError: two that are compared were not scored on the same images.
@@ -47,7 +49,8 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
     for family in families:
         for claim in claims:
             # Without a half B, a claim rests on all images, and says the same.
-            rows += [row for row in _rows(scores, family, claim) if row not in rows]
+            pairs = _pairs(family, others=claim in CLAIMS)
+            rows += [row for row in _rows(scores, family, claim, pairs) if row not in rows]
     caption = (
         "mIoU of the first minus that of the second, in points, of experiments scored on the same "
         f"images. Over images: these are drawn anew {RESAMPLES:,} times with replacement, the same "
@@ -64,13 +67,34 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
     return Table("differences", "Differences", caption, columns[first:], shown) if rows else None
 
 
-def _rows(scores: Scores, family: Sequence[Experiment], claim: Claim) -> list[list[Cell]]:
+def _pairs(family: Sequence[Experiment], others: bool) -> list[tuple[Experiment, Experiment, str]]:
+    """Who is compared with whom, and how that is called.
+
+    With `others` the experiments of no role too, except what is there for ablation tables alone.
+    """
     members = {role: member(family, role) for role in NAMES}
+    pairs = [
+        (members[ours], members[reference], f"{NAMES[ours]} - {NAMES[reference]}")
+        for ours, reference in PAIRS
+    ]
+    for experiment in family if others else []:
+        if experiment.role == "other" and not experiment.ablation_only:
+            pairs += [
+                (experiment, members[role], f"{experiment.title} - {NAMES[role]}")
+                for role in ("baseline", "control")
+            ]
+    return [pair for pair in pairs if None not in pair]
+
+
+def _rows(
+    scores: Scores,
+    family: Sequence[Experiment],
+    claim: Claim,
+    pairs: Sequence[tuple[Experiment, Experiment, str]],
+) -> list[list[Cell]]:
     rows = []
-    for ours, reference in PAIRS:
-        pair = members[ours], members[reference]
-        if None in pair:
-            continue
+    for ours, reference, name in pairs:
+        pair = ours, reference
         found = paired(
             *(scores.measure(e, claim.kind, claim.pick) for e in pair),
             lambda seeds, pair=pair: scores.over_images(claim, *pair, seeds),
@@ -83,7 +107,7 @@ def _rows(scores: Scores, family: Sequence[Experiment], claim: Claim) -> list[li
                 Cell(family[0].family),
                 Cell(claim.title),
                 Cell(scope_of(claim, scores.of(pair[0], claim.kind))),
-                Cell(f"{NAMES[ours]} - {NAMES[reference]}", hint=" - ".join(e.title for e in pair)),
+                Cell(name, hint=" - ".join(e.title for e in pair)),
                 Cell(points(found.mean), round(found.mean, 4), look),
                 *_ends(found.images),
                 *_ends(found.seeds),
