@@ -22,7 +22,7 @@ for program in $(1); do command -v $$program > /dev/null || missing=1; done; \
 [ -z "$$missing" ] || { \
   sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
   $$sudo apt-get update --quiet && \
-  DEBIAN_FRONTEND=noninteractive $$sudo -E apt-get install --quiet --yes \
+  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes \
     --no-install-recommends $(2); }
 endef
 
