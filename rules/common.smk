@@ -22,9 +22,7 @@ onstart:
     record_owner()
 
 
-config.update(
-    settings.merge(config, settings.typed(workflow.config_settings.config))
-)
+config.update(settings.merge(config, settings.typed(workflow.config_settings.config)))
 
 try:
     settings.check(config)
