@@ -8,17 +8,14 @@ by their phases (`wood.models.dilated`), which is how trainings run. All losses 
 """
 
 import argparse
-import json
 import math
-import os
-import subprocess
 import sys
 import time
 
 import torch
 from torch import nn
 
-from benchmarks.random_walk import highest_memory
+from benchmarks.ways import finish, measured
 from wood.environment import KEEP_MEMORY
 from wood.models.backbones import create_backbone
 from wood.models.dilated import PhasedDepthwise
@@ -28,8 +25,8 @@ TOLERANCE = 1e-4
 ROUNDS = 2
 
 
-def train(phases: bool) -> dict[str, float]:
-    """Return the seconds of the fastest step, the last loss, and the peak of memory in MB."""
+def train(phases: bool) -> None:
+    """Train for a few steps; tell the seconds of the fastest, the last loss, the peak of memory."""
     if not phases:
         PhasedDepthwise.forward = nn.Conv2d.forward
     torch.manual_seed(0)
@@ -45,16 +42,7 @@ def train(phases: bool) -> dict[str, float]:
         loss.backward()
         optimizer.step()
         taken.append(time.perf_counter() - started)
-    return {"seconds": min(taken), "loss": loss.item(), "megabytes": highest_memory()}
-
-
-def measured(phases: bool, tunables: str) -> dict[str, float]:
-    """Run one way in a new process."""
-    command = [sys.executable, "-m", "benchmarks.cpu_training", "--way"]
-    command.append("phases" if phases else "plain")
-    environment = {**os.environ, "GLIBC_TUNABLES": tunables}
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    finish(min(taken), loss=loss.item())
 
 
 def main() -> None:
@@ -62,15 +50,21 @@ def main() -> None:
     parser.add_argument("--way", choices=("plain", "phases"))
     way = parser.parse_args().way
     if way is not None:
-        print(json.dumps(train(way == "phases")))
+        train(phases=way == "phases")
         return
     ways = {
-        "as torch and glibc do it": (False, ""),
-        "memory kept": (False, KEEP_MEMORY),
-        "memory kept, phases": (True, KEEP_MEMORY),
+        "as torch and glibc do it": ("plain", ""),
+        "memory kept": ("plain", KEEP_MEMORY),
+        "memory kept, phases": ("phases", KEEP_MEMORY),
     }
     print(f"{BATCH} images of {SIDE} px, {torch.get_num_threads()} threads")
-    runs = [{name: measured(*chosen) for name, chosen in ways.items()} for _ in range(ROUNDS)]
+    runs = [
+        {
+            name: measured("benchmarks.cpu_training", way, environment={"GLIBC_TUNABLES": tunables})
+            for name, (way, tunables) in ways.items()
+        }
+        for _ in range(ROUNDS)
+    ]
     best = {name: min(run[name]["seconds"] for run in runs) for name in ways}
     first = next(iter(ways))
     for name, seconds in best.items():
