@@ -18,7 +18,13 @@ from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.classifiers import load_classifier
 from wood.ood.centers import make_centers
-from wood.seeds.classifier import WoodLoss, freeze_first_stages, train_classifier
+from wood.ood.losses import classification_loss
+from wood.seeds.classifier import (
+    WoodLoss,
+    freeze_first_stages,
+    guessing_loss,
+    train_classifier,
+)
 from wood.seeds.features import extract_features
 from wood.store import load_tensors
 
@@ -229,6 +235,22 @@ def test_too_few_images_are_said(data, tmp_path, changes, message):
     ood = changes.get("ood", {})
     with pytest.raises(InputError, match=message):
         centers(data, tmp_path / "centers", resolved(ood, data=changes.get("data", {})))
+
+
+def test_the_loss_of_guessing_is_the_least_of_equal_scores_for_all_images():
+    labels = torch.tensor([[1.0, 0], [0, 0], [0, 0], [1, 1]])
+    frequencies = torch.tensor([0.5, 0.25])
+    equal = torch.logit(frequencies).expand(4, 2)
+    assert guessing_loss(labels) == pytest.approx(classification_loss(equal, labels).item())
+    assert guessing_loss(torch.tensor([[1.0, 0], [1, 0]])) == 0
+
+
+@pytest.mark.parametrize(("lr", "epochs", "warned"), [(0.0, 2, True), (0.2, 100, False)])
+def test_a_classifier_that_learned_nothing_is_told_from_one_that_did(
+    data, tmp_path, caplog, lr, epochs, warned
+):
+    train(data, tmp_path, training={"lr": lr, "epochs": epochs})
+    assert ("has learned nothing" in caplog.text) == warned
 
 
 def test_a_loss_that_runs_away_is_stopped(data, tmp_path):

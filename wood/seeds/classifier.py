@@ -1,6 +1,7 @@
 """Training of the classifiers: F_in, W-OoD (Sec. 3.2), and the control without OoD images."""
 
 import copy
+import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -266,6 +267,32 @@ def train_classifier(
             shutil.copy2(path, folder)
     save_classifier(output, trained(model.state_dict()), metadata)
     shutil.rmtree(unfinished, ignore_errors=True)
+    _warn_of_guessing(Path(log), matrix)
+
+
+def guessing_loss(labels: Tensor) -> float:
+    """Return the least loss of a classifier that gives all images the same scores.
+
+    Each class then has the probability with which it occurs in `labels`, (N, C), 0 or 1: the mean
+    over classes of the entropy.
+    """
+    often = labels.float().mean(dim=0)
+    return (torch.special.entr(often) + torch.special.entr(1 - often)).mean().item()
+
+
+def _warn_of_guessing(log: Path, labels: Tensor) -> None:
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    last = lines[-max(1, len(lines) // 10) :]
+    reached = sum(line["cls_in"] for line in last) / len(last)
+    guessing = guessing_loss(labels)
+    if reached >= guessing:
+        logger.warning(
+            "This classifier has learned nothing: in its last iterations the classification loss "
+            "is %.3f, and %.3f if only told how often each class occurs. Lower training.lr, or "
+            "train it longer.",
+            reached,
+            guessing,
+        )
 
 
 def _starting_point(
