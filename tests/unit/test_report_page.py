@@ -227,7 +227,7 @@ def test_ablations_stand_in_their_tables_beside_the_papers(written, tmp_path):
     ood = {"losses": ["cls_in", "dist_ood"], "distance_weight": 0.0005, "normalize": "sum",
            "top_fraction": 0.2, "grouping": "kmeans", "clusters": 30}  # fmt: skip
     wood |= {"ood": ood, "paper": {"1": "IRN + W-OoD", "4": "K-means, K = 30", "5": "(e)"}}
-    control |= {"role": "other", "paper": {"5": None}}
+    control |= {"paper": {"5": None}}
     reader = Reader(built({**written, "experiments": [baseline, control, wood]}, tmp_path))
     score = json.loads((tmp_path / wood["runs"][0]["seeds"]).read_text())
     half_b = score["halves"]["B"]["configured"]["miou"]
@@ -245,6 +245,31 @@ def test_ablations_stand_in_their_tables_beside_the_papers(written, tmp_path):
     shown = [row[0] for row in reader.tables["tiny-table-1-seeds.csv"][2:]]
     assert shown == ["title of irn", "title of irn-wood"]
     assert "tiny-table-a2-ablation.csv" not in reader.tables
+
+
+def test_rows_stand_by_family_and_role_and_in_the_papers_order(written, tmp_path):
+    baseline, control, wood = (dict(entry) for entry in written["experiments"])
+    wood |= {"paper": {"1": "IRN + W-OoD", "5": "(f)"}}
+    both = {**wood, "name": "b", "title": "(b)", "role": "other", "paper": {"5": "(b)"}}
+    neither = {**both, "name": "x", "title": "not in the paper", "paper": {"5": None}}
+    control |= {"paper": {"1": None, "5": "(a)"}}
+    seam = {**baseline, "name": "seam", "title": "SEAM", "family": "SEAM", "paper": {"1": "SEAM"}}
+    mixed = [neither, wood, seam, both, control, baseline]
+    reader = Reader(built({**written, "experiments": mixed}, tmp_path))
+    shown = [row[0] for row in reader.tables["tiny-table-1-seeds.csv"][2:]]
+    assert shown == ["title of irn", "title of irn-more", "title of irn-wood", "SEAM"]
+    shown = [row[0] for row in reader.tables["tiny-table-5-ablation.csv"][2:]]
+    assert shown == ["title of irn-more", "(b)", "title of irn-wood", "not in the paper"]
+
+
+def test_a_stage_that_nothing_reaches_is_said_once(written, tmp_path):
+    assert "Segmentation: no score yet." in Reader(built(written, tmp_path)).text
+    entries = [dict(entry) for entry in written["experiments"]]
+    for entry in entries:
+        entry["runs"] = [{"seed": run["seed"], "seeds": run["seeds"]} for run in entry["runs"]]
+    html = built({**written, "experiments": entries}, tmp_path)
+    assert "Pseudo-mask and Segmentation: no score yet." in Reader(html).text
+    assert html.count('<article class="card">') == 1
 
 
 def test_a_difference_is_over_the_training_seeds_of_both():

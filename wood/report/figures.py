@@ -71,7 +71,7 @@ def class_bars(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> str 
         return None
     names.sort(key=lambda name: ious[name]["baseline"] - ious[name]["wood"])
     places = np.arange(len(names))
-    with plots.figure(max(480, 110 + 44 * len(names)), 320) as (drawn, axes):
+    with plots.figure(max(480, 110 + 44 * len(names)), 380) as (drawn, axes):
         axis = axes[0, 0]
         for role, shift in (("baseline", -0.2), ("wood", 0.2)):
             heights = [ious[name][role] for name in names]
@@ -96,14 +96,8 @@ def class_bars(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> str 
         handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         titles = [experiment.title for experiment in members.values() if experiment]
         titles = [title for title in titles if title in handles]
-        axis.legend(
-            [handles[title] for title in titles],
-            titles,
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            ncols=3,
-            borderaxespad=0,
-        )
+        # One below the other: titles can be long.
+        drawn.legend([handles[title] for title in titles], titles, loc="outside upper left")
         return plots.svg(
             drawn, f"bars-{_word(family[0].family)}", "Seed IoU per class without and with W-OoD"
         )

@@ -13,7 +13,7 @@ from wood.report.cost import cost_figure, cost_sentence, cost_table, read_review
 from wood.report.differences import differences_table
 from wood.report.paper import paper_number
 from wood.report.pictures import prediction_grid, seed_grids
-from wood.report.scores import ONE_RUN_MARGIN, Headline, Scores, headlines, member, points
+from wood.report.scores import CLAIMS, ONE_RUN_MARGIN, Headline, Scores, headlines, member, points
 from wood.report.spec import (
     ABLATION_TABLES,
     STAGE_TABLES,
@@ -106,10 +106,12 @@ def _context(spec: Spec, scores: Scores) -> dict[str, Any]:
                     cost_sentence(review, member(family, "wood"), headline.comparison.difference),
                 )
                 for headline in headlines(scores, family)
+                if scores.any(headline.claim.kind)
             ]
             for name, family in families.items()
             if member(family, "wood")
         },
+        "not_made": [claim.title for claim in CLAIMS if not scores.any(claim.kind)],
         "one_run_margin": ONE_RUN_MARGIN,
         "hard_ood_paper": hard_ood,
         "grids": seed_grids(spec, scores, first),

@@ -1,6 +1,6 @@
 """What the report is made from: plain values and paths, checked before anything is drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -131,7 +131,7 @@ class Spec:
         return [experiment for experiment in self.experiments if not experiment.ablation_only]
 
     def families(self) -> dict[str, list[Experiment]]:
-        """Return the experiments by family, both in the order they were named."""
+        """Return the experiments by family, both in their order."""
         families: dict[str, list[Experiment]] = {}
         for experiment in self.experiments:
             families.setdefault(experiment.family, []).append(experiment)
@@ -154,7 +154,7 @@ def parse_spec(
             stands twice, or a file that is named is not there.
     """
     values = dict(values)
-    experiments = [_experiment(value) for value in values.pop("experiments", [])]
+    experiments = _in_order([_experiment(value) for value in values.pop("experiments", [])])
     logs = [_build(TrainingLog, value, "logs") for value in values.pop("logs", [])]
     ood = values.pop("ood", None)
     collection = _build(Collection, ood, "ood") if ood is not None else None
@@ -169,6 +169,16 @@ def parse_spec(
             if not Path(path).exists():
                 raise InputError(f"{path}: no such file or folder.")
     return spec
+
+
+def _in_order(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Put the families one after another, and in each baseline, control and W-OoD first."""
+    families = list(dict.fromkeys(experiment.family for experiment in experiments))
+    return sorted(experiments, key=lambda e: (families.index(e.family), _rank(e.role)))
+
+
+def _rank(role: str) -> int:
+    return ROLES.index(role) if role in ROLES else len(ROLES)
 
 
 def _experiment(values: Mapping[str, Any]) -> Experiment:

@@ -131,15 +131,29 @@ def seeds_table(spec: Spec, scores: Scores) -> Table:
         row.append(_cell(scores, experiment, "seeds", lambda s: s["oracle"]["summary"]["miou"]))
         row.append(_thresholds(scores.of(experiment, "seeds")))
         rows.append(row + _paper_cells("1", experiment))
-    used = sorted({f"{s['threshold']:g}" for e in spec.main() for s in scores.of(e, "seeds")})
     caption = (
         f"Seeds against the true masks ({_where(spec, scores, 'seeds')}), in per cent. "
-        f"Configured threshold: {', '.join(used) or 'none'}, fixed before scoring and shared by "
-        "all methods. Half B: the half of the images on which nothing was chosen; our claims rest "
-        "on it. Oracle: the threshold that is best on the scored masks, which is how the paper's "
-        "seed rows are made." + _disagreements("1", spec)
+        f"Configured threshold: {_configured_thresholds(spec, scores)}. Half B: the half of the "
+        "images on which nothing was chosen; our claims rest on it. Oracle: the threshold that is "
+        "best on the scored masks, which is how the paper's seed rows are made."
+        + _disagreements("1", spec)
     )
     return _table(spec.main(), "table-1-seeds", "Initial seeds", caption, columns, rows)
+
+
+def _configured_thresholds(spec: Spec, scores: Scores) -> str:
+    """Say which thresholds the seeds have, one for all or one for each family."""
+    used: dict[str, str] = {}
+    for family, members in spec.families().items():
+        found = {s["threshold"] for e in members if e in spec.main() for s in scores.of(e, "seeds")}
+        if found:
+            used[family] = " or ".join(f"{threshold:g}" for threshold in sorted(found))
+    if not used:
+        return "none"
+    if len(set(used.values())) == 1:
+        return f"{next(iter(used.values()))}, fixed before scoring and shared by all methods"
+    each = ", ".join(f"{threshold} for {family}" for family, threshold in used.items())
+    return f"{each}, fixed before scoring and shared by the methods of a family"
 
 
 def masks_table(spec: Spec, scores: Scores) -> Table:
@@ -329,8 +343,19 @@ def csv_text(table: Table) -> str:
 
 
 def ablation_table(spec: Spec, scores: Scores, table: str) -> Table | None:
-    """Table 4, 5 or A2: seeds of the experiments that name it; None where none does."""
-    shown = [experiment for experiment in spec.experiments if table in experiment.paper]
+    """Table 4, 5 or A2: seeds of the experiments that name it; None where none does.
+
+    They stand in the paper's order; of those without a row there, baseline and control come first.
+    """
+    order = paper_rows(table)
+
+    def place(experiment: Experiment) -> int:
+        row = experiment.paper[table]
+        if row is not None:
+            return order.index(row)
+        return -1 if experiment.role in ("baseline", "control") else len(order)
+
+    shown = sorted((e for e in spec.experiments if table in e.paper), key=place)
     if not shown:
         return None
     columns = [Column("Method", numeric=False)]
