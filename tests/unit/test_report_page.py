@@ -262,6 +262,20 @@ def test_rows_stand_by_family_and_role_and_in_the_papers_order(written, tmp_path
     assert shown == ["title of irn-more", "(b)", "title of irn-wood", "not in the paper"]
 
 
+def test_the_thresholds_of_families_are_told_apart(written, tmp_path):
+    baseline, control, wood = (dict(entry) for entry in written["experiments"])
+    text = Reader(built(written, tmp_path)).text
+    assert "fixed before scoring and shared by all methods" in text
+    path = tmp_path / baseline["runs"][0]["seeds"]
+    score = json.loads(path.read_text())
+    other = path.with_name("other.json")
+    other.write_text(json.dumps({**score, "threshold": 0.123}))
+    run = {"seed": 0, "seeds": str(other)}
+    seam = {**baseline, "name": "seam", "family": "SEAM", "paper": {}, "runs": [run]}
+    text = Reader(built({**written, "experiments": [baseline, control, wood, seam]}, tmp_path)).text
+    assert f"{score['threshold']:g} for CAM, 0.123 for SEAM, fixed before scoring." in text
+
+
 def test_a_stage_that_nothing_reaches_is_said_once(written, tmp_path):
     assert "Segmentation: no score yet." in Reader(built(written, tmp_path)).text
     entries = [dict(entry) for entry in written["experiments"]]

@@ -153,7 +153,7 @@ def _configured_thresholds(spec: Spec, scores: Scores) -> str:
     if len(set(used.values())) == 1:
         return f"{next(iter(used.values()))}, fixed before scoring and shared by all methods"
     each = ", ".join(f"{threshold} for {family}" for family, threshold in used.items())
-    return f"{each}, fixed before scoring and shared by the methods of a family"
+    return f"{each}, fixed before scoring"
 
 
 def masks_table(spec: Spec, scores: Scores) -> Table:
