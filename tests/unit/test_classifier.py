@@ -253,6 +253,14 @@ def test_a_classifier_that_learned_nothing_is_told_from_one_that_did(
     assert ("has learned nothing" in caplog.text) == warned
 
 
+def test_a_training_that_starts_at_the_clusters_is_watched_too():
+    loss = WoodLoss(resolved({"distance_weight": 1.0})["ood"], None, CLASSES)
+    first = {"iteration": 1, "cls_in": 0.5, "dist_ood": 0.0, "feature_norm": 6.0}
+    loss.watch(first, first)
+    with pytest.raises(InputError, match="inf times as far"):
+        loss.watch({**first, "iteration": 2, "dist_ood": -1.0}, first)
+
+
 def test_a_loss_that_runs_away_is_stopped(data, tmp_path):
     runaway = {"losses": ["cls_in", "dist_ood"], "distance_weight": 50.0}
     with pytest.raises(InputError, match=r"L_d runs away: at iteration \d+ .* feature norm"):

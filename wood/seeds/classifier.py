@@ -135,8 +135,9 @@ class WoodLoss:
         if "ood" not in self.distance_terms:
             return
         outweighs = -self.ood["distance_weight"] * line["dist_ood"] > line["cls_in"]
-        growth = line["dist_ood"] / first["dist_ood"]
-        if outweighs and growth > RUNAWAY_GROWTH:
+        if outweighs and line["dist_ood"] < RUNAWAY_GROWTH * first["dist_ood"]:
+            # The features of a broken F_in are all the same, at no distance from the clusters.
+            growth = line["dist_ood"] / first["dist_ood"] if first["dist_ood"] else float("inf")
             raise InputError(
                 f"L_d runs away: at iteration {line['iteration']} its OoD term outweighs the "
                 "classification loss, and the nearest OoD clusters are "
