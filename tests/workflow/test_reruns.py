@@ -345,7 +345,7 @@ def test_unreviewed_images_take_the_place_of_hard_ones(folder):
 
 
 def test_a_value_given_once_more_reruns_nothing(folder):
-    again = {"classifier": {"training": {"lr": 0.02}}, "seeds": [0], "ood": {"threshold": 0.05}}
+    again = {"classifier": {"training": {"lr": 0.005}}, "seeds": [0], "ood": {"threshold": 0.05}}
     assert plan(folder, again) == []
 
 
