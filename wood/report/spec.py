@@ -1,7 +1,7 @@
 """What the report is made from: plain values and paths, checked before anything is drawn."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,7 +154,7 @@ def parse_spec(
             stands twice, or a file that is named is not there.
     """
     values = dict(values)
-    experiments = _in_order([_experiment(value) for value in values.pop("experiments", [])])
+    experiments = [_experiment(value) for value in values.pop("experiments", [])]
     logs = [_build(TrainingLog, value, "logs") for value in values.pop("logs", [])]
     ood = values.pop("ood", None)
     collection = _build(Collection, ood, "ood") if ood is not None else None
@@ -168,17 +168,16 @@ def parse_spec(
         for path in _paths(spec):
             if not Path(path).exists():
                 raise InputError(f"{path}: no such file or folder.")
-    return spec
+    return replace(spec, experiments=_in_order(spec))
 
 
-def _in_order(experiments: Sequence[Experiment]) -> list[Experiment]:
-    """Put the families one after another, and in each baseline, control and W-OoD first."""
-    families = list(dict.fromkeys(experiment.family for experiment in experiments))
-    return sorted(experiments, key=lambda e: (families.index(e.family), _rank(e.role)))
-
-
-def _rank(role: str) -> int:
-    return ROLES.index(role) if role in ROLES else len(ROLES)
+def _in_order(spec: Spec) -> list[Experiment]:
+    """The families one after another, and in each baseline, control and W-OoD first."""
+    return [
+        experiment
+        for family in spec.families().values()
+        for experiment in sorted(family, key=lambda e: ROLES.index(e.role))
+    ]
 
 
 def _experiment(values: Mapping[str, Any]) -> Experiment:

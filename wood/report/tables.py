@@ -145,7 +145,8 @@ def _configured_thresholds(spec: Spec, scores: Scores) -> str:
     """Say which thresholds the seeds have, one for all or one for each family."""
     used: dict[str, str] = {}
     for family, members in spec.families().items():
-        found = {s["threshold"] for e in members if e in spec.main() for s in scores.of(e, "seeds")}
+        shown = [experiment for experiment in members if not experiment.ablation_only]
+        found = {score["threshold"] for e in shown for score in scores.of(e, "seeds")}
         if found:
             used[family] = " or ".join(f"{threshold:g}" for threshold in sorted(found))
     if not used:
