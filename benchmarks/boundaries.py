@@ -18,9 +18,9 @@ from torch.nn.functional import pad
 from benchmarks.ways import compare, finish
 from wood.affinity.pseudo_masks import boundary_maps
 from wood.data.transforms import normalize
-from wood.devices import find_device
 from wood.models.backbones import create_backbone
 from wood.models.irnet import STRIDE, IRNet
+from wood.runtime.devices import find_device
 
 HEIGHT, WIDTH, CROP = 375, 500, 512
 GPU_BATCH = 16

@@ -3,7 +3,8 @@
 python -m benchmarks.cpu_training
 
 Each way runs in a process of its own, in turn: as torch and glibc do it; with freed memory kept
-for the next step (`wood.environment.KEEP_MEMORY`); and also with dilated depthwise convolutions
+for the next step (`wood.runtime.environment.KEEP_MEMORY`); and also with dilated depthwise
+convolutions
 by their phases (`wood.models.dilated`), which is how trainings run. All losses must be the same.
 """
 
@@ -16,9 +17,9 @@ import torch
 from torch import nn
 
 from benchmarks.ways import finish, measured
-from wood.environment import KEEP_MEMORY
 from wood.models.backbones import create_backbone
 from wood.models.dilated import PhasedDepthwise
+from wood.runtime.environment import KEEP_MEMORY
 
 BATCH, SIDE, STEPS = 24, 224, 8  # 16 images of D_in and 8 of D_ood
 TOLERANCE = 1e-4

@@ -21,7 +21,7 @@ from PIL import Image, ImageFilter
 
 from wood.affinity.ir_labels import make_ir_labels
 from wood.data.lists import write_image_list
-from wood.seeds.maps import LocalizationMaps, write_maps
+from wood.maps import LocalizationMaps, write_maps
 
 HEIGHT, WIDTH = 375, 500
 CLASSES = ("a", "b", "c")

@@ -27,15 +27,15 @@ from benchmarks.timing import compare, idle_share, rate, seconds
 from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
 from wood.data.transforms import normalize, rescale
-from wood.devices import autocast, find_device
+from wood.maps import normalize_maps, on_grid
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier, save_classifier
 from wood.models.folding import folded
 from wood.ood.clusters import kmeans
+from wood.runtime.devices import autocast, find_device
 from wood.seeds.advcam import climb, multi_scale_advcam
 from wood.seeds.cam import multi_scale_cam
 from wood.seeds.localize import localize
-from wood.seeds.maps import normalize_maps, on_grid
 from wood.seeds.pyramid import make_pyramid
 
 CLASSES = [f"class-{number}" for number in range(20)]

@@ -17,20 +17,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from wood.data.demo.generate import generate_demo
-from wood.data.demo.scenes import CLASSES as DEMO_CLASSES
+from demo.generate import generate_demo
+from demo.scenes import CLASSES as DEMO_CLASSES
 from wood.data.images import load_image
 from wood.data.masks import load_target
 from wood.data.transforms import normalize, resize_long_side
 from wood.data.voc import annotated_classes, annotation_path, read_image_set
-from wood.devices import find_device
+from wood.maps import LocalizationMaps, normalize_maps
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier, load_classifier
 from wood.models.folding import folded
-from wood.progress import progress
+from wood.runtime.devices import find_device
+from wood.runtime.progress import progress
+from wood.scoring.seeds import THRESHOLDS, ThresholdCounts
 from wood.seeds.cam import multi_scale_cam
-from wood.seeds.evaluate import THRESHOLDS, ThresholdCounts
-from wood.seeds.maps import LocalizationMaps, normalize_maps
 from wood.seeds.pyramid import make_pyramid
 
 LONG_SIDE = 224

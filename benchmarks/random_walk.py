@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 
 from wood.affinity import random_walk
 from wood.affinity.paths import grid_affinities
-from wood.devices import find_device
+from wood.runtime.devices import find_device
 
 RADIUS, BETA, EXP_TIMES, CLASSES = 5, 10.0, 8, 3
 COMPARED = (72, 96)

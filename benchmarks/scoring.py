@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.download import photograph
-from wood.devices import find_device
 from wood.ood.scoring import score_images
+from wood.runtime.devices import find_device
 
 
 def main() -> None:

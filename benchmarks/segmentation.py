@@ -18,9 +18,9 @@ from torch.nn.functional import interpolate
 from benchmarks.ways import compare, finish
 from wood.crf import DEEPLAB_CRF, refine
 from wood.data.transforms import normalize
-from wood.devices import find_device
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import DeepLabV2, multi_scale_logits
+from wood.runtime.devices import find_device
 from wood.segmentation.inference import MultiScale, score_tiles
 from wood.segmentation.tiles import Tiling, refined_labels_of
 

@@ -22,10 +22,10 @@ from benchmarks.localization import CLASSES, network, photographs
 from benchmarks.timing import compare, idle_share, rate
 from wood.data.photographs import Photographs, stack
 from wood.data.transforms import Augmentation
-from wood.devices import autocast, find_device
 from wood.models.backbones import ResNet
 from wood.models.cam import CamClassifier
 from wood.ood.losses import classification_loss
+from wood.runtime.devices import autocast, find_device
 from wood.seeds.classifier import WoodLoss
 from wood.training import Batch, fit
 

@@ -6,11 +6,11 @@ from functools import cache
 
 sys.path.insert(0, workflow.basedir)
 
-from wood import config as settings
-from wood.digest import code_digest
-from wood.environment import share_with_jobs
-from wood.errors import InputError
-from wood.locks import record_owner, remove_stale_locks
+from wood.workflow import config as settings
+from wood.runtime.digest import code_digest
+from wood.runtime.environment import share_with_jobs
+from wood.runtime.errors import InputError
+from wood.runtime.locks import record_owner, remove_stale_locks
 
 share_with_jobs(workflow.basedir)
 

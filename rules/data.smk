@@ -24,7 +24,7 @@ if config["data"]["source"] == "demo":
         params:
             folder=subpath(output.truth, parent=True),
             demo=config["demo"],
-            code=code_digest("wood.data.demo"),
+            code=code_digest("demo"),
         script:
             "../workflow_scripts/demo_scenes.py"
 

@@ -293,7 +293,7 @@ if config["ood"]["source"] == "openimages":
             decisions=decisions_files()[0],
             wanted=f"--wanted {REVIEW['wanted']}" if REVIEW["wanted"] else "",
         shell:
-            "python -m wood.ood.review --ranking {input.ranking:q} --decisions {params.decisions:q}"
+            "python -m wood.review.session --ranking {input.ranking:q} --decisions {params.decisions:q}"
             " --classifier {input.classifier:q} {params.wanted} 2>&1 | tee {log:q}"
 
 

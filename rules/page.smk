@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from wood import figure5
-from wood.per_image import counts_path
+from wood.report import figure5
+from wood.scoring.per_image import counts_path
 from wood.report.items import ITEMS, experiments_of, what_to_add
 
 

@@ -110,7 +110,7 @@ rule collect_pseudo_masks:
         mem_mb=memory(1000),
         runtime=30,
     params:
-        code=code_digest("wood.store"),
+        code=code_digest("wood.runtime.store"),
     script:
         "../workflow_scripts/collect_folders.py"
 
@@ -230,7 +230,7 @@ rule score_pseudo_masks:
         class_names=CLASSES,
         all_classes=ALL_CLASSES,
         split=config["data"]["evaluation"],
-        code=code_digest("wood.evaluation"),
+        code=code_digest("wood.scoring.evaluation"),
     script:
         "../workflow_scripts/score_pseudo_masks.py"
 

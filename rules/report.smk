@@ -108,6 +108,6 @@ rule provenance:
         results=subpath(output[0], parent=True),
         config=config,
         inputs=settings.named_inputs(config),
-        code=code_digest("wood.provenance"),
+        code=code_digest("wood.runtime.provenance"),
     script:
         "../workflow_scripts/provenance.py"

@@ -180,6 +180,6 @@ rule score_seeds:
         all_classes=ALL_CLASSES,
         threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
         split=config["data"]["evaluation"],
-        code=code_digest("wood.seeds.evaluate"),
+        code=code_digest("wood.scoring.seeds"),
     script:
         "../workflow_scripts/score_seeds.py"

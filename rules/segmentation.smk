@@ -84,7 +84,7 @@ rule collect_predictions:
         mem_mb=memory(1000),
         runtime=30,
     params:
-        code=code_digest("wood.store"),
+        code=code_digest("wood.runtime.store"),
     script:
         "../workflow_scripts/collect_folders.py"
 
@@ -113,7 +113,7 @@ rule score_segmentation:
         class_names=CLASSES,
         all_classes=ALL_CLASSES,
         split=config["data"]["val"],
-        code=code_digest("wood.evaluation"),
+        code=code_digest("wood.scoring.evaluation"),
     script:
         "../workflow_scripts/score_segmentation.py"
 

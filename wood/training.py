@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from wood.devices import autocast, find_device
-from wood.errors import InputError
-from wood.progress import progress
-from wood.store import load_tensors, save_tensors, write_text
+from wood.runtime.devices import autocast, find_device
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
+from wood.runtime.store import load_tensors, save_tensors, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,8 @@ def fit(
 ) -> nn.Module:
     """Train `model` by SGD with polynomial decay, and return it in evaluation mode.
 
-    Where several processes train together (`wood.launch`), all but the first end with the training.
+    Where several processes train together (`wood.runtime.launch`), all but the first end with the
+    training.
 
     Args:
         model: trained in place, on the device that is found.

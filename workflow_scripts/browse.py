@@ -1,7 +1,7 @@
 """Image, seed, IR label, boundary, pseudo-mask and true mask in FiftyOne."""
 
-from wood.affinity.browse import browse
-from wood.jobs import job
+from wood.review.browse import browse
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     browse(

@@ -1,7 +1,7 @@
 """The photographs of one shard of candidates."""
 
-from wood.jobs import job
 from wood.ood.download import download_images
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     download_images(

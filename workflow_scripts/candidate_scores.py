@@ -1,7 +1,7 @@
 """Scores p(c) of one shard of candidates by F_in."""
 
-from wood.jobs import job
 from wood.ood.scoring import score_images
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     score_images(

@@ -1,7 +1,7 @@
 """Candidate OoD images, and the reason of every exclusion."""
 
-from wood.jobs import job
 from wood.ood.candidates import filter_candidates
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     filter_candidates(

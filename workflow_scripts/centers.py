@@ -1,7 +1,7 @@
 """Centres of D_in by class, and of D_ood by cluster."""
 
-from wood.jobs import job
 from wood.ood.centers import make_centers
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0], gpus=snakemake.resources.get("gpu")):
     make_centers(

@@ -1,8 +1,8 @@
 """Some hard OoD images of each cluster."""
 
-from wood.jobs import job
 from wood.ood.contact_sheet import cluster_sheet
-from wood.store import load_tensors
+from wood.runtime.jobs import job
+from wood.runtime.store import load_tensors
 
 with job(snakemake.log[0]):
     tensors, metadata = load_tensors(snakemake.input.centers)

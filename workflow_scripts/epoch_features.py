@@ -1,6 +1,6 @@
 """Features of two classes and of their OoD images at each epoch."""
 
-from wood.jobs import job
+from wood.runtime.jobs import job
 from wood.seeds.epochs import extract_epoch_features
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):

@@ -1,6 +1,6 @@
 """Features z of the images of one list."""
 
-from wood.jobs import job
+from wood.runtime.jobs import job
 from wood.seeds.features import extract_features
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):

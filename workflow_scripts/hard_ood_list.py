@@ -1,7 +1,7 @@
 """The hard OoD list, and what the review cost."""
 
-from wood.jobs import job
 from wood.ood.hard_ood import select_hard_ood
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     policy = snakemake.params.policy

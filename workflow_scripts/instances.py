@@ -1,7 +1,7 @@
 """Instance masks of one shard of localization maps."""
 
 from wood.affinity.instances import make_instances
-from wood.jobs import job
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     make_instances(

@@ -1,7 +1,7 @@
 """IR labels of one shard of localization maps."""
 
 from wood.affinity.ir_labels import make_ir_labels
-from wood.jobs import job
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     make_ir_labels(

@@ -1,7 +1,7 @@
 """Image list and image-level labels of one's own images, from a CSV."""
 
 from wood.data.prepare import prepare_csv
-from wood.jobs import job
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     prepare_csv(

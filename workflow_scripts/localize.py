@@ -1,6 +1,6 @@
 """One shard of localization maps."""
 
-from wood.jobs import job
+from wood.runtime.jobs import job
 from wood.seeds.localize import localize
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):

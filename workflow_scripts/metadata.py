@@ -1,7 +1,7 @@
 """Labels, hierarchy and image lists of Open Images."""
 
-from wood.jobs import job
 from wood.ood.metadata import fetch_metadata
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     fetch_metadata(

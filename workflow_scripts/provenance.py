@@ -1,7 +1,7 @@
 """What made the results, and the checksum of every file of them."""
 
-from wood.jobs import job
-from wood.provenance import record
+from wood.runtime.jobs import job
+from wood.runtime.provenance import record
 
 with job(snakemake.log[0]):
     record(

@@ -1,8 +1,8 @@
 """Random candidates without a foreground object, as many as there are hard OoD images."""
 
 from wood.data.lists import read_image_list
-from wood.jobs import job
 from wood.ood.hard_ood import select_random_ood
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     policy = snakemake.params.policy

@@ -1,7 +1,7 @@
 """The hard candidates, ranked."""
 
-from wood.jobs import job
 from wood.ood.ranking import rank
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     rank(

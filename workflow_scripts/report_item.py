@@ -1,7 +1,7 @@
 """One table or figure of the paper."""
 
-from wood.jobs import job
 from wood.report.item import build_item
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     build_item(

@@ -1,11 +1,11 @@
 """The report page, and one for each experiment."""
 
-from wood.jobs import job
-from wood.provenance import config_hash, provenance
 from wood.report.experiment import build_experiment_pages
 from wood.report.page import build_page
 from wood.report.scores import Scores
 from wood.report.spec import parse_spec
+from wood.runtime.jobs import job
+from wood.runtime.provenance import config_hash, provenance
 
 with job(snakemake.log[0]):
     config = snakemake.params.config

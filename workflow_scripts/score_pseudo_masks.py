@@ -1,7 +1,7 @@
 """Scores of the pseudo-masks, and of the seeds with dense CRF (Table 2)."""
 
-from wood.evaluation import score_pseudo_masks
-from wood.jobs import job
+from wood.runtime.jobs import job
+from wood.scoring.evaluation import score_pseudo_masks
 
 with job(snakemake.log[0]):
     score_pseudo_masks(

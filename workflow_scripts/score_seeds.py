@@ -1,7 +1,7 @@
 """Scores of the seeds, with the curve over thresholds."""
 
-from wood.jobs import job
-from wood.seeds.evaluate import score_seeds
+from wood.runtime.jobs import job
+from wood.scoring.seeds import score_seeds
 
 with job(snakemake.log[0]):
     score_seeds(

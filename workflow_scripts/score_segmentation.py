@@ -1,7 +1,7 @@
 """Scores of a network's predictions on val, without and with dense CRF."""
 
-from wood.evaluation import score_segmentation
-from wood.jobs import job
+from wood.runtime.jobs import job
+from wood.scoring.evaluation import score_segmentation
 
 with job(snakemake.log[0]):
     score_segmentation(

@@ -1,7 +1,7 @@
 """The seeds of one shard, refined by dense CRF."""
 
 from wood.affinity.ir_labels import seeds_with_crf
-from wood.jobs import job
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     seeds_with_crf(

@@ -1,7 +1,7 @@
 """One shard of predictions on val, without and with dense CRF."""
 
 from wood.crf import DEEPLAB_CRF
-from wood.jobs import job
+from wood.runtime.jobs import job
 from wood.segmentation.inference import segment_images
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):

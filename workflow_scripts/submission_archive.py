@@ -1,6 +1,6 @@
 """The archive for VOC's evaluation server."""
 
-from wood.jobs import job
+from wood.runtime.jobs import job
 from wood.segmentation.submission import make_submission
 
 with job(snakemake.log[0]):

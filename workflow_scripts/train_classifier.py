@@ -1,7 +1,7 @@
 """Train one classifier: F_in, W-OoD, or a control."""
 
-from wood.jobs import checkpoint_path, job
-from wood.launch import launch
+from wood.runtime.jobs import checkpoint_path, job
+from wood.runtime.launch import launch
 from wood.seeds.classifier import train_classifier
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):

@@ -1,8 +1,8 @@
 """Train IRNet on IR labels."""
 
 from wood.affinity.train import train_irnet
-from wood.jobs import checkpoint_path, job
-from wood.launch import launch
+from wood.runtime.jobs import checkpoint_path, job
+from wood.runtime.launch import launch
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     chosen = snakemake.params.settings

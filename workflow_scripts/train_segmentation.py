@@ -1,7 +1,7 @@
 """Train DeepLab-v2 on pseudo-masks."""
 
-from wood.jobs import checkpoint_path, job
-from wood.launch import launch
+from wood.runtime.jobs import checkpoint_path, job
+from wood.runtime.launch import launch
 from wood.segmentation.train import train_segmentation
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):

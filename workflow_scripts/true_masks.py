@@ -1,7 +1,7 @@
 """True masks to train the fully supervised upper bound on."""
 
 from wood.data.masks import write_targets
-from wood.jobs import job
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     write_targets(

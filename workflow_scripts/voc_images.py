@@ -1,7 +1,7 @@
 """Image list of one image set of a VOC devkit, and its image-level labels where asked for."""
 
 from wood.data.prepare import prepare_voc
-from wood.jobs import job
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
     prepare_voc(

@@ -1,7 +1,7 @@
 """Pseudo-masks of one shard of localization maps, by the random walk."""
 
 from wood.affinity.pseudo_masks import make_pseudo_masks
-from wood.jobs import job
+from wood.runtime.jobs import job
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     make_pseudo_masks(

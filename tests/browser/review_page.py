@@ -57,13 +57,13 @@ def free_port() -> int:
 
 
 class ReviewCommand:
-    """`python -m wood.ood.review` as a process of its own."""
+    """`python -m wood.review.session` as a process of its own."""
 
     def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None):
         self.log = folder / "review.log"
         if "--port" not in options:
             options = (*options, "--port", str(free_port()))
-        command = [sys.executable, "-m", "wood.ood.review", *map(str, options)]
+        command = [sys.executable, "-m", "wood.review.session", *map(str, options)]
         kept = {name: text for name, text in os.environ.items() if not name.startswith("FIFTYONE")}
         with self.log.open("w") as log:
             self.process = psutil.Popen(

@@ -12,15 +12,15 @@ from PIL import Image
 
 from wood.data.lists import write_image_list
 from wood.data.masks import save_mask
-from wood.seeds.maps import LocalizationMaps, write_maps
+from wood.maps import LocalizationMaps, write_maps
 
 SCRIPT = """
 import json, sys
-from wood.affinity.browse import browse
+from wood.review.browse import browse
 arguments = json.load(open("arguments.json"))
 browse(**arguments)
 browse(**arguments)  # once more, over what is there
-from wood.ood.review_database import disconnect
+from wood.review.database import disconnect
 import fiftyone as fo
 dataset = fo.load_dataset("mini-irn")
 shown = []

@@ -16,10 +16,10 @@ from PIL import Image
 from selenium.webdriver.common.by import By
 
 from tests.browser.review_page import ReviewCommand, ReviewPage, chromium, until
-from wood.errors import InputError
+from wood.maps import LocalizationMaps, write_maps
 from wood.ood.decisions import Decision, append_decision, now
-from wood.ood.review_database import check_answer
-from wood.seeds.maps import LocalizationMaps, write_maps
+from wood.review.database import check_answer
+from wood.runtime.errors import InputError
 
 CLASSES = ["cat", "dog"]
 IMAGES = 12

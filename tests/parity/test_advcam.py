@@ -13,11 +13,11 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from wood.data.transforms import normalize, rescale
+from wood.maps import normalize_maps
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier
 from wood.models.folding import folded
 from wood.seeds.advcam import climb, multi_scale_advcam
-from wood.seeds.maps import normalize_maps
 from wood.seeds.pyramid import make_pyramid
 
 CLASSES = ["bird", "cat", "cow", "dog", "horse", "person", "sheep", "train"]

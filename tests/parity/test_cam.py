@@ -9,13 +9,13 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from wood.data.transforms import normalize, rescale
-from wood.errors import InputError
+from wood.maps import normalize_maps
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
+from wood.runtime.errors import InputError
+from wood.runtime.store import save_tensors
 from wood.seeds.cam import multi_scale_cam
-from wood.seeds.maps import normalize_maps
 from wood.seeds.pyramid import make_pyramid
-from wood.store import save_tensors
 
 CLASSES = ["cat", "dog", "person"]
 

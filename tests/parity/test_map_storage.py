@@ -7,8 +7,8 @@ as this one moves by more.
 import pytest
 
 from benchmarks.map_storage import curves, demo_examples, fitted_classifier
-from wood.data.demo.scenes import CLASSES
-from wood.seeds.evaluate import THRESHOLDS
+from demo.scenes import CLASSES
+from wood.scoring.seeds import THRESHOLDS
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import yaml
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from wood import config as settings
 from wood.ood.perturbation import climb
 from wood.seeds.classifier import WoodLoss
+from wood.workflow import config as settings
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["bottle", "cat", "dog"]

@@ -24,13 +24,13 @@ from wood.data.lists import read_image_list
 from wood.data.masks import load_target, save_mask
 from wood.data.prepare import prepare_csv
 from wood.data.voc import annotated_classes, read_ids
+from wood.maps import read_maps
 from wood.models.weights import read_state
 from wood.ood.decisions import read_decisions
 from wood.ood.hard_ood import read_truth
 from wood.ood.labels_map import read_class_map, read_hierarchy, read_label_names
 from wood.ood.metadata import read_metadata
-from wood.seeds.maps import read_maps
-from wood.store import load_tensors, read_json, read_table, save_tensors
+from wood.runtime.store import load_tensors, read_json, read_table, save_tensors
 
 Reader = Callable[[Path], object]
 

@@ -15,10 +15,10 @@ from wood.affinity.pseudo_masks import boundary_maps, make_pseudo_masks, pseudo_
 from wood.affinity.train import TopLeftCrops, mean_displacement, train_irnet
 from wood.data.lists import write_image_list
 from wood.data.masks import load_mask, save_mask
-from wood.errors import InputError
+from wood.maps import LocalizationMaps, upsample, write_maps
 from wood.models.backbones import create_backbone
 from wood.models.irnet import IRNet, load_irnet, save_irnet
-from wood.seeds.maps import LocalizationMaps, upsample, write_maps
+from wood.runtime.errors import InputError
 
 CLASSES = ("cat", "dog", "horse")
 LIGHT = "tf_efficientnet_lite0"

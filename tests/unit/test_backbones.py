@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.published import irn_resnet50, seam_wide_resnet38
-from wood.errors import InputError
 from wood.models.backbones import IMAGENET_MEAN, ResNet, create_backbone
 from wood.models.weights import (
     convert_resnet,
@@ -20,6 +19,7 @@ from wood.models.weights import (
     published_head,
     read_state,
 )
+from wood.runtime.errors import InputError
 
 LIGHT = "tf_efficientnet_lite0"
 

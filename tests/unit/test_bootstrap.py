@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from wood.data.lists import half
-from wood.errors import InputError
 from wood.metrics import SegmentationScores
-from wood.per_image import counts_path, read_counts, write_counts
-from wood.report.bootstrap import difference_interval, miou
+from wood.runtime.errors import InputError
+from wood.scoring.bootstrap import difference_interval, miou
+from wood.scoring.per_image import counts_path, read_counts, write_counts
 
 NAMES = ["background", "cat", "dog", "sheep"]  # no mask below has a sheep
 RESAMPLES = 60

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tests.unit.broken import cases
-from wood import config as settings
-from wood.errors import InputError
+from wood.runtime.errors import InputError
+from wood.workflow import config as settings
 
 SEED = 0
 MOST_SECONDS = 5

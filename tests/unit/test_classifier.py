@@ -11,14 +11,14 @@ import torch
 import yaml
 from PIL import Image
 
-from wood import config as settings
 from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
-from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.classifiers import load_classifier
 from wood.ood.centers import make_centers
 from wood.ood.losses import classification_loss
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors
 from wood.seeds.classifier import (
     WoodLoss,
     freeze_first_stages,
@@ -26,7 +26,7 @@ from wood.seeds.classifier import (
     train_classifier,
 )
 from wood.seeds.features import extract_features
-from wood.store import load_tensors
+from wood.workflow import config as settings
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["cat", "dog"]

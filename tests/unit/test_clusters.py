@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from wood.errors import InputError
 from wood.ood.clusters import class_centers, group_centers, kmeans
+from wood.runtime.errors import InputError
 
 
 @pytest.fixture

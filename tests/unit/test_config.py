@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wood import config as settings
-from wood.errors import InputError
 from wood.ood.metadata import FILES
 from wood.ood.web import USER_AGENT
+from wood.runtime.errors import InputError
+from wood.workflow import config as settings
 
 ROOT = Path(__file__).parents[2]
 

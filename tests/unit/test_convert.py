@@ -7,7 +7,6 @@ import torchvision
 
 from tests.published import irn_resnet50, seam_wide_resnet38
 from wood.data.masks import VOC_CLASSES
-from wood.errors import InputError
 from wood.models.backbones import ResNet, create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
@@ -19,6 +18,7 @@ from wood.models.convert import (
 )
 from wood.models.irnet import IRNet, load_irnet
 from wood.models.seam import SeamClassifier
+from wood.runtime.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from wood.errors import InputError
 from wood.ood.decisions import (
     COLUMNS,
     Decision,
@@ -20,6 +19,7 @@ from wood.ood.decisions import (
     read_decisions,
     read_history,
 )
+from wood.runtime.errors import InputError
 
 HEADER = "image_id,decision,class,reviewer,time\n"
 

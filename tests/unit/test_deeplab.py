@@ -4,7 +4,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from wood.errors import InputError
 from wood.models.backbones import ResNet, create_backbone
 from wood.models.deeplab import (
     Aspp,
@@ -14,8 +13,9 @@ from wood.models.deeplab import (
     save_network,
     segmentation_loss,
 )
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors, save_tensors
 from wood.segmentation.train import DeepLabLoss
-from wood.store import load_tensors, save_tensors
 
 METADATA = {
     "backbone": "test_resnet",

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wood.data.demo import CLASSES, generate_demo
-from wood.data.demo.canvas import SUPERSAMPLING, Canvas, box
-from wood.data.demo.labels import (
+from demo import CLASSES, generate_demo
+from demo.canvas import SUPERSAMPLING, Canvas, box
+from demo.labels import (
     BACKGROUND_LABELS,
     CLASS_LABELS,
     FINER_LABELS,
     HIERARCHY,
     NAMES,
 )
-from wood.data.demo.openimages import MirrorWriter, PoolImage, plan_pool
-from wood.data.demo.scenes import (
+from demo.openimages import MirrorWriter, PoolImage, plan_pool
+from demo.scenes import (
     BACKGROUNDS,
     HOME,
     PLACE,
@@ -31,7 +31,7 @@ from wood.data.demo.scenes import (
     random_object_scene,
 )
 from wood.data.masks import IGNORE, VOC_CLASSES, load_mask
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 COUNTS = {"train_images": 15, "val_images": 5, "pool_images": 40}
 SIZE = (96, 72)
@@ -207,7 +207,7 @@ class TestMirror:
     def test_the_candidate_filter_keeps_backgrounds_and_missing_labels(self, demo, tmp_path):
         from wood.ood.candidates import filter_candidates
         from wood.ood.metadata import fetch_metadata
-        from wood.store import read_table
+        from wood.runtime.store import read_table
 
         metadata = fetch_metadata(tmp_path, base=demo / "openimages", splits=["validation"])
         filter_candidates(metadata, tmp_path / "candidates.parquet", tmp_path / "why.parquet",
@@ -320,7 +320,7 @@ class TestScenes:
         assert values == {0, class_index("bird"), class_index("boat"), IGNORE}
 
     def test_a_picture_too_narrow_for_its_object_is_an_error(self, monkeypatch):
-        monkeypatch.setattr("wood.data.demo.scenes.MAX_DRAWINGS", 3)
+        monkeypatch.setattr("demo.scenes.MAX_DRAWINGS", 3)
         with pytest.raises(InputError, match="horse do not fit into 8x300"):
             object_scene(np.random.default_rng(0), (8, 300), ["horse"], "meadow")
 

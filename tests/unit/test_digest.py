@@ -2,7 +2,7 @@
 
 import pytest
 
-from wood import digest
+from wood.runtime import digest
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser, parse_config
 
-from wood.config import check, merge, typed
 from wood.report.items import ITEMS
+from wood.workflow.config import check, merge, typed
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -20,13 +20,13 @@ from PIL import Image
 
 from tests.unit.openimages import write_image
 from wood.data.images import load_image
-from wood.errors import InputError
 from wood.ood.candidates import CANDIDATES
 from wood.ood.download import download_images
 from wood.ood.metadata import fetch_metadata
 from wood.ood.parquet import read_shard
 from wood.ood.web import is_transient, web_address
-from wood.store import write_table
+from wood.runtime.errors import InputError
+from wood.runtime.store import write_table
 
 QUICK = {"rate_limit": None, "backoff": 0.01, "timeout": 0.5, "retries": 3, "connections": 8}
 

@@ -6,10 +6,10 @@ import torch
 
 from tests.unit.test_classifier import WHOLE, data, train  # noqa: F401
 from wood.data.lists import read_image_list, write_image_list
-from wood.errors import InputError
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors
 from wood.seeds.epochs import choose_pair, extract_epoch_features
 from wood.seeds.features import extract_features
-from wood.store import load_tensors
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from wood import config as settings
-from wood import figure5
 from wood.data.lists import subset
-from wood.errors import InputError
+from wood.report import figure5
+from wood.runtime.errors import InputError
+from wood.workflow import config as settings
 
 ROOT = Path(__file__).parents[2]
 SECTION = {

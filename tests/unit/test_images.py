@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from wood.data.images import load_image
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 RED, GREEN = (220, 30, 30), (30, 200, 40)
 

@@ -12,10 +12,10 @@ from wood.affinity.inputs import Seed
 from wood.affinity.instances import centroid_groups, find_instances, make_instances, path_ends
 from wood.data.coco import coco_image, encode_mask, merge_documents
 from wood.data.lists import write_image_list
-from wood.errors import InputError
+from wood.maps import LocalizationMaps, write_maps
 from wood.models.backbones import create_backbone
 from wood.models.irnet import IRNet, save_irnet
-from wood.seeds.maps import LocalizationMaps, write_maps
+from wood.runtime.errors import InputError
 
 WALK = {"radius": 5, "beta": 10.0, "exp_times": 4}
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.irnet import IRNet, load_irnet, save_irnet
-from wood.store import save_tensors
+from wood.runtime.errors import InputError
+from wood.runtime.store import save_tensors
 
 LIGHT = "tf_efficientnet_lite0"
 

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from tests.unit.test_training import ROOT, SETTINGS, Points, squared_error
-from wood.errors import InputError
-from wood.launch import run_processes
-from wood.store import load_tensors, save_tensors
+from wood.runtime.errors import InputError
+from wood.runtime.launch import run_processes
+from wood.runtime.store import load_tensors, save_tensors
 from wood.training import fit
 
 TWO = [{}, {}]
@@ -85,7 +85,7 @@ def test_the_end_of_one_process_ends_the_others(tmp_path, fault, error, sentence
 COMMAND = """
 import sys
 from tests.unit.test_launch import TWO, train
-from wood.launch import run_processes
+from wood.runtime.launch import run_processes
 run_processes(train, {"folder": sys.argv[1], "epochs": 400, "pause": 0.02}, TWO)
 """
 

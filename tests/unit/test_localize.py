@@ -10,10 +10,10 @@ from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
 from wood.data.photographs import batches_of_one_size, readable_images
 from wood.data.transforms import normalize, rescale
-from wood.errors import InputError
+from wood.maps import read_maps
 from wood.models.classifiers import build_classifier, save_classifier
+from wood.runtime.errors import InputError
 from wood.seeds.localize import localize
-from wood.seeds.maps import read_maps
 from wood.seeds.pyramid import level, pyramids
 
 CLASSES = ["cat", "dog", "person"]

@@ -14,7 +14,7 @@ from wood.data.masks import (
     save_mask,
     write_targets,
 )
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 
 def test_palette_has_the_published_colours():

@@ -7,11 +7,11 @@ import pytest
 
 from tests.unit.openimages import IMAGE_HEADER, Mirror, write_csv, write_image
 from tests.unit.test_download import bomb
-from wood.jobs import job
 from wood.ood.candidates import CANDIDATES, filter_candidates
 from wood.ood.download import download_images
 from wood.ood.hard_ood import select_hard_ood
 from wood.ood.metadata import fetch_metadata
+from wood.runtime.jobs import job
 
 CLASSES = "v6/oidv6-class-descriptions.csv"
 HUMAN = "v5/validation-annotations-human-imagelabels.csv"

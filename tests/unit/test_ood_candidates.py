@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from tests.unit.openimages import IMAGE_HEADER, LABEL_HEADER, Mirror, write_csv
-from wood.errors import InputError
 from wood.ood import candidates as module
 from wood.ood.candidates import filter_candidates
 from wood.ood.metadata import fetch_metadata
+from wood.runtime.errors import InputError
 
 MINI = ["cat", "cow", "dog", "horse", "person", "sheep"]
 HUMAN = "v5/validation-annotations-human-imagelabels.csv"

@@ -7,7 +7,6 @@ import yaml
 
 from tests.unit.openimages import HIERARCHY, OTHER_LABELS
 from wood.data.masks import VOC_CLASSES
-from wood.errors import InputError
 from wood.ood.labels_map import (
     CLASS_MAP,
     Hierarchy,
@@ -16,6 +15,7 @@ from wood.ood.labels_map import (
     read_hierarchy,
     read_label_names,
 )
+from wood.runtime.errors import InputError
 
 TREE = Hierarchy(HIERARCHY)
 

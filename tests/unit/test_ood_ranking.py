@@ -8,7 +8,6 @@ import pytest
 
 from tests.unit.openimages import write_image
 from wood.data.lists import read_image_list
-from wood.errors import InputError
 from wood.ood.hard_ood import (
     COLUMNS,
     from_list,
@@ -20,7 +19,8 @@ from wood.ood.hard_ood import (
 from wood.ood.ranking import COLUMNS as RANKING_COLUMNS
 from wood.ood.ranking import rank
 from wood.ood.statistics import images_to_check, review_statistics
-from wood.store import write_table
+from wood.runtime.errors import InputError
+from wood.runtime.store import write_table
 
 CLASSES = ["cat", "dog"]
 

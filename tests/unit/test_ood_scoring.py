@@ -9,11 +9,11 @@ from PIL import Image
 from tests.unit.openimages import write_image
 from wood.data.images import load_image
 from wood.data.transforms import normalize, resize_long_side
-from wood.errors import InputError
 from wood.models.classifiers import build_classifier, save_classifier
 from wood.ood.contact_sheet import cluster_sheet, contact_sheet
 from wood.ood.scoring import batches, load_ahead, score_images
-from wood.store import write_table
+from wood.runtime.errors import InputError
+from wood.runtime.store import write_table
 
 NAMES = ["cat", "dog", "horse"]
 SIZES = [(64, 48), (48, 64), (100, 75), (64, 48), (1, 1), (80, 80), (60, 45)]

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.unit.openimages import Mirror
-from wood.data.openimages import main, positive_labels
+from wood.ood.openimages import main, positive_labels
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from wood.data.transforms import (
     rescale,
     resize_long_side,
 )
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from wood.errors import InputError
-from wood.pool import Outcome, parallel_map, successes
+from wood.runtime.errors import InputError
+from wood.runtime.pool import Outcome, parallel_map, successes
 
 
 def power(number, exponent):
@@ -109,7 +109,7 @@ def test_no_items():
 def test_a_function_that_cannot_be_imported_is_no_image_s_fault(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from wood.pool import parallel_map\n"
+        "from wood.runtime.pool import parallel_map\n"
         "def function(item): return item\n"
         "list(parallel_map(function, [1], workers=1))\n"
     )
@@ -124,7 +124,7 @@ def test_the_main_script_is_not_run_again(tmp_path):
     script.write_text(
         "print('started')\n"
         "from operator import neg\n"
-        "from wood.pool import parallel_map\n"
+        "from wood.runtime.pool import parallel_map\n"
         "print([outcome.value for outcome in parallel_map(neg, [1, 2], workers=2)])\n"
     )
     result = run_script(script)

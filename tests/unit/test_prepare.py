@@ -6,7 +6,7 @@ from tests.devkit import annotation_xml, make_devkit, object_xml
 from wood.data.labels import read_labels
 from wood.data.lists import read_image_list
 from wood.data.prepare import prepare_csv, prepare_voc
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 IMAGES = {
     "2007_000001": ["cat", "person"],

@@ -2,7 +2,6 @@
 
 import pytest
 
-from wood.errors import InputError
 from wood.report.cost import (
     collections,
     cost_figure,
@@ -12,7 +11,8 @@ from wood.report.cost import (
 )
 from wood.report.scores import Scores
 from wood.report.spec import parse_spec
-from wood.store import write_json
+from wood.runtime.errors import InputError
+from wood.runtime.store import write_json
 
 STATS = {"policy": "truth", "above_threshold": 200, "checked": 150, "accepted": 120, "used": 120,
          "positive_rate": 0.2, "seconds_per_decision": None, "minutes": None}  # fmt: skip

@@ -12,10 +12,7 @@ import yaml
 
 from tests.unit.test_report_page import CLASSES, Reader, written  # noqa: F401
 from tests.unit.test_report_scores import write_scores
-from wood import config as settings
-from wood import plots
-from wood.errors import InputError
-from wood.report import figures, tables
+from wood.report import figures, plots, tables
 from wood.report.embedding import embed_epochs, points_table
 from wood.report.experiment import build_experiment_pages
 from wood.report.item import BUILDERS, build_item, class_that_loses_most
@@ -25,7 +22,9 @@ from wood.report.paper import paper_rows
 from wood.report.pictures import RANDOM, draw, most_lost
 from wood.report.scores import Scores
 from wood.report.spec import parse_spec
-from wood.store import save_tensors
+from wood.runtime.errors import InputError
+from wood.runtime.store import save_tensors
+from wood.workflow import config as settings
 
 ROOT = Path(__file__).parents[2]
 

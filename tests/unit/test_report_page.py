@@ -12,18 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
-from wood import plots
 from wood.data.lists import write_image_list
 from wood.data.masks import save_mask
-from wood.errors import InputError
-from wood.report import figures, tables
+from wood.maps import LocalizationMaps, write_maps
+from wood.report import figures, plots, tables
 from wood.report.page import build_page, flatten
 from wood.report.pictures import GAIN, LOSS, RANDOM, choose, seed_grids, seed_labels
 from wood.report.scores import Measure, Scores, points
 from wood.report.spec import parse_spec
-from wood.seeds.evaluate import ThresholdCounts, score_seeds
-from wood.seeds.maps import LocalizationMaps, write_maps
-from wood.store import read_json, write_json
+from wood.runtime.errors import InputError
+from wood.runtime.store import read_json, write_json
+from wood.scoring.seeds import ThresholdCounts, score_seeds
 
 CLASSES = ["cat", "dog"]
 SIZE = (40, 48)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from wood.errors import InputError
 from wood.report.paper import other_values, paper_number, paper_numbers, paper_rows
+from wood.runtime.errors import InputError
 
 
 @pytest.mark.parametrize(

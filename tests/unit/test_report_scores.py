@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from wood.errors import InputError
 from wood.report.scores import Measure, Scores, compare, half_b, headlines
 from wood.report.spec import parse_spec
 from wood.report.summary import find_experiments, main, summary_table
-from wood.store import write_json
+from wood.runtime.errors import InputError
+from wood.runtime.store import write_json
 
 
 def one(value):

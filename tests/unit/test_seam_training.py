@@ -13,22 +13,22 @@ import torch
 import yaml
 from PIL import Image
 
-from wood import config as settings
 from wood.data.images import load_image
 from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
 from wood.data.photographs import Photographs
 from wood.data.transforms import normalize
-from wood.errors import InputError
+from wood.maps import read_maps
 from wood.models.backbones import ResNet
 from wood.models.classifiers import load_classifier, save_classifier
 from wood.models.seam import SeamClassifier
 from wood.ood.centers import make_centers
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors
 from wood.seeds.classifier import train_classifier
 from wood.seeds.features import extract_features
 from wood.seeds.localize import localize
-from wood.seeds.maps import read_maps
-from wood.store import load_tensors
+from wood.workflow import config as settings
 
 CLASSES = ["red", "green"]
 SEAM = {

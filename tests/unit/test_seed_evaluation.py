@@ -9,11 +9,11 @@ from tests.devkit import make_devkit
 from wood.data.lists import half, write_image_list
 from wood.data.masks import VOC_CLASSES, save_mask
 from wood.data.prepare import prepare_voc
-from wood.errors import InputError
-from wood.evaluation import score_masks
+from wood.maps import LocalizationMaps, write_maps
 from wood.metrics import SegmentationScores
-from wood.seeds.evaluate import score_seeds
-from wood.seeds.maps import LocalizationMaps, write_maps
+from wood.runtime.errors import InputError
+from wood.scoring.evaluation import score_masks
+from wood.scoring.seeds import score_seeds
 
 CLASSES = ["cat", "dog", "person"]
 NAMES = ["background", *CLASSES]

@@ -4,9 +4,9 @@ import pytest
 import torch
 from PIL import Image
 
-from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import DeepLabV2, save_network
+from wood.runtime.errors import InputError
 from wood.segmentation import export
 from wood.segmentation.export import WholeImage, export_onnx
 from wood.segmentation.inference import MultiScale

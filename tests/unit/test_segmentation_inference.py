@@ -11,9 +11,9 @@ from torch.nn import functional
 from wood.crf import DEEPLAB_CRF, refine
 from wood.data.lists import write_image_list
 from wood.data.masks import VOC_PALETTE, load_mask
-from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import DeepLabV2, save_network
+from wood.runtime.errors import InputError
 from wood.segmentation import inference
 from wood.segmentation.inference import MultiScale, class_probabilities, segment_images
 from wood.segmentation.predict import main, predict

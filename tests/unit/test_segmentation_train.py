@@ -10,8 +10,8 @@ from PIL import Image
 from wood.data.lists import write_image_list
 from wood.data.masked import MaskedPhotographs, find_masks
 from wood.data.masks import save_mask
-from wood.errors import InputError
 from wood.models.deeplab import load_network
+from wood.runtime.errors import InputError
 from wood.segmentation.inference import MultiScale
 from wood.segmentation.predict import predict
 from wood.segmentation.train import train_segmentation

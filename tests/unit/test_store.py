@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from wood.data.lists import half, read_image_list, shard, write_image_list
-from wood.errors import InputError
-from wood.seeds.maps import LocalizationMaps, read_maps, upsample, write_maps
-from wood.store import (
+from wood.maps import LocalizationMaps, read_maps, upsample, write_maps
+from wood.runtime.errors import InputError
+from wood.runtime.store import (
     atomic_directory,
     atomic_path,
     collect_folders,

@@ -7,7 +7,7 @@ from PIL import Image
 
 from wood.data.lists import write_image_list
 from wood.data.masks import save_mask
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 from wood.segmentation.submission import make_submission
 
 FOLDER = "results/VOC2012/Segmentation/comp6_test_cls"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 from wood.training import fit
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from wood.data.voc import (
     read_ids,
     read_image_set,
 )
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 
 def write(path, text):

@@ -8,8 +8,8 @@ import torch
 
 from tests.workflow.chaos import disturb
 from tests.workflow.workflow import Workflow
-from wood.jobs import job
-from wood.store import load_tensors, save_tensors
+from wood.runtime.jobs import job
+from wood.runtime.store import load_tensors, save_tensors
 
 TARGET = "results/small/scores/seeds/irn/seed-0.json"
 

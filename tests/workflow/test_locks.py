@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.workflow.workflow import ROOT, SMALL, Workflow
-from wood import locks
+from wood.runtime import locks
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_the_lock_of_a_living_run_stays(folder):
 
 def test_the_lock_of_an_ended_run_goes(folder):
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from wood.locks import *; record_owner()"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+        "from wood.runtime.locks import *; record_owner()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert locks.remove_stale_locks()

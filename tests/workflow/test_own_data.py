@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
+from demo import generate_demo
 from tests.workflow.workflow import ROOT, Workflow
-from wood.data.demo import generate_demo
 from wood.data.voc import annotated_classes
-from wood.store import read_json
+from wood.runtime.store import read_json
 
 CLASSES = ["boat", "horse", "train"]
 

@@ -8,10 +8,10 @@ import yaml
 
 from tests.devkit import make_devkit
 from tests.workflow.workflow import ROOT, Workflow
-from wood.config import merge
 from wood.data.lists import read_image_list
 from wood.data.masks import VOC_CLASSES
-from wood.store import load_tensors, read_json
+from wood.runtime.store import load_tensors, read_json
+from wood.workflow.config import merge
 
 AFTER_WOOD = {
     "train_classifier", "localize", "score_seeds", "ir_labels", "train_irnet", "walk",

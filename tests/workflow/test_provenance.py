@@ -4,13 +4,13 @@ import subprocess
 import sys
 
 from tests.workflow.workflow import ROOT
-from wood.provenance import config_hash
-from wood.store import PROVENANCE, read_json
+from wood.runtime.provenance import config_hash
+from wood.runtime.store import PROVENANCE, read_json
 
 
 def verify(folder):
     return subprocess.run(
-        [sys.executable, "-m", "wood.store", "verify", str(folder)],
+        [sys.executable, "-m", "wood.runtime.store", "verify", str(folder)],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
 

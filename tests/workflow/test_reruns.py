@@ -13,9 +13,9 @@ import yaml
 
 from tests.workflow.plan import plan, pretend
 from tests.workflow.workflow import ROOT, SMALL
-from wood import digest
-from wood.config import merge
 from wood.data.masks import VOC_CLASSES
+from wood.runtime import digest
+from wood.workflow.config import merge
 
 # What follows from each step, from the last to the first.
 PAGE = {"report_page"}
@@ -394,7 +394,7 @@ def test_new_decisions_make_the_list_anew(tmp_path):
         ("wood.ood.ranking", RANKING),
         ("wood.ood.losses", F_IN),
         ("wood.segmentation.inference", NETWORK - {"train_segmentation"}),
-        ("wood.plots", PAGE),
+        ("wood.report.plots", PAGE),
         ("wood.ood.decisions", HARD_OOD),
     ],
 )

@@ -11,7 +11,7 @@ import yaml
 
 from tests.workflow.slurm import Cluster, missing_programs
 from tests.workflow.workflow import ROOT, SMALL
-from wood.store import read_json
+from wood.runtime.store import read_json
 
 # One classifier from the data to the page, without OoD images.
 REDUCED = {

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from wood.data.lists import read_image_list
-from wood.errors import InputError
-from wood.seeds.maps import LocalizationMaps, read_maps
+from wood.maps import LocalizationMaps, read_maps
+from wood.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def read_seeds(
     Args:
         maps: shard of localization maps.
         images: image list with (at least) the shard's images.
-        class_names, classifier: what the maps must be for and by; see `wood.seeds.maps.read_maps`.
+        class_names, classifier: what the maps must be for and by; see `wood.maps.read_maps`.
 
     Raises:
         InputError: a truncated shard, one for other classes or of another classifier, maps that

@@ -15,9 +15,9 @@ from wood.affinity.inputs import Seed, check_size, mask_values, read_seeds
 from wood.affinity.pseudo_masks import check_finite, images_of, irnet_maps, relative_scores
 from wood.affinity.random_walk import random_walk
 from wood.data.coco import coco_image
-from wood.devices import find_device
 from wood.models.irnet import load_irnet
-from wood.store import write_json
+from wood.runtime.devices import find_device
+from wood.runtime.store import write_json
 
 # Steps along the field until a centroid is taken to be reached. IRN's code
 ITERATIONS = 300

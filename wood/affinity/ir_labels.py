@@ -15,11 +15,11 @@ from wood.crf import IR_LABEL_CRF, refine_each
 from wood.data.images import load_image
 from wood.data.lists import read_image_list
 from wood.data.masks import IGNORE, save_mask
-from wood.errors import InputError
-from wood.pool import parallel_map, successes
-from wood.progress import progress
-from wood.seeds.maps import LocalizationMaps
-from wood.store import atomic_directory
+from wood.maps import LocalizationMaps
+from wood.runtime.errors import InputError
+from wood.runtime.pool import parallel_map, successes
+from wood.runtime.progress import progress
+from wood.runtime.store import atomic_directory
 
 
 def make_ir_labels(

@@ -17,12 +17,12 @@ from wood.data.lists import read_image_list
 from wood.data.masks import save_mask
 from wood.data.photographs import batches_of_one_size, readable_images, stack
 from wood.data.transforms import normalize
-from wood.devices import autocast, find_device
-from wood.errors import InputError
+from wood.maps import upsample
 from wood.models.irnet import STRIDE, IRNet, load_irnet
-from wood.progress import progress
-from wood.seeds.maps import upsample
-from wood.store import atomic_directory
+from wood.runtime.devices import autocast, find_device
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
+from wood.runtime.store import atomic_directory
 
 # Deepest stride of the backbone: inputs are padded to multiples of it.
 PAD = 16

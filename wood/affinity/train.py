@@ -17,11 +17,11 @@ from wood.affinity.paths import training_sources
 from wood.data.images import load_image
 from wood.data.masked import MaskedPhotographs, find_masks
 from wood.data.transforms import normalize
-from wood.devices import autocast, find_device
-from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.irnet import STRIDE, IRNet, save_irnet
-from wood.progress import progress
+from wood.runtime.devices import autocast, find_device
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
 from wood.training import fit
 
 logger = logging.getLogger(__name__)

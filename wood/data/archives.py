@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from wood.errors import InputError
-from wood.store import atomic_directory
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_directory
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error,
           EOFError, NotImplementedError, RecursionError)  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wood.store import read_json, write_json
+from wood.runtime.store import read_json, write_json
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 # Only raster formats of photographs: other plug-ins of Pillow (EPS, for one) start programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from wood.errors import InputError
-from wood.store import read_table, write_table
+from wood.runtime.errors import InputError
+from wood.runtime.store import read_table, write_table
 
 if TYPE_CHECKING:
     import torch

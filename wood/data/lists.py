@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from wood.errors import InputError
-from wood.store import atomic_path
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_path
 
 COLUMNS = ["image_id", "path"]
 

@@ -15,8 +15,8 @@ from wood.data.lists import read_image_list
 from wood.data.masks import IGNORE, check_values, load_mask
 from wood.data.photographs import readable_images
 from wood.data.transforms import normalize, place_crop, rescale
-from wood.errors import InputError
-from wood.progress import progress
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
 
 logger = logging.getLogger(__name__)
 

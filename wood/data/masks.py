@@ -8,8 +8,8 @@ from PIL import Image
 
 from wood.data.images import DAMAGE
 from wood.data.lists import read_image_list
-from wood.errors import InputError
-from wood.store import atomic_directory, atomic_path
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_directory, atomic_path
 
 IGNORE = 255
 

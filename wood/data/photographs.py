@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wood.data.images import load_image
 from wood.data.transforms import Augmentation
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 logger = logging.getLogger(__name__)
 

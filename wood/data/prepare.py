@@ -19,9 +19,9 @@ from wood.data.voc import (
     index_images,
     read_image_set,
 )
-from wood.errors import InputError
-from wood.progress import progress
-from wood.store import atomic_path
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
+from wood.runtime.store import atomic_path
 
 logger = logging.getLogger(__name__)
 

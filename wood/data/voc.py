@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 IMAGE_SETS = Path("ImageSets", "Segmentation")

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from wood.errors import InputError
 from wood.models import weights as stored
 from wood.models.dilated import use_phases
+from wood.runtime.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

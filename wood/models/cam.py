@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from wood.maps import STRIDE, on_grid
 from wood.models.backbones import Backbone
-from wood.seeds.maps import STRIDE, on_grid
 
 
 class CamClassifier(nn.Module):

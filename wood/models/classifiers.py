@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.seam import SeamClassifier
 from wood.models.weights import load_into, refuse_nan
-from wood.store import load_tensors, save_tensors
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors, save_tensors
 
 ARCHITECTURES: dict[str, type[CamClassifier]] = {"cam": CamClassifier, "seam": SeamClassifier}
 

@@ -16,7 +16,6 @@ from typing import Any
 from torch import Tensor
 
 from wood.data.masks import VOC_CLASSES
-from wood.errors import InputError
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier, save_classifier
@@ -29,6 +28,7 @@ from wood.models.weights import (
     published_head,
     read_state,
 )
+from wood.runtime.errors import InputError
 
 # The network stands in the published files whole, as stages, and once more in lists of modules.
 RESNET_PARTS = r"(resnet50|stage[1-5]|backbone|conv1|bn1|layer[1-4])\."

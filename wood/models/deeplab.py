@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from wood.errors import InputError
 from wood.models.backbones import Backbone, create_backbone
 from wood.models.weights import load_into, refuse_nan
-from wood.store import load_tensors, save_tensors
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors, save_tensors
 
 ARCHITECTURE = "deeplab-v2"
 

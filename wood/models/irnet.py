@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from wood.errors import InputError
 from wood.models.backbones import Backbone, create_backbone
 from wood.models.weights import load_into, refuse_nan
-from wood.store import load_tensors, save_tensors
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors, save_tensors
 
 ARCHITECTURE = "irnet"
 STRIDE = 4

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 LIST_MAGIC = 0x112
 ARRAY_WITH_64_BIT_SHAPE = 0xF993FAC8

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from wood.maps import STRIDE
 from wood.models.backbones import Backbone
 from wood.models.cam import CamClassifier
-from wood.seeds.maps import STRIDE
 
 DROPOUT = 0.5
 SHALLOW_WIDTH = 64

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from wood.errors import InputError
 from wood.models.mxnet_params import read_mxnet_params
-from wood.store import atomic_path, file_sha256
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_path, file_sha256
 
 logger = logging.getLogger(__name__)
 

@@ -19,13 +19,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wood.errors import InputError
 from wood.ood.image_ids import SAFE_ID, check_image_id
 from wood.ood.labels_map import foreground_labels, read_hierarchy, read_label_names
 from wood.ood.metadata import read_metadata
 from wood.ood.parquet import row_groups
-from wood.progress import progress
-from wood.store import atomic_path
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
+from wood.runtime.store import atomic_path
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, subset
-from wood.devices import find_device
-from wood.errors import InputError
 from wood.ood.clusters import class_centers, group_centers, kmeans
 from wood.ood.images import ood_images
-from wood.store import load_tensors, save_tensors
+from wood.runtime.devices import find_device
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors, save_tensors
 
 # From so many OoD images on, K-means runs on the GPU where there is one.
 MANY_IMAGES = 2000

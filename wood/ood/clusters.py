@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 
 def class_centers(features: Tensor, labels: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from wood.data.images import load_image
 from wood.data.lists import read_image_list
-from wood.errors import InputError
-from wood.store import atomic_path
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_path
 
 logger = logging.getLogger(__name__)
 

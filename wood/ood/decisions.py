@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from wood.errors import InputError
 from wood.ood.image_ids import check_image_id
+from wood.runtime.errors import InputError
 
 ACCEPT, REJECT, UNDO = "accept", "reject", "undo"
 WORDS = (ACCEPT, REJECT, UNDO)

@@ -15,12 +15,12 @@ import pandas as pd
 from PIL import Image
 
 from wood.data.images import load_image
-from wood.errors import InputError
 from wood.ood.image_ids import check_image_id
 from wood.ood.parquet import read_shard
 from wood.ood.web import USER_AGENT, is_transient, local_folder, quiet_http_log, web_address
-from wood.progress import progress
-from wood.store import atomic_path, write_table
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
+from wood.runtime.store import atomic_path, write_table
 
 if TYPE_CHECKING:
     import httpx

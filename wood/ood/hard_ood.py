@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from wood.data.lists import read_image_list
-from wood.errors import InputError
 from wood.ood.decisions import ACCEPT, REJECT, log_disagreements, merge, read_history
 from wood.ood.download import FAILED, MISSING, OK
 from wood.ood.ranking import class_thresholds
 from wood.ood.statistics import review_statistics
-from wood.store import atomic_path, read_table, write_json
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_path, read_table, write_json
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 # Letters, digits, "_", "-" and ".", which may not come first.
 SAFE_ID = r"^[0-9A-Za-z_-][0-9A-Za-z_.-]*$"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from wood.data.images import long_side
 from wood.data.lists import read_image_list, subset
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 
 def ood_images(

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from wood.errors import InputError
-from wood.store import read_json
+from wood.runtime.errors import InputError
+from wood.runtime.store import read_json
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wood.errors import InputError
 from wood.ood.web import USER_AGENT, is_transient, local_folder, quiet_http_log, web_address
-from wood.progress import progress
-from wood.store import read_json, write_json
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
+from wood.runtime.store import read_json, write_json
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 
 def open_table(path: str | Path) -> pq.ParquetFile:

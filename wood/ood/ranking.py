@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from wood.errors import InputError
 from wood.ood.parquet import row_groups
-from wood.store import atomic_path, read_table, write_table
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_path, read_table, write_table
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from wood.data.images import load_image
 from wood.data.transforms import resize_long_side
-from wood.devices import autocast, find_device
-from wood.errors import InputError
 from wood.models.classifiers import load_classifier
-from wood.progress import progress
-from wood.store import read_table, write_table
+from wood.runtime.devices import autocast, find_device
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
+from wood.runtime.store import read_table, write_table
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ import pandas as pd
 from PIL import Image
 
 from wood.data.images import load_image
-from wood.errors import InputError
 from wood.ood.statistics import images_to_check
-from wood.plots import data_uri
 from wood.report.paper import paper_number
+from wood.report.plots import data_uri
 from wood.report.spec import Collection, Spec
 from wood.report.tables import NONE, Cell, Column, Table
-from wood.store import read_json
+from wood.runtime.errors import InputError
+from wood.runtime.store import read_json
 
 SHEET_WIDTH = 1120  # pixels
 POLICIES = {

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wood import plots
-from wood.errors import InputError
 from wood.ood.statistics import images_to_check
+from wood.report import plots
 from wood.report.scores import CLAIMS, Measure, Scores, member, points, scope_of
 from wood.report.spec import Experiment, Spec
 from wood.report.tables import NONE, Cell, Column, Table, difference, number
-from wood.store import read_json
+from wood.runtime.errors import InputError
+from wood.runtime.store import read_json
 
 SEEDS = CLAIMS[0]
 NAMED = 6  # points in the figure; more have no names beside them

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from wood.report.bootstrap import RESAMPLES
 from wood.report.scores import (
     CLAIMS,
     ONE_RUN_MARGIN,
@@ -17,6 +16,7 @@ from wood.report.scores import (
 )
 from wood.report.spec import Experiment, Spec
 from wood.report.tables import NONE, Cell, Column, Table
+from wood.scoring.bootstrap import RESAMPLES
 
 PAIRS = (("wood", "baseline"), ("wood", "control"), ("control", "baseline"))
 NAMES = {"wood": "W-OoD", "control": "control", "baseline": "baseline"}

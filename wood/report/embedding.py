@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wood.errors import InputError
 from wood.report.tables import Cell, Column, Table
-from wood.store import load_tensors
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors
 
 PERPLEXITY = 30  # neighbours; scikit-learn's default
 

@@ -3,14 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-from wood.plots import class_colour
 from wood.report import figures
 from wood.report.page import STAGE_TITLES, flatten, render
 from wood.report.pictures import example_grid
+from wood.report.plots import class_colour
 from wood.report.scores import KINDS, Measure, Scores, final, half_b
 from wood.report.spec import STAGES, Experiment, Spec
 from wood.report.tables import NONE, PAPER_COLUMNS, Cell, Column, Table, number
-from wood.store import atomic_directory, write_text
+from wood.runtime.store import atomic_directory, write_text
 
 PICTURES = 4
 KIND_TITLES = {

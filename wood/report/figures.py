@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from wood import plots
-from wood.errors import InputError
+from wood.report import plots
 from wood.report.embedding import Embedding
 from wood.report.scores import Scores, member, points, seed_miou
 from wood.report.spec import Experiment, Spec, TrainingLog
 from wood.report.tables import class_value
+from wood.runtime.errors import InputError
 
 ROLE_COLOURS = {
     "baseline": plots.BASELINE,

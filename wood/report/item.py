@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wood.errors import InputError
-from wood.plots import class_colour, standalone
 from wood.report import figures, tables
 from wood.report.collection import CollectionSection, collection_section
 from wood.report.embedding import embed_epochs, points_table
@@ -21,10 +19,12 @@ from wood.report.pictures import (
     prediction_grid,
     seed_grids,
 )
+from wood.report.plots import class_colour, standalone
 from wood.report.scores import Scores, member, points
 from wood.report.spec import Experiment, Spec, parse_spec
 from wood.report.tables import Table
-from wood.store import write_text
+from wood.runtime.errors import InputError
+from wood.runtime.store import write_text
 
 MORE_MAPS, MORE_MASKS, LOST = 3, 6, 3  # images in Fig. A3 (a class), A4 and A1
 

@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wood.plots import class_colour, slug
 from wood.report import figures, tables
 from wood.report.collection import collection_section
 from wood.report.cost import cost_figure, cost_sentence, cost_table, read_review
 from wood.report.differences import differences_table
 from wood.report.paper import paper_number
 from wood.report.pictures import prediction_grid, seed_grids
+from wood.report.plots import class_colour, slug
 from wood.report.scores import CLAIMS, ONE_RUN_MARGIN, Headline, Scores, headlines, member, points
 from wood.report.spec import (
     ABLATION_TABLES,
@@ -22,7 +22,7 @@ from wood.report.spec import (
     Spec,
     parse_spec,
 )
-from wood.store import write_text
+from wood.runtime.store import write_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 ROLE_TITLES = {"baseline": "without", "control": "control", "wood": "with W-OoD"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 NUMBERS = Path(__file__).with_name("paper_numbers.csv")
 

@@ -11,11 +11,11 @@ from PIL import Image
 from wood.data.images import load_image
 from wood.data.lists import read_image_list
 from wood.data.masks import load_mask, load_target
+from wood.maps import LocalizationMaps, read_maps
 from wood.metrics import SegmentationScores
-from wood.plots import data_uri, heat_overlay, mask_overlay
+from wood.report.plots import data_uri, heat_overlay, mask_overlay
 from wood.report.scores import Scores, member
 from wood.report.spec import Experiment, Run, Spec
-from wood.seeds.maps import LocalizationMaps, read_maps
 
 LONGEST = 288  # pixels of a picture's long side, on the page shown smaller
 GAIN, LOSS, RANDOM = "largest gain", "largest loss", "random"

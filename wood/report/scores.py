@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wood.errors import InputError
-from wood.per_image import ImageCounts, read_counts
-from wood.report.bootstrap import difference_interval
 from wood.report.paper import paper_number
 from wood.report.spec import Experiment, Spec
-from wood.store import read_json
+from wood.runtime.errors import InputError
+from wood.runtime.store import read_json
+from wood.scoring.bootstrap import difference_interval
+from wood.scoring.per_image import ImageCounts, read_counts
 
 ONE_RUN_MARGIN = 1.0  # points: a smaller difference between single runs is called no clear one
 KINDS = ("seeds", "pseudo_masks", "segmentation")

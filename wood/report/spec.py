@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wood.data.masks import VOC_CLASSES
-from wood.errors import InputError
 from wood.report.paper import paper_rows
+from wood.runtime.errors import InputError
 
 ROLES = ("baseline", "control", "wood", "other")
 STAGE_TABLES = ("1", "2", "3")

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wood.errors import InputError
 from wood.report.scores import KINDS, Headline, Scores, headlines, member, points
 from wood.report.spec import Experiment, Run, Spec
+from wood.runtime.errors import InputError
 
 ROLE_LABELS = {"baseline": "without", "control": "control", "wood": "with W-OoD"}
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from wood.devices import autocast
+from wood.maps import on_grid
 from wood.models.cam import CamClassifier
-from wood.seeds.maps import on_grid
+from wood.runtime.devices import autocast
 from wood.seeds.pyramid import Pyramid, chunk_length, level
 
 HALF = 0.5

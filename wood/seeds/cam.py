@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wood.devices import autocast
+from wood.maps import STRIDE
 from wood.models.cam import CamClassifier
-from wood.seeds.maps import STRIDE
+from wood.runtime.devices import autocast
 from wood.seeds.pyramid import Pyramid, chunk_length, level
 
 

@@ -16,9 +16,6 @@ from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, subset
 from wood.data.photographs import Photographs
 from wood.data.transforms import Augmentation
-from wood.devices import find_device
-from wood.errors import InputError
-from wood.jobs import kept_epochs
 from wood.models.backbones import Backbone
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
@@ -28,9 +25,12 @@ from wood.ood.centers import find_centers
 from wood.ood.images import ood_images
 from wood.ood.losses import classification_loss, distance_loss, ood_losses
 from wood.ood.perturbation import climb
+from wood.runtime.devices import find_device
+from wood.runtime.errors import InputError
+from wood.runtime.jobs import kept_epochs
+from wood.runtime.store import atomic_directory, load_tensors, write_text
 from wood.seeds.features import image_features
 from wood.seeds.seam import SeamLoss
-from wood.store import atomic_directory, load_tensors, write_text
 from wood.training import Batch, fit
 
 logger = logging.getLogger(__name__)

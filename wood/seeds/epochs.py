@@ -10,12 +10,12 @@ import torch
 
 from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, subset
-from wood.devices import find_device
-from wood.errors import InputError
 from wood.models.classifiers import load_classifier
 from wood.ood.images import ood_images
+from wood.runtime.devices import find_device
+from wood.runtime.errors import InputError
+from wood.runtime.store import save_tensors
 from wood.seeds.features import image_features
-from wood.store import save_tensors
 
 PAPER_PAIR = ("train", "bird")
 

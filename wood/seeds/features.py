@@ -9,11 +9,11 @@ from torch import Tensor
 from wood.data.lists import read_image_list
 from wood.data.photographs import batches_of_one_size, readable_images, stack
 from wood.data.transforms import normalize, resize_long_side
-from wood.devices import autocast, find_device
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
-from wood.progress import progress
-from wood.store import save_tensors
+from wood.runtime.devices import autocast, find_device
+from wood.runtime.progress import progress
+from wood.runtime.store import save_tensors
 
 
 @torch.inference_mode()

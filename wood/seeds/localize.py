@@ -11,14 +11,14 @@ from torch import Tensor
 from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, shard
 from wood.data.photographs import batches_of_one_size, readable_images
-from wood.devices import find_device
-from wood.errors import InputError
+from wood.maps import LocalizationMaps, grid_size, normalize_maps, write_maps
 from wood.models.classifiers import load_classifier
 from wood.models.folding import folded
-from wood.progress import progress
+from wood.runtime.devices import find_device
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
 from wood.seeds.advcam import multi_scale_advcam
 from wood.seeds.cam import multi_scale_cam
-from wood.seeds.maps import LocalizationMaps, grid_size, normalize_maps, write_maps
 from wood.seeds.pyramid import Pyramid, pyramids
 
 TITLES = {"cam": "CAM", "advcam": "AdvCAM"}

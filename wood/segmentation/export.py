@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from wood.errors import InputError
 from wood.models.deeplab import DeepLabV2, load_network
-from wood.store import atomic_path
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_path
 
 NEEDED = ("onnx", "onnxscript")
 

@@ -17,11 +17,12 @@ from wood.data.lists import read_image_list, shard
 from wood.data.masks import save_mask
 from wood.data.photographs import readable_images, stack
 from wood.data.transforms import normalize
-from wood.devices import autocast, find_device
-from wood.errors import InputError
 from wood.models.deeplab import DeepLabV2, load_network, rescale_images
-from wood.pool import parallel_map, successes
-from wood.progress import progress
+from wood.runtime.devices import autocast, find_device
+from wood.runtime.errors import InputError
+from wood.runtime.pool import parallel_map, successes
+from wood.runtime.progress import progress
+from wood.runtime.store import atomic_directory
 from wood.segmentation.tiles import (
     MaskAssembly,
     ScoredTile,
@@ -30,7 +31,6 @@ from wood.segmentation.tiles import (
     labels_of,
     refined_labels_of,
 )
-from wood.store import atomic_directory
 
 # Of the even share 1 / L: a label that nowhere in a tile is more probable is left out there. The
 # most probable label always stays.

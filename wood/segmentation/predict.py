@@ -13,9 +13,9 @@ from PIL import Image
 
 from wood.data.images import load_image
 from wood.data.masks import save_mask
-from wood.devices import find_device
-from wood.errors import InputError
 from wood.models.deeplab import DeepLabV2, load_network
+from wood.runtime.devices import find_device
+from wood.runtime.errors import InputError
 from wood.segmentation.inference import MultiScale, score_tiles
 from wood.segmentation.tiles import MaskAssembly, Tiling, labels_of
 

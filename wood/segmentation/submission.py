@@ -11,8 +11,8 @@ from PIL import Image
 from wood.data.images import DAMAGE, load_image
 from wood.data.lists import read_image_list
 from wood.data.masks import VOC_CLASSES, VOC_PALETTE, load_mask
-from wood.errors import InputError
-from wood.store import atomic_path
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_path
 
 FOLDER = "results/VOC2012/Segmentation/comp6_test_cls"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wood.errors import InputError
+from wood.runtime.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,273 @@
+"""Scenes that have nothing to do with the five classes: rooms, houses, deserts, mountains, art."""
+
+import numpy as np
+
+from demo.canvas import (
+    Canvas,
+    Colour,
+    box,
+    ellipse,
+    fractal,
+    limb,
+    mixed,
+    pick,
+    smooth,
+    varied,
+)
+from demo.nature import Camera, Setting, ground, hills, sky
+
+PAINTS: tuple[Colour, ...] = ((214, 196, 168), (188, 198, 204), (206, 178, 160), (196, 204, 176),
+                              (230, 226, 216), (156, 168, 186), (206, 160, 110))  # fmt: skip
+STRONG: tuple[Colour, ...] = ((178, 60, 52), (52, 96, 140), (70, 116, 84), (214, 164, 60),
+                              (110, 80, 130), (90, 94, 100))  # fmt: skip
+
+
+def room(canvas: Canvas, rng: np.random.Generator) -> Setting:
+    """A wall, a floor, a window, a picture, and some furniture."""
+    wide, high = canvas.width, canvas.height
+    wall = varied(rng, pick(rng, PAINTS), 10)
+    canvas.paint([box(0, 0, wide, high)], wall, fade=0.15)
+    floor_row = high * rng.uniform(0.66, 0.78)
+    floor = varied(rng, pick(rng, [(150, 108, 72), (120, 92, 74), (168, 160, 150)]), 8)
+    canvas.paint([box(0, floor_row, wide, high)], floor, grain=0.1, fade=-0.25)
+    vanishing = np.array([wide * rng.uniform(0.3, 0.7), -high * 0.2])
+    for x in np.linspace(-wide, 2 * wide, 28):
+        foot = np.array([x, high])
+        share = (high - floor_row) / (high - vanishing[1])
+        canvas.paint(limb([foot, foot + (vanishing - foot) * share], 2), np.asarray(floor) * 0.8)
+    canvas.paint([box(0, floor_row - high * 0.025, wide, floor_row)], (232, 228, 220))
+    left_first = rng.random() < 0.5
+    _window(canvas, rng, wide * (0.08 if left_first else 0.55), high * 0.1)
+    _pictures(canvas, rng, wide * (0.6 if left_first else 0.08), high * 0.14)
+    _sofa(canvas, rng, wide * rng.uniform(0.05, 0.4), floor_row + high * 0.12)
+    _lamp(canvas, rng, wide * rng.uniform(0.72, 0.92), floor_row + high * 0.06)
+    if rng.random() < 0.7:
+        _table(canvas, rng, wide * rng.uniform(0.3, 0.6), high * rng.uniform(0.88, 0.95))
+    return Setting()
+
+
+def _window(canvas: Canvas, rng: np.random.Generator, left: float, top: float) -> None:
+    wide, high = canvas.width * rng.uniform(0.22, 0.36), canvas.height * rng.uniform(0.36, 0.44)
+    frame = (240, 238, 232)
+    canvas.paint([box(left, top, left + wide, top + high)], frame, relief=0.2)
+    light = varied(rng, (206, 226, 240), 10)
+    gap, half_wide, half_high = wide * 0.04, wide / 2, high / 2
+    for x in (left, left + half_wide):
+        for y in (top, top + half_high):
+            canvas.paint([box(x + gap, y + gap, x + half_wide - gap, y + half_high - gap)], light,
+                         fade=0.1)  # fmt: skip
+    cloth = varied(rng, pick(rng, PAINTS + STRONG), 10)
+    for x in (left - wide * 0.12, left + wide * 0.9):
+        canvas.paint([box(x, top - high * 0.06, x + wide * 0.22, top + high * 1.2)], cloth,
+                     relief=0.7, thickness=10)  # fmt: skip
+        folds = [box(x + wide * f, top - high * 0.05, x + wide * f + 3, top + high * 1.2)
+                 for f in (0.04, 0.1, 0.16)]  # fmt: skip
+        canvas.paint(folds, np.asarray(cloth) * 0.82)
+
+
+def _pictures(canvas: Canvas, rng: np.random.Generator, left: float, top: float) -> None:
+    for _ in range(int(rng.integers(1, 3))):
+        wide, high = canvas.width * rng.uniform(0.1, 0.17), canvas.height * rng.uniform(0.14, 0.26)
+        edge = canvas.width * 0.012
+        canvas.darken([box(left + 4, top + 6, left + wide + 6, top + high + 8)], 0.3, 4)
+        canvas.paint(
+            [box(left, top, left + wide, top + high)], pick(rng, [(60, 48, 40), (214, 190, 130)])
+        )
+        canvas.paint([box(left + edge, top + edge, left + wide - edge, top + high - edge)],
+                     (236, 232, 222))  # fmt: skip
+        for _ in range(3):
+            x, y = left + wide * rng.uniform(0.3, 0.7), top + high * rng.uniform(0.3, 0.7)
+            canvas.paint([ellipse(x, y, wide * 0.16, high * 0.14)], varied(rng, pick(rng, STRONG)))
+        left += wide * 1.25
+
+
+def _sofa(canvas: Canvas, rng: np.random.Generator, left: float, foot: float) -> None:
+    wide, high = canvas.width * rng.uniform(0.4, 0.52), canvas.height * rng.uniform(0.26, 0.33)
+    cloth = varied(rng, pick(rng, STRONG + PAINTS), 8)
+    look = {"relief": 0.7, "thickness": 12, "grain": 0.06}
+    canvas.darken([ellipse(left + wide / 2, foot, wide * 0.55, high * 0.1)], 0.5, 8)
+    canvas.paint([smooth([(left, foot - high), (left + wide, foot - high), (left + wide, foot - 4),
+                          (left, foot - 4)], steps=3)],
+                 np.asarray(cloth) * 0.9, **look)  # fmt: skip
+    for part in range(2):
+        x = left + wide * (0.12 + 0.38 * part)
+        canvas.paint([smooth([(x, foot - high * 0.5), (x + wide * 0.38, foot - high * 0.5),
+                              (x + wide * 0.38, foot - high * 0.2), (x, foot - high * 0.2)],
+                             steps=3)], np.asarray(cloth) * 1.08, **look)  # fmt: skip
+    for x in (left - wide * 0.05, left + wide * 0.88):
+        canvas.paint([box(x, foot - high * 0.68, x + wide * 0.16, foot)], cloth, **look)
+    cushion = varied(rng, pick(rng, STRONG), 10)
+    for x in rng.uniform(left + wide * 0.15, left + wide * 0.75, int(rng.integers(1, 4))):
+        canvas.paint([smooth([(x, foot - high * 0.8), (x + wide * 0.13, foot - high * 0.78),
+                              (x + wide * 0.12, foot - high * 0.48), (x - 4, foot - high * 0.5)],
+                             steps=3)], cushion, **look)  # fmt: skip
+
+
+def _lamp(canvas: Canvas, rng: np.random.Generator, x: float, foot: float) -> None:
+    high, wide = canvas.height * rng.uniform(0.42, 0.56), canvas.width * 0.055
+    canvas.paint(limb([(x, foot), (x, foot - high)], 5), (80, 72, 64), relief=0.4, thickness=2)
+    canvas.paint([ellipse(x, foot, wide * 0.7, wide * 0.18)], (80, 72, 64))
+    shade = np.array(
+        [
+            (x - wide, foot - high * 0.76),
+            (x - wide * 0.6, foot - high * 1.04),
+            (x + wide * 0.6, foot - high * 1.04),
+            (x + wide, foot - high * 0.76),
+        ]
+    )
+    canvas.paint([shade], (246, 226, 180), relief=0.4, thickness=10)
+
+
+def _table(canvas: Canvas, rng: np.random.Generator, left: float, foot: float) -> None:
+    wide, high = canvas.width * rng.uniform(0.26, 0.4), canvas.height * rng.uniform(0.12, 0.18)
+    wood = varied(rng, (124, 82, 52), 12)
+    for x in (left + wide * 0.06, left + wide * 0.9):
+        canvas.paint([box(x, foot - high, x + wide * 0.04, foot)], np.asarray(wood) * 0.7)
+    back = foot - high * 1.25
+    top = np.array([(left + wide * 0.08, back), (left + wide * 0.92, back),
+                    (left + wide, foot - high), (left, foot - high)])  # fmt: skip
+    canvas.paint([top], wood, grain=0.1)
+    canvas.paint([box(left, foot - high, left + wide, foot - high * 0.88)], np.asarray(wood) * 0.8)
+    x = left + wide * rng.uniform(0.3, 0.6)
+    canvas.paint([smooth([(x, foot - high * 1.1), (x + 18, foot - high * 1.1),
+                          (x + 22, foot - high * 1.5), (x - 4, foot - high * 1.5)])],
+                 pick(rng, STRONG), relief=0.6, thickness=6)  # fmt: skip
+
+
+def house_fronts(canvas: Canvas, rng: np.random.Generator) -> Setting:
+    """A row of houses along a street, seen from the other side."""
+    wide, high = canvas.width, canvas.height
+    camera = Camera(wide / 2, high * rng.uniform(0.55, 0.65), wide, 1.7)
+    sky(canvas, rng, high * 0.5)
+    kerb = high * rng.uniform(0.8, 0.86)
+    x = -wide * rng.uniform(0.0, 0.2)
+    while x < wide:
+        front = wide * rng.uniform(0.24, 0.42)
+        _house(canvas, rng, x, x + front, high * rng.uniform(0.06, 0.26), kerb)
+        x += front
+    asphalt = varied(rng, (104, 104, 106), 10)
+    canvas.paint([box(0, kerb, wide, high)], (176, 172, 166), grain=0.12)
+    canvas.paint([box(0, kerb + high * 0.05, wide, high)], asphalt, grain=0.16)
+    canvas.paint([box(0, kerb + high * 0.045, wide, kerb + high * 0.055)], (210, 208, 204))
+    return Setting(camera, (kerb, high))
+
+
+def _house(canvas: Canvas, rng: np.random.Generator, left: float, right: float, top: float,
+           foot: float) -> None:  # fmt: skip
+    wall = varied(rng, pick(rng, PAINTS + STRONG[:4]), 10)
+    wide, high = right - left, foot - top
+    canvas.paint([box(left, top, right, foot)], wall, grain=0.04, fade=0.1)
+    if rng.random() < 0.6:
+        roof = varied(rng, pick(rng, [(140, 74, 56), (84, 82, 84)]), 8)
+        canvas.paint([np.array([(left - 3, top + 2), (left + wide * 0.5, top - high * 0.2),
+                                (right + 3, top + 2)])], roof, grain=0.18)  # fmt: skip
+    floors, columns = int(rng.integers(2, 5)), int(rng.integers(2, 4))
+    trim = pick(rng, [(240, 238, 232), (80, 70, 62)])
+    cell_wide, cell_high = wide / columns, high / floors
+    for floor in range(floors):
+        for column in range(columns):
+            x = left + (column + 0.28) * cell_wide
+            y = top + (floor + 0.22) * cell_high
+            pane_wide, pane_high = cell_wide * 0.44, cell_high * 0.55
+            if floor == floors - 1 and column == 0:
+                canvas.paint([box(x, y, x + pane_wide, foot)], pick(rng, STRONG), relief=0.3)
+                continue
+            canvas.paint([box(x - 3, y - 3, x + pane_wide + 3, y + pane_high + 3)], trim)
+            canvas.paint([box(x, y, x + pane_wide, y + pane_high)], varied(rng, (70, 84, 100), 12),
+                         fade=0.5)  # fmt: skip
+            canvas.paint(
+                [box(x + pane_wide / 2 - 1, y, x + pane_wide / 2 + 2, y + pane_high)], trim
+            )
+    canvas.paint([box(right - 2, top, right + 1, foot)], np.asarray(wall) * 0.7)
+
+
+def desert(canvas: Canvas, rng: np.random.Generator) -> Setting:
+    """Sand and dunes with a few stones or cacti."""
+    camera = Camera(canvas.width / 2, canvas.height * rng.uniform(0.35, 0.5), canvas.width, 3)
+    sky(canvas, rng, camera.horizon + 2, pick(rng, ["clear", "fair", "evening"]))
+    sand = varied(rng, pick(rng, [(214, 176, 118), (200, 150, 100), (226, 204, 160)]), 8)
+    if rng.random() < 0.5:
+        hills(canvas, rng, camera.horizon, 2)
+    ground(canvas, rng, camera, sand, mixed(sand, (236, 224, 200), 0.4), contrast=0.07,
+           metre=14, stretch=2.5)  # fmt: skip
+    for level in np.sort(rng.uniform(0, 0.35, 3)):
+        ridge = fractal(rng, 2, canvas.width, canvas.width * 0.6, 2)[0] * canvas.height * 0.05
+        columns = np.arange(canvas.width, dtype=float)
+        top = camera.horizon + level * canvas.height + ridge
+        dune = np.concatenate([np.stack([columns, top], 1), np.stack([columns, top + 26], 1)[::-1]])
+        canvas.paint([dune], np.asarray(sand) * rng.uniform(0.86, 0.95), opacity=0.7, blur=3)
+    for _ in range(int(rng.integers(0, 4))):
+        _cactus(canvas, rng, camera)
+    return Setting(camera, (camera.horizon, canvas.height))
+
+
+def _cactus(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> None:
+    y = camera.horizon + canvas.height * rng.uniform(0.03, 0.2)
+    x, size = (
+        canvas.width * rng.choice([rng.uniform(0, 0.25), rng.uniform(0.75, 1)]),
+        y - camera.horizon,
+    )
+    tall = size * rng.uniform(0.8, 1.5) + 12
+    thick = tall * 0.14
+    green = varied(rng, (84, 112, 66), 8)
+    arms = limb([(x, y), (x, y - tall)], thick)
+    arms += limb([(x, y - tall * 0.4), (x + tall * 0.25, y - tall * 0.4),
+                  (x + tall * 0.25, y - tall * 0.75)], thick * 0.7)  # fmt: skip
+    canvas.paint(arms, green, relief=0.7, thickness=thick / 3)
+
+
+def mountains(canvas: Canvas, rng: np.random.Generator) -> Setting:
+    """Rocky ridges with snow, one behind the other."""
+    mood = sky(canvas, rng, canvas.height)
+    haze = (196, 204, 216) if mood != "evening" else (214, 180, 170)
+    rock = varied(rng, pick(rng, [(96, 94, 100), (112, 98, 88), (84, 100, 110)]), 8)
+    columns = np.arange(canvas.width, dtype=float)
+    for layer in range(4):
+        share = layer / 3
+        rough = fractal(rng, 2, canvas.width, canvas.width * 0.5, 6)[0]
+        top = canvas.height * (0.32 + 0.17 * layer) - rough * canvas.height * (0.2 - 0.03 * layer)
+        line = np.stack([columns, top], 1)
+        outline = np.concatenate([line, [[canvas.width, canvas.height], [0, canvas.height]]])
+        tone = mixed(haze, rock, 0.35 + 0.65 * share)
+        if layer == 3:
+            tone = varied(rng, (70, 90, 60), 8)
+        canvas.paint([outline], tone, grain=0.13, relief=0.4, thickness=12)
+        if layer in (0, 1):
+            depth = canvas.height * 0.07 * (1 + fractal(rng, 2, canvas.width, 30, 3)[0])
+            snow = np.concatenate([line, np.stack([columns, np.maximum(top, top.min() + depth * 2)],
+                                                  1)[::-1]])  # fmt: skip
+            canvas.paint([snow], (236, 240, 246), grain=0.06)
+    return Setting()
+
+
+def pattern(canvas: Canvas, rng: np.random.Generator) -> Setting:
+    """Bricks, stripes, tiles or splashes of paint."""
+    wide, high = canvas.width, canvas.height
+    base, other = varied(rng, pick(rng, PAINTS)), varied(rng, pick(rng, STRONG))
+    canvas.paint([box(0, 0, wide, high)], base, grain=0.05, fade=0.1)
+    style = int(rng.integers(4))
+    step = wide * rng.uniform(0.06, 0.14)
+    if style == 0:
+        brick = varied(rng, (164, 88, 66), 14)
+        for row, y in enumerate(np.arange(0, high, step * 0.45)):
+            for x in np.arange(-step + (row % 2) * step / 2, wide, step):
+                canvas.paint([box(x + 2, y + 2, x + step - 2, y + step * 0.45 - 2)],
+                             varied(rng, brick, 9), grain=0.12)  # fmt: skip
+    elif style == 1:
+        lean = rng.uniform(-0.8, 0.8) * high
+        stripes = [np.array([(x, 0), (x + step, 0), (x + step + lean, high), (x + lean, high)])
+                   for x in np.arange(-high, wide + high, step * 2)]  # fmt: skip
+        canvas.paint(stripes, other, grain=0.05)
+    elif style == 2:
+        tiles = [ellipse(x, y, step * 0.33, step * 0.33, 0)
+                 for row, y in enumerate(np.arange(0, high + step, step))
+                 for x in np.arange((row % 2) * step / 2, wide + step, step)]  # fmt: skip
+        canvas.paint(tiles, other, relief=0.4, thickness=6)
+    else:
+        for _ in range(30):
+            x, y = rng.uniform(0, wide), rng.uniform(0, high)
+            blob = ellipse(x, y, *(wide * rng.uniform(0.03, 0.16, 2)), rng.uniform(0, 3))
+            blob = smooth(blob[::4] + rng.normal(0, wide * 0.02, (7, 2)))
+            canvas.paint([blob], varied(rng, pick(rng, STRONG + PAINTS), 16), grain=0.08,
+                         opacity=rng.uniform(0.6, 1))  # fmt: skip
+    return Setting()

@@ -1,0 +1,134 @@
+"""Localization maps on disk: many images to one safetensors file, called a shard.
+
+Maps are kept at stride 4 in float16, only for the classes present, and upsampled where they are
+used: over 30 times less disk than full-resolution float32 maps, one file an image.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import torch
+from torch.nn.functional import interpolate
+
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors, save_tensors
+
+STRIDE = 4
+PAD = 16
+KIND = "localization maps"
+
+
+@dataclass
+class LocalizationMaps:
+    """The localization maps of one image.
+
+    Attributes:
+        image_id: the image.
+        size: its height and width in pixels.
+        classes: (n,) int64, the foreground classes present, counted from 0, ascending.
+        maps: (n, ceil(H/4), ceil(W/4)) float16, each map's maximum 1 (or 0 where it is empty).
+    """
+
+    image_id: str
+    size: tuple[int, int]
+    classes: torch.Tensor
+    maps: torch.Tensor
+
+    def upsampled(self) -> torch.Tensor:
+        """Return the maps at the image's size, (n, H, W) float32, by bilinear interpolation."""
+        return upsample(self.maps, self.size)
+
+
+def grid_size(size: tuple[int, int], stride: int = STRIDE) -> tuple[int, int]:
+    """Return the height and width of the maps of an image of `size` (H, W)."""
+    height, width = size
+    return ceil(height / stride), ceil(width / stride)
+
+
+def on_grid(maps: torch.Tensor, size: tuple[int, int], stride: int = STRIDE) -> torch.Tensor:
+    """Bring maps (N, h, w) of images of `size` (H, W) to the grid that they are kept on.
+
+    They are stretched over the image padded to a multiple of 16 pixels, as in IRN, and cropped:
+    (N, ceil(H/stride), ceil(W/stride)).
+    """
+    rows, columns = grid_size(size, stride)
+    padded = [ceil(side / PAD) * PAD // stride for side in size]
+    large = interpolate(maps[None], size=padded, mode="bilinear", align_corners=False)[0]
+    return large[:, :rows, :columns]
+
+
+def normalize_maps(maps: torch.Tensor, zero_is_minimum: bool = False) -> torch.Tensor:
+    """Divide each map of (n, h, w) by its maximum; an empty map stays zero.
+
+    `zero_is_minimum`: its minimum is subtracted first, as SEAM does.
+    """
+    if zero_is_minimum:
+        maps = maps - maps.amin(dim=(1, 2), keepdim=True)
+    highest = maps.amax(dim=(1, 2), keepdim=True)
+    return torch.where(highest > 0, maps / highest, torch.zeros_like(maps))
+
+
+def upsample(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Bring (n, ceil(H/4), ceil(W/4)) to (n, H, W) float32: bilinear by 4, cropped to `size`."""
+    height, width = size
+    if len(maps) == 0:
+        return torch.zeros(0, height, width)
+    large = interpolate(
+        maps.float()[None], scale_factor=STRIDE, mode="bilinear", align_corners=False
+    )[0]
+    return large[:, :height, :width]
+
+
+def write_maps(
+    path: str | Path,
+    images: Iterable[LocalizationMaps],
+    *,
+    class_names: Sequence[str],
+    source: str,
+) -> None:
+    """Write one shard; `source` names the classifier and the localization that made it."""
+    tensors, index = {}, []
+    for image in images:
+        tensors[image.image_id] = image.maps.to(torch.float16)
+        index.append([image.image_id, list(image.size), image.classes.tolist()])
+    metadata = {"kind": KIND, "classes": list(class_names), "source": source, "images": index}
+    save_tensors(path, tensors, metadata)
+
+
+def read_maps(
+    path: str | Path, class_names: Sequence[str] | None = None, classifier: str | None = None
+) -> list[LocalizationMaps]:
+    """Read one shard, in the order it was written.
+
+    Args:
+        path: the shard.
+        class_names: foreground classes that the maps must be for. None means any.
+        classifier: weights file that must have made the maps, as it was called then. None means
+            any.
+
+    Raises:
+        InputError: the file is truncated, holds something else, was made for other classes or by
+            another classifier.
+    """
+    tensors, metadata = load_tensors(path)
+    if metadata.get("kind") != KIND:
+        raise InputError(f"{path}: this file does not hold localization maps.")
+    source = metadata["source"]
+    if classifier is not None and not source.startswith(f"{classifier}: "):
+        raise InputError(f"{path}: these maps are of {source}, not of {classifier}.")
+    if class_names is not None and metadata["classes"] != list(class_names):
+        raise InputError(
+            f"{path}: these maps were made for the classes {', '.join(metadata['classes'])}, "
+            f"not for {', '.join(class_names)}."
+        )
+    return [
+        LocalizationMaps(
+            image_id,
+            (size[0], size[1]),
+            torch.tensor(classes, dtype=torch.int64),
+            tensors[image_id],
+        )
+        for image_id, size, classes in metadata["images"]
+    ]

@@ -1,0 +1,114 @@
+"""Image-level labels of one's own classes from Open Images, as the CSV of `data.source: csv`.
+
+python -m wood.ood.openimages --base FOLDER --split validation \\
+    --labels bed=Bed house=House -o labels.csv
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from wood.ood.candidates import filter_candidates
+from wood.ood.metadata import BASE, SPLITS, fetch_metadata
+from wood.runtime.errors import InputError
+from wood.runtime.store import atomic_path, read_table
+
+
+def positive_labels(
+    folder: str | Path,
+    class_map: Mapping[str, Sequence[str]],
+    *,
+    base: str | Path = BASE,
+    split: str = "validation",
+    per_class: int | None = None,
+) -> pd.DataFrame:
+    """Return which images a person has verified to show which class.
+
+    A label below one of `class_map` in the hierarchy counts as it does in the collection of OoD
+    images, so that no image is in both sets. Machine-made labels and verified-absent rows do not.
+
+    Args:
+        folder: where downloaded metadata files go; a local `base` is used in place.
+        class_map: for each class its labels in Open Images, by name or id.
+        base: http(s)://, s3:// or a folder laid out as the public buckets.
+        split: train, validation or test.
+        per_class: at most so many images that are taken for a class (one that shows two classes
+            may bring another above it), in the order of their ids, which are random; None takes
+            all.
+
+    Returns:
+        One boolean column per class, indexed by image_id; images of no class are left out.
+
+    Raises:
+        InputError: bad metadata, an unknown label, or a class without images.
+    """
+    folder = Path(folder)
+    classes = list(class_map)
+    fetch_metadata(folder, base=base, splits=[split])
+    with tempfile.TemporaryDirectory(prefix=".labels.", dir=folder) as temporary:
+        candidates, reasons = (Path(temporary) / name for name in ("rest.parquet", "found.parquet"))
+        filter_candidates(folder, candidates, reasons, classes=classes, class_map=class_map)
+        found = read_table(reasons)
+    found = found[found["source"] == "human"]
+    labels = pd.crosstab(found["image_id"], found["class"]).reindex(columns=classes, fill_value=0)
+    labels = labels.astype(bool).sort_index()
+    empty = [name for name in classes if not labels[name].any()]
+    if empty:
+        raise InputError(f"{base}: no image of {split} is verified to show {empty[0]!r}.")
+    if per_class is None:
+        return labels
+    return labels[(labels & (labels.cumsum() <= per_class)).any(axis=1)]
+
+
+def write_labels_csv(path: str | Path, labels: pd.DataFrame) -> None:
+    """Write labels as `wood.data.prepare.prepare_csv` reads them: image_id, then 0 and 1."""
+    with atomic_path(path) as temporary:
+        labels.astype(int).to_csv(temporary, index_label="image_id", lineterminator="\n")
+
+
+def _class_entry(text: str) -> tuple[str, list[str]]:
+    name, _, labels = text.partition("=")
+    if not name or not labels:
+        raise argparse.ArgumentTypeError(f"{text!r} is not class=Label or class=Label,Label")
+    return name, labels.split(",")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 1 after bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m wood.ood.openimages",
+        description="Make a CSV of image-level labels from those of Open Images.",
+    )
+    parser.add_argument("--base", default=BASE, help="address or folder (default: %(default)s)")
+    parser.add_argument("--split", default="validation", choices=SPLITS)
+    parser.add_argument("--labels", nargs="+", required=True, type=_class_entry, metavar="C=LABEL")
+    parser.add_argument(
+        "--per-class", type=int, metavar="N", help="images for a class; default all"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help=".csv file")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        labels = positive_labels(
+            options.output.parent / "metadata",
+            dict(options.labels),
+            base=options.base,
+            split=options.split,
+            per_class=options.per_class,
+        )
+        write_labels_csv(options.output, labels)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    counts = ", ".join(f"{name} {count}" for name, count in labels.sum().items())
+    print(f"{options.output}: {len(labels)} images ({counts})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

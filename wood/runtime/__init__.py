@@ -1,0 +1,1 @@
+"""What every stage runs on: jobs, processes, devices, files, locks and errors."""

@@ -1,0 +1,95 @@
+"""What every workflow script runs inside: logging, threads, and errors as one sentence."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from wood.runtime.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def job(log: str | Path, threads: int = 1, gpus: int | None = None) -> Iterator[None]:
+    """Run one step of the pipeline, on `threads` threads and, where there are any, `gpus` GPUs.
+
+    Log lines go to `log`. Bad input and a full disk end the process with one sentence and exit
+    code 1; any other error leaves its traceback in `log` and one line on the terminal
+    (the traceback too where WOOD_DEBUG is set).
+    """
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=log,
+        filemode="w",
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    if "torch" in sys.modules:  # else the step has no use for it
+        sys.modules["torch"].set_num_threads(threads)
+    try:
+        if gpus is not None:
+            from wood.runtime.devices import claim_gpus
+            from wood.runtime.provenance import device_name
+
+            claim_gpus(gpus)
+            logger.info("Device: %s", device_name())
+        yield
+    except (InputError, OSError, MemoryError) as error:
+        fail(str(error) or type(error).__name__, log)
+    except Exception as error:
+        fail(f"{type(error).__name__}: {error}", log)
+    logging.shutdown()
+
+
+def fail(sentence: str, log: str | Path) -> None:
+    """Say what went wrong, on the terminal and in the log, and leave with exit code 1."""
+    logger.error("%s", sentence)
+    logger.info("%s", traceback.format_exc())
+    if os.environ.get("WOOD_DEBUG"):
+        traceback.print_exc()
+    print(f"Error: {sentence} (log: {log})", file=sys.stderr)
+    logging.shutdown()
+    raise SystemExit(1) from None
+
+
+def checkpoint_path(
+    output: str | Path, inputs: Iterable[str | Path], parameters: Mapping[str, Any]
+) -> Path:
+    """Return where the state of an unfinished training of `output` is kept.
+
+    The name carries a digest of the parameters and of the inputs' sizes and times, so that a
+    training never goes on from what other parameters or data had begun; such leftovers are removed,
+    with what was kept beside them (`kept_epochs`).
+    """
+    output = Path(output)
+    state = [(str(path), *_size_and_time(Path(path))) for path in inputs]
+    text = json.dumps([state, parameters], sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = output.with_name(f".{output.stem}.{digest}.checkpoint")
+    for other in output.parent.glob(f".{output.stem}.*.checkpoint"):
+        if other != path:
+            other.unlink()
+    for other in output.parent.glob(f".{output.stem}.*.epochs"):
+        if other != kept_epochs(path):
+            shutil.rmtree(other)
+    return path
+
+
+def kept_epochs(checkpoint: str | Path) -> Path:
+    """Return the folder where a training keeps the weights of its epochs until it ends."""
+    return Path(checkpoint).with_suffix(".epochs")
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

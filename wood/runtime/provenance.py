@@ -1,0 +1,140 @@
+"""What made a result: code, versions, devices, configuration, inputs, and what each job took."""
+
+import csv
+import hashlib
+import json
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wood.runtime.devices import find_device
+from wood.runtime.store import PROVENANCE, file_sha256, write_json
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pydensecrf2", "snakemake")
+
+
+def provenance() -> dict[str, Any]:
+    """Return the commit (and whether files differ from it), package versions, and the device."""
+    return {
+        "commit": _git("rev-parse", "--short=12", "HEAD") or "not a checkout",
+        "changed files": len(_git("status", "--porcelain").splitlines()),
+        "python": platform.python_version(),
+        "packages": {package: _version(package) for package in PACKAGES},
+        "device": device_name(),
+    }
+
+
+def device_name() -> str:
+    """Return the kind and the name of the device that this process computes on."""
+    device = find_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return f"{device.type} ({name})"
+
+
+def record(
+    results: str | Path, output: str | Path, *, config: Mapping[str, Any], inputs: Mapping[str, str]
+) -> None:
+    """Write down what made the results, and the SHA-256 of every file of them.
+
+    Args:
+        results: the folder; its logs, benchmarks, and hidden files are not part of the results.
+        output: the JSON file.
+        config: the resolved configuration.
+        inputs: files and folders that were read, by the keys of the configuration that name them.
+    """
+    results = Path(results)
+    write_json(
+        output,
+        {
+            **provenance(),
+            "packages": {entry.metadata["Name"]: entry.version for entry in distributions()},
+            "devices": _devices(results / "logs"),
+            "config": config,
+            "config hash": config_hash(config),
+            "seeds": config["seeds"],
+            "inputs": {key: _input_digest(Path(place)) for key, place in inputs.items()},
+            "jobs": _jobs(results / "benchmarks"),
+            "files": {
+                str(path.relative_to(results)): file_sha256(path) for path in _results(results)
+            },
+        },
+    )
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return a hash of a configuration, whatever the order of its keys."""
+    text = json.dumps(config, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _results(folder: Path) -> list[Path]:
+    skipped = {"logs", "benchmarks", PROVENANCE}
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if path.is_file() and not hidden and parts[0] not in skipped:
+            found.append(path)
+    return found
+
+
+def _input_digest(path: Path) -> dict[str, Any]:
+    """The SHA-256 of a file; of a folder, that of the names and sizes of its files."""
+    if path.is_file():
+        return {"path": str(path), "sha256": file_sha256(path)}
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    text = "".join(f"{file.relative_to(path)} {file.stat().st_size}\n" for file in files)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {"path": str(path), "files": len(files), "sha256 of names and sizes": digest}
+
+
+def _devices(logs: Path) -> dict[str, int]:
+    """How many jobs ran on each device, by what `wood.runtime.jobs` wrote into their logs."""
+    found: dict[str, int] = {}
+    for path in logs.rglob("*.log"):
+        if match := re.search(r" Device: (.+)", path.read_text(errors="replace")):
+            found[match[1]] = found.get(match[1], 0) + 1
+    return found
+
+
+def _jobs(benchmarks: Path) -> dict[str, dict[str, float | None]]:
+    """Seconds and peak memory (MB) of each job, from Snakemake's benchmark files."""
+    jobs = {}
+    for path in sorted(benchmarks.rglob("*.tsv")):
+        with path.open(newline="") as file:
+            *_, last = [{}, *csv.DictReader(file, delimiter="\t")]
+        name = str(path.relative_to(benchmarks).with_suffix(""))
+        jobs[name] = {"seconds": _number(last.get("s")), "peak MB": _number(last.get("max_rss"))}
+    return jobs
+
+
+def _number(text: str | None) -> float | None:
+    """Jobs that end at once have no memory measured."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
+
+def _git(*arguments: str) -> str:
+    root = Path(__file__).parents[2]
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

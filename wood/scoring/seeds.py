@@ -1,0 +1,192 @@
+"""Scores of localization maps as initial seeds, over every threshold in one pass (Sec. 4.2)."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wood.data.lists import half
+from wood.data.masks import VOC_CLASSES, load_target
+from wood.maps import LocalizationMaps, read_maps
+from wood.metrics import SegmentationScores
+from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
+from wood.runtime.store import write_json
+from wood.scoring.evaluation import HALVES, with_targets
+from wood.scoring.per_image import write_counts
+
+logger = logging.getLogger(__name__)
+
+THRESHOLDS = tuple(step / 100 for step in range(81))
+
+
+class ThresholdCounts:
+    """Exact counts of pixels for every threshold, from one look at each image.
+
+    At threshold t a pixel is its best class if that class's map is above t, else background: the
+    argmax over the maps with t put in front as the background's score. So a pixel only needs its
+    best class and, of its best score, the number of thresholds below it.
+
+    Attributes:
+        thresholds: (T,) float32, ascending.
+        counts: (C + 1, C, T + 1) int64, pixels by target, best class and number of thresholds
+            below the best score.
+        images: how many images were counted.
+    """
+
+    def __init__(
+        self, class_names: Sequence[str], thresholds: Sequence[float], ignore_index: int = 255
+    ) -> None:
+        self.names = ("background", *class_names)
+        # Maps are float32, and so is the comparison wherever a mask is made from them.
+        self.thresholds = np.asarray(thresholds, np.float32)
+        self.ignore_index = ignore_index
+        classes = len(class_names)
+        self.counts = np.zeros((classes + 1, classes, len(self.thresholds) + 1), np.int64)
+        self.images = 0
+
+    def update(self, target: np.ndarray, maps: LocalizationMaps | None) -> None:
+        """Count one image: its (H, W) target, and its maps (None: all background)."""
+        best_class = np.zeros(target.shape, np.int64)
+        below = np.zeros(target.shape, np.int64)
+        if maps is not None and len(maps.classes):
+            scores = maps.upsampled().numpy()
+            best = scores.argmax(axis=0)
+            best_class = maps.classes.numpy()[best]
+            highest = np.take_along_axis(scores, best[None], axis=0)[0]
+            below = np.searchsorted(self.thresholds, highest, side="left")
+        counted = target != self.ignore_index
+        cells = np.ravel_multi_index(
+            (target[counted], best_class[counted], below[counted]), self.counts.shape
+        )
+        self.counts += np.bincount(cells, minlength=self.counts.size).reshape(self.counts.shape)
+        self.images += 1
+
+    def merge(self, other: "ThresholdCounts") -> None:
+        """Add the counts of `other`, of the same classes and thresholds."""
+        self.counts += other.counts
+        self.images += other.images
+
+    def scores(self, index: int) -> SegmentationScores:
+        """The scores at threshold number `index`."""
+        foreground = self.counts[:, :, index + 1 :].sum(axis=2)
+        background = self.counts.sum(axis=(1, 2)) - foreground.sum(axis=1)
+        confusion = np.concatenate([background[:, None], foreground], axis=1)
+        return SegmentationScores(self.names, self.ignore_index, confusion, self.images)
+
+
+def score_seeds(
+    map_shards: Sequence[str | Path],
+    target_dir: str | Path,
+    image_list: str | Path,
+    *,
+    class_names: Sequence[str],
+    threshold: float,
+    split: str,
+    output: str | Path,
+    thresholds: Sequence[float] = THRESHOLDS,
+    all_classes: Sequence[str] = VOC_CLASSES,
+) -> None:
+    """Score localization maps as seeds at the configured and at every other threshold.
+
+    Args:
+        map_shards: the shards with the maps; images that are not scored are passed over.
+        target_dir: the folder of true masks, with values of the data set's list `all_classes`.
+        image_list: CSV of the images; those with a true mask are scored.
+        class_names: the foreground classes the maps are for.
+        threshold: the configured threshold, a score in [0, 1]; a pixel whose best class is not
+            above it is background.
+        split: the name of the image set, for the record.
+        output: JSON with `split`, `images`, `missing` (of them without maps, all background),
+            `threshold`, `configured` (the summary of `SegmentationScores` there), `oracle` (the
+            `threshold` with the best mIoU on these masks, and its `summary`), `curve` (threshold,
+            miou, precision, recall, f1) and `halves` (images, configured, oracle of each half:
+            a threshold chosen on A can be scored on B). Beside it lie the pixel counts of each
+            image at the configured threshold (`wood.scoring.per_image`, step "seed").
+        thresholds: the thresholds of the curve; the configured one is added.
+        all_classes: the data set's full class list.
+
+    Raises InputError if no image has a true mask, a mask is damaged, of another size than its
+    image or has a value that is no class, or a shard is damaged, was made for other classes or
+    has an image that an earlier one had.
+    """
+    grid = sorted({float(value) for value in (*thresholds, threshold)})
+    configured = grid.index(float(threshold))
+    image_ids, _ = with_targets(image_list, target_dir)
+    wanted, unseen = frozenset(image_ids), set(image_ids)
+    counts = {name: ThresholdCounts(class_names, grid) for name in HALVES}
+    per_image = {}
+
+    def count(image_id: str, maps: LocalizationMaps | None) -> None:
+        target = load_target(
+            Path(target_dir) / f"{image_id}.png",
+            class_names,
+            size=maps.size if maps else None,
+            all_classes=all_classes,
+        )
+        one = ThresholdCounts(class_names, grid)
+        one.update(target, maps)
+        per_image[image_id] = one.scores(configured).counts()
+        counts[half(image_id)].merge(one)
+
+    for path in progress(map_shards, len(map_shards), "shards scored"):
+        for maps in read_maps(path, class_names):
+            if maps.image_id not in wanted:
+                continue
+            if maps.image_id not in unseen:
+                raise InputError(f"{path}: another shard has the image {maps.image_id!r} too.")
+            unseen.remove(maps.image_id)
+            count(maps.image_id, maps)
+    if unseen:
+        logger.warning("%d of %d images have no localization maps", len(unseen), len(image_ids))
+    for image_id in sorted(unseen):
+        count(image_id, None)
+
+    parts = {
+        name: [part.scores(index) for index in range(len(grid))] for name, part in counts.items()
+    }
+    whole = [_sum(scores) for scores in zip(*parts.values(), strict=True)]
+    write_counts(output, {"seed": per_image}, ("background", *class_names))
+    write_json(
+        output,
+        {
+            "split": split,
+            "missing": len(unseen),
+            "threshold": float(threshold),
+            **_described(whole, grid, configured),
+            "curve": [_point(value, scores) for value, scores in zip(grid, whole, strict=True)],
+            "halves": {
+                name: _described(scores, grid, configured) for name, scores in parts.items()
+            },
+        },
+    )
+
+
+def _sum(scores: Sequence[SegmentationScores]) -> SegmentationScores:
+    total = SegmentationScores(scores[0].class_names, scores[0].ignore_index)
+    for part in scores:
+        total.merge(part)
+    return total
+
+
+def _point(threshold: float, scores: SegmentationScores) -> dict[str, float]:
+    summary = scores.summary()
+    return {
+        "threshold": threshold,
+        **{key: summary[key] for key in ("miou", "precision", "recall", "f1")},
+    }
+
+
+def _described(
+    scores: Sequence[SegmentationScores], grid: Sequence[float], configured: int
+) -> dict[str, Any]:
+    summaries = [part.summary() for part in scores]
+    # The lowest of equally good thresholds; half of a small set may have no image at all.
+    best = max(range(len(grid)), key=lambda index: summaries[index]["miou"] or 0.0)
+    return {
+        "images": scores[0].images,
+        "configured": summaries[configured],
+        "oracle": {"threshold": grid[best], "summary": summaries[best]},
+    }

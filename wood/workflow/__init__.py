@@ -1,0 +1,1 @@
+"""What the rule files share: the checked configuration, paths, targets and report inputs."""
