@@ -22,12 +22,12 @@ from benchmarks.localization import CLASSES, network, photographs
 from benchmarks.timing import compare, idle_share, rate
 from wood.data.photographs import Photographs, stack
 from wood.data.transforms import Augmentation
-from wood.models.backbones import ResNet
 from wood.models.cam import CamClassifier
+from wood.models.resnet import ResNet
 from wood.ood.losses import classification_loss
 from wood.runtime.devices import autocast, find_device
-from wood.seeds.classifier import WoodLoss
-from wood.training import Batch, fit
+from wood.seeds.wood_loss import WoodLoss
+from wood.training import Batch, Training
 
 SETTINGS = {"lr": 0.01, "momentum": 0.0, "weight_decay": 1e-4, "power": 0.9}
 HEAD_LR_SCALE = 10
@@ -101,10 +101,10 @@ def run(
         if isinstance(model, CamClassifier)
         else [{"params": list(model.parameters()), "lr_scale": 1.0}]
     )
-    return fit(
-        model,
-        dataset,
-        loss,
+    training = Training(
+        model=model,
+        dataset=dataset,
+        loss=loss,
         groups=groups,
         settings=SETTINGS
         | {"iterations": iterations, "batch_size": batch_size, "workers": workers},
@@ -113,6 +113,7 @@ def run(
         log=folder / "log.jsonl",
         extra=extra,
     )
+    return training.run()
 
 
 def cls_in(model: CamClassifier, batch: Batch, progress: float) -> tuple[Tensor, dict]:

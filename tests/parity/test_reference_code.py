@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from wood.ood.perturbation import climb
-from wood.seeds.classifier import WoodLoss
+from wood.seeds.wood_loss import WoodLoss
 from wood.workflow import config as settings
 
 ROOT = Path(__file__).parents[2]

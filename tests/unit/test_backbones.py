@@ -10,7 +10,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.published import irn_resnet50, seam_wide_resnet38
-from wood.models.backbones import IMAGENET_MEAN, ResNet, create_backbone
+from wood.models.backbone import IMAGENET_MEAN
+from wood.models.backbones import create_backbone
+from wood.models.resnet import ResNet
 from wood.models.weights import (
     convert_resnet,
     convert_wide_resnet38,

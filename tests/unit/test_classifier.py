@@ -13,19 +13,16 @@ from PIL import Image
 
 from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
+from wood.models.backbone import freeze_first_stages
 from wood.models.backbones import create_backbone
 from wood.models.classifiers import load_classifier
 from wood.ood.centers import make_centers
 from wood.ood.losses import classification_loss
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
-from wood.seeds.classifier import (
-    WoodLoss,
-    freeze_first_stages,
-    guessing_loss,
-    train_classifier,
-)
+from wood.seeds.classifier import guessing_loss, train_classifier
 from wood.seeds.features import extract_features
+from wood.seeds.wood_loss import WoodLoss
 from wood.workflow import config as settings
 
 ROOT = Path(__file__).parents[2]
@@ -83,11 +80,11 @@ def train(folder, output, ood=None, **changes):
             started["centers"] = output / "centers.safetensors"
             centers(folder, started["centers"], chosen)
     train_classifier(
-        folder / "train.csv",
-        folder / "labels.parquet",
-        output / "model.safetensors",
-        output / "log.jsonl",
-        output / "epochs",
+        images=folder / "train.csv",
+        labels=folder / "labels.parquet",
+        output=output / "model.safetensors",
+        log=output / "log.jsonl",
+        epochs=output / "epochs",
         settings=chosen,
         class_names=CLASSES,
         seed=1,

@@ -206,7 +206,7 @@ def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
         ("classifiers.cam-wood.published", "x.pth", "is `published`, so it takes no `init`"),
         ("experiments.irn.classifier", "vgg", "experiments.irn.classifier is 'vgg'"),
         ("experiments.irn.localization", "gradcam", "experiments.irn.localization is 'gradcam'"),
-        ("localizations.cam.iterations", 27, "localizations.cam: 'iterations' is not one of"),
+        ("localizations.cam.iterations", 27, "localizations.cam.iterations is not a known key"),
         ("localizations.cam.method", "advcam", "'iterations' is a required property"),
         ("localizations.advcam.step_size", 0, "localizations.advcam.step_size: 0 is"),
         ("experiments", {"../x": {}}, "experiments"),

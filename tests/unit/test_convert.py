@@ -7,7 +7,7 @@ import torchvision
 
 from tests.published import irn_resnet50, seam_wide_resnet38
 from wood.data.masks import VOC_CLASSES
-from wood.models.backbones import ResNet, create_backbone
+from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
 from wood.models.convert import (
@@ -17,6 +17,7 @@ from wood.models.convert import (
     published_classifier,
 )
 from wood.models.irnet import IRNet, load_irnet
+from wood.models.resnet import ResNet
 from wood.models.seam import SeamClassifier
 from wood.runtime.errors import InputError
 

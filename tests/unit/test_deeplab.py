@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from wood.models.backbones import ResNet, create_backbone
+from wood.models.backbones import create_backbone
 from wood.models.deeplab import (
     Aspp,
     DeepLabV2,
@@ -13,6 +13,7 @@ from wood.models.deeplab import (
     save_network,
     segmentation_loss,
 )
+from wood.models.resnet import ResNet
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors, save_tensors
 from wood.segmentation.train import DeepLabLoss

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from wood.models.backbones import Backbone, create_backbone
+from wood.models.backbone import Backbone
+from wood.models.backbones import create_backbone
 from wood.models.folding import folded
 
 

@@ -16,7 +16,7 @@ from tests.unit.test_training import ROOT, SETTINGS, Points, squared_error
 from wood.runtime.errors import InputError
 from wood.runtime.launch import run_processes
 from wood.runtime.store import load_tensors, save_tensors
-from wood.training import fit
+from wood.training import Training
 
 TWO = [{}, {}]
 
@@ -36,16 +36,16 @@ def train(folder, batch_size=4, epochs=3, pause=0.0, fault=None):
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
-    fit(
-        model,
-        Points(),
-        loss,
+    Training(
+        model=model,
+        dataset=Points(),
+        loss=loss,
         groups=[{"params": list(model.parameters()), "lr_scale": 1.0}],
         settings={**SETTINGS, "batch_size": batch_size, "epochs": epochs},
         seed=1,
         checkpoint=f"{folder}/checkpoint",
         log=f"{folder}/log.jsonl",
-    )
+    ).run()
     save_tensors(f"{folder}/weights.safetensors", model.state_dict())
 
 

@@ -14,6 +14,7 @@ from wood.maps import read_maps
 from wood.models.classifiers import build_classifier, save_classifier
 from wood.runtime.errors import InputError
 from wood.seeds.localize import localize
+from wood.seeds.methods import METHODS, Method
 from wood.seeds.pyramid import level, pyramids
 
 CLASSES = ["cat", "dog", "person"]
@@ -93,10 +94,10 @@ def test_climbing_changes_the_maps(files, tmp_path):
 
 
 def test_maps_that_are_not_finite_name_the_image(files, tmp_path, monkeypatch):
-    def broken(model, images, classes, device, *, max_batch_pixels):
+    def broken(model, images, classes, device, *, settings, max_batch_pixels):
         return [torch.full((len(present), 2, 2), torch.inf) for present in classes]
 
-    monkeypatch.setattr("wood.seeds.localize.multi_scale_cam", broken)
+    monkeypatch.setitem(METHODS, "cam", Method("CAM", lambda: broken))
     with pytest.raises(InputError, match=r"maps of the image [abde] are not finite"):
         make(files, tmp_path / "maps", CAM)
 

@@ -19,13 +19,13 @@ from wood.data.lists import write_image_list
 from wood.data.photographs import Photographs
 from wood.data.transforms import normalize
 from wood.maps import read_maps
-from wood.models.backbones import ResNet
 from wood.models.classifiers import load_classifier, save_classifier
+from wood.models.resnet import ResNet
 from wood.models.seam import SeamClassifier
 from wood.ood.centers import make_centers
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
-from wood.seeds.classifier import train_classifier
+from wood.seeds.classifier import train_classifier, use_published
 from wood.seeds.features import extract_features
 from wood.seeds.localize import localize
 from wood.workflow import config as settings
@@ -76,11 +76,11 @@ def folder(tmp_path_factory):
 def train(folder, name, chosen=None, class_names=CLASSES, **files):
     torch.set_num_threads(1)
     train_classifier(
-        folder / "train.csv",
-        folder / "labels.parquet",
-        folder / f"{name}.safetensors",
-        folder / f"{name}.jsonl",
-        folder / f"{name}.epochs",
+        images=folder / "train.csv",
+        labels=folder / "labels.parquet",
+        output=folder / f"{name}.safetensors",
+        log=folder / f"{name}.jsonl",
+        epochs=folder / f"{name}.epochs",
         settings=chosen or resolved(),
         class_names=class_names,
         seed=0,
@@ -190,12 +190,18 @@ def test_published_weights_take_the_place_of_a_training(folder, tmp_path):
     torch.manual_seed(0)
     state = {f"resnet50.{n}": t for n, t in ResNet(50, 16).state_dict().items()}
     torch.save(state | {"classifier.weight": torch.randn(2, 2048, 1, 1)}, tmp_path / "cam.pth")
-    chosen = resolved(architecture="cam", published=str(tmp_path / "cam.pth"))
-    path = train(folder, "published", chosen)
-    model, metadata = load_classifier(path)
+    use_published(
+        tmp_path / "cam.pth",
+        "cam",
+        CLASSES,
+        output=tmp_path / "published.safetensors",
+        log=tmp_path / "published.jsonl",
+        epochs=tmp_path / "published.epochs",
+    )
+    model, metadata = load_classifier(tmp_path / "published.safetensors")
     assert metadata["backbone"] == "resnet50"
     assert torch.equal(model.backbone.conv1.weight, state["resnet50.conv1.weight"])
-    assert (folder / "published.jsonl").read_text() == ""
+    assert (tmp_path / "published.jsonl").read_text() == ""
 
 
 def test_a_start_for_other_classes_is_refused(folder, trained):

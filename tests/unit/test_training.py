@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from wood.runtime.errors import InputError
-from wood.training import fit
+from wood.training import Training
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,16 +44,16 @@ def squared_error(model, batch, progress):
 def train(folder, dataset=None, loss=squared_error, **changes):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
-    fit(
-        model,
-        dataset or Points(),
-        loss,
+    Training(
+        model=model,
+        dataset=dataset or Points(),
+        loss=loss,
         groups=[{"params": list(model.parameters()), "lr_scale": 1.0}],
         settings={**SETTINGS, **changes},
         seed=1,
         checkpoint=folder / "checkpoint",
         log=folder / "log.jsonl",
-    )
+    ).run()
     return model.state_dict()
 
 

@@ -22,7 +22,7 @@ from wood.models.irnet import STRIDE, IRNet, save_irnet
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
-from wood.training import fit
+from wood.training import Training
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def train_irnet(
         radius: search radius of the pairs, in cells of stride 4.
         crop: side of the training crops in pixels, a multiple of 4.
         scale_range: lowest and highest random resize factor.
-        settings: see `wood.training.fit`; the displacement branch learns at 10 times the rate.
+        settings: see `wood.training.Training`; the displacement branch learns at 10 times the rate.
         seed: of everything random.
         checkpoint: the state of an unfinished training.
         max_failed_fraction: share of images without an IR label, or unreadable, that are left out.
@@ -70,16 +70,16 @@ def train_irnet(
     model = IRNet(create_backbone(backbone, weights=weights))
     paths, labels = find_masks(images, ir_labels, MOST_CLASSES, max_failed_fraction)
     mean, std = model.backbone.mean, model.backbone.std
-    fit(
-        model,
-        MaskedPhotographs(paths, labels, crop, tuple(scale_range), mean, std),
-        IRNetLoss(radius),
+    Training(
+        model=model,
+        dataset=MaskedPhotographs(paths, labels, crop, tuple(scale_range), mean, std),
+        loss=IRNetLoss(radius),
         groups=model.parameter_groups(),
         settings=settings,
         seed=seed,
         checkpoint=checkpoint,
         log=log,
-    )
+    ).run()
     corners = TopLeftCrops(paths, crop, mean, std)
     model.mean_displacement.copy_(
         mean_displacement(model, corners, settings["batch_size"], settings.get("workers", 0))

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from wood.maps import STRIDE, on_grid
-from wood.models.backbones import Backbone
+from wood.models.backbone import Backbone
 
 
 class CamClassifier(nn.Module):
@@ -48,8 +49,20 @@ class CamClassifier(nn.Module):
         return on_grid(maps, size, stride)
 
     def parameter_groups(self, head_lr_scale: float) -> list[dict[str, Any]]:
-        """Return the groups that `wood.training.fit` takes: the head learns faster."""
+        """Return the groups that `wood.training.Training` takes: the head learns faster."""
         return [
             {"params": list(self.backbone.parameters()), "lr_scale": 1.0},
             {"params": list(self.head.parameters()), "lr_scale": head_lr_scale},
         ]
+
+
+def resize_head(model: CamClassifier, classes: int) -> None:
+    """Give the head `classes` outputs: the first keep their weights, new ones start from zero."""
+    old = model.head
+    if old.out_channels == classes:
+        return
+    model.head = nn.Conv2d(old.in_channels, classes, 1, bias=False)
+    shared = min(classes, old.out_channels)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.weight[:shared] = old.weight[:shared]

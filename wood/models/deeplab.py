@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from wood.models.backbones import Backbone, create_backbone
+from wood.models.backbone import Backbone
+from wood.models.backbones import create_backbone
 from wood.models.weights import load_into, refuse_nan
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors, save_tensors
@@ -61,7 +62,7 @@ class DeepLabV2(nn.Module):
         return self.aspp(self.backbone(images))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the groups that `wood.training.fit` takes, with DeepLab-v2's learning rates."""
+        """Return the groups of `wood.training.Training`, with DeepLab-v2's learning rates."""
         branches = self.aspp.branches
         return [
             {"params": self.backbone.parameters_to_train(), "lr_scale": 1.0},

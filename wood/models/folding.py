@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from wood.models.backbones import Backbone
+from wood.models.backbone import Backbone
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from wood.models.backbones import Backbone, create_backbone
+from wood.models.backbone import Backbone
+from wood.models.backbones import create_backbone
 from wood.models.weights import load_into, refuse_nan
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors, save_tensors

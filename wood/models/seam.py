@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from wood.maps import STRIDE
-from wood.models.backbones import Backbone
+from wood.models.backbone import Backbone
 from wood.models.cam import CamClassifier
 
 DROPOUT = 0.5

@@ -1,9 +1,13 @@
 """Wide ResNet-38 (Wu et al., "Wider or Deeper", model A1), in the form SEAM and the paper use."""
 
+from pathlib import Path
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wood.models.backbones import Backbone
+from wood.models import weights as stored
+from wood.models.backbone import Backbone
+from wood.runtime.errors import InputError
 
 
 class _Block(nn.Module):
@@ -104,3 +108,18 @@ def _level(
         _Block(outputs, middle, outputs, dilations=(dilation, dilation)) for _ in range(blocks - 1)
     ]
     return nn.ModuleList([first, *others])
+
+
+def create_wide_resnet38(
+    name: str, output_stride: int, weights: str | Path | None, detach_stages: bool
+) -> WideResNet38:
+    """Build Wide ResNet-38; see `wood.models.backbones.create_backbone`."""
+    if output_stride != 8:
+        raise InputError(f"{name} has output stride 8, not {output_stride}.")
+    if detach_stages:
+        raise InputError(f"detach_stages is for resnet50 and resnet101, not for {name}.")
+    backbone = WideResNet38()
+    if weights is not None:
+        state = stored.convert_wide_resnet38(stored.read_state(weights))
+        stored.load_into(backbone, state, weights)
+    return backbone

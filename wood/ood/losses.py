@@ -1,6 +1,6 @@
 """The losses of W-OoD: distances (Eq. 1), the distance loss (Eq. 2), classification (Eq. 3).
 
-Eq. 4 adds them up: L = L_cls + lambda * L_d, in `wood.seeds.classifier.WoodLoss`. Each is a plain
+Eq. 4 adds them up: L = L_cls + lambda * L_d, in `wood.seeds.wood_loss.WoodLoss`. Each is a plain
 function of tensors, to be taken from here by other projects.
 """
 

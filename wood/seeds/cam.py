@@ -1,6 +1,7 @@
 """CAM: class activation maps (Zhou et al., 2016) over several scales and flips, as IRN has them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ def multi_scale_cam(
     device: torch.device,
     *,
     max_batch_pixels: int,
+    settings: Mapping[str, Any] | None = None,
     stride: int = STRIDE,
 ) -> list[Tensor]:
     """Return the CAMs of the classes present in images of one size, not normalised.
@@ -33,11 +35,13 @@ def multi_scale_cam(
         device: where the model is.
         max_batch_pixels: pixels that go through the network at once (at least one image does,
             with its mirror image).
+        settings: not needed; the scales are those of the images.
         stride: of the grid, in pixels.
 
     Returns:
         for each image (n, ceil(H/stride), ceil(W/stride)) float32 on the device.
     """
+    del settings
     owners = torch.arange(len(images)).repeat_interleave(torch.tensor([len(c) for c in classes]))
     wanted = torch.cat(list(classes))
     size = images[0].size

@@ -1,180 +1,88 @@
 """Training of the classifiers: F_in, W-OoD (Sec. 3.2), and the control without OoD images."""
 
 import copy
-import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch import Tensor
 
 from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, subset
 from wood.data.photographs import Photographs
 from wood.data.transforms import Augmentation
-from wood.models.backbones import Backbone
-from wood.models.cam import CamClassifier
+from wood.models.backbone import freeze_first_stages
+from wood.models.cam import CamClassifier, resize_head
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
 from wood.models.convert import published_classifier
-from wood.models.seam import SeamClassifier
 from wood.ood.centers import find_centers
 from wood.ood.images import ood_images
-from wood.ood.losses import classification_loss, distance_loss, ood_losses
-from wood.ood.perturbation import climb
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
 from wood.runtime.jobs import kept_epochs
 from wood.runtime.store import atomic_directory, load_tensors, write_text
 from wood.seeds.features import image_features
 from wood.seeds.seam import SeamLoss
-from wood.training import Batch, fit
+from wood.seeds.wood_loss import WoodLoss
+from wood.training import Training
 
 logger = logging.getLogger(__name__)
 
-# L_d has no lower bound. When its push outweighs the classification loss and the features are so
-# many times farther from the nearest OoD clusters than when the training began, they run away.
-RUNAWAY_GROWTH = 2
+# What an architecture adds to the loss of whole images: (loss, settings) -> loss. Those that are
+# not here add nothing.
+LOSSES = {"seam": lambda loss, settings: SeamLoss(loss, settings["view_scale"])}
+
+KEPT_SETTINGS = ("architecture", "backbone", "output_stride", "detach_stages")
 
 
-class WoodLoss:
-    """Eq. 4: L = L_cls + lambda * L_d, with the terms that `ood["losses"]` names.
-
-    Args:
-        ood: settings, as `wood` in config.yaml; or None for F_in and the control.
-        centers: "in" (C, D) and "ood" (K, D); needed for the dist terms, read anew at each batch.
-        class_names: C foreground classes; needed for `leave_out`.
-    """
-
-    def __init__(
-        self,
-        ood: Mapping[str, Any] | None,
-        centers: Mapping[str, Tensor] | None,
-        class_names: Sequence[str] = (),
-    ):
-        self.ood = ood
-        self.centers = centers
-        self.distance_terms = [
-            name for name in ("in", "ood") if ood and f"dist_{name}" in ood["losses"]
-        ]
-        self.classifies_ood = bool(ood) and "cls_ood" in ood["losses"]
-        self.background_class = self.classifies_ood and ood["target"] == "background"
-        self.classes = len(class_names) or None
-        self.left_out = [
-            number for number, name in enumerate(class_names) if ood and name in ood["leave_out"]
-        ]
-
-    def __call__(
-        self, model: CamClassifier, batch: Batch, progress: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        del progress
-        images, labels = batch["image"], batch["labels"]
-        count = len(labels)
-        if self.classifies_ood:
-            images = torch.cat([images, self.ood_images(model, batch)])
-        logits, features = model(images)
-        outside = logits[count:] if self.classifies_ood else None
-        return self.combine(logits[:count], features[:count], labels, outside)
-
-    def combine(
-        self, logits: Tensor, features: Tensor, labels: Tensor, logits_ood: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of (B, C) logits, (B, D) features and OoD logits, and its terms."""
-        logits, features = logits.float(), features.float()
-        targets = pad(labels, (0, 1)) if self.background_class else labels
-        loss = classification_loss(logits, targets)
-        terms = {"cls_in": loss, "feature_norm": features.norm(dim=1).mean()}
-        if logits_ood is not None:
-            terms["cls_ood"] = self.ood_term(logits_ood.float(), len(labels))
-            loss = loss + self.ood["ood_weight"] * terms["cls_ood"]
-        for name in self.distance_terms:
-            terms[f"dist_{name}"] = self.distance_term(features, labels, name)
-            loss = loss + self.ood["distance_weight"] * terms[f"dist_{name}"]
-        return loss, terms
-
-    def ood_images(self, model: nn.Module, batch: Batch) -> Tensor:
-        """The OoD images of a batch, made harder where `perturbation` says so."""
-        images, step = batch["ood"]["image"], self.ood["perturbation"]
-        return climb(model, images, step, self.classes) if step else images
-
-    def ood_term(self, logits: Tensor, in_batch: int) -> Tensor:
-        """The second term of Eq. 3: logits of OoD images, in a batch of `in_batch` of D_in."""
-        losses = ood_losses(logits, self.ood["target"])
-        if self.left_out:
-            hardest_for = logits[:, : self.classes].argmax(dim=1)
-            left_out = torch.tensor(self.left_out, device=logits.device)
-            losses = losses * ~torch.isin(hardest_for, left_out)
-        return losses.sum() / (in_batch if self.ood["ood_average"] == "in" else len(losses))
-
-    def distance_term(self, features: Tensor, labels: Tensor, term: str) -> Tensor:
-        """One of the two sums of Eq. 2, "in" or "ood"."""
-        return distance_loss(
-            features,
-            labels,
-            self.centers["in"],
-            self.centers["ood"],
-            self.ood["top_fraction"],
-            terms=(term,),
-            normalize=self.ood["normalize"],
-            selection=self.ood["selection"],
-        )
-
-    def watch(self, line: Mapping[str, float], first: Mapping[str, float]) -> None:
-        """Stop a training whose features run away from the OoD clusters.
-
-        Args:
-            line, first: of the log, the present and the first line.
-
-        Raises:
-            InputError: the OoD term of L_d outweighs the classification loss, and the nearest OoD
-                clusters are `RUNAWAY_GROWTH` times as far as in the first line.
-        """
-        if "ood" not in self.distance_terms:
-            return
-        outweighs = -self.ood["distance_weight"] * line["dist_ood"] > line["cls_in"]
-        if outweighs and line["dist_ood"] < RUNAWAY_GROWTH * first["dist_ood"]:
-            # The features of a broken F_in are all the same, at no distance from the clusters.
-            growth = line["dist_ood"] / first["dist_ood"] if first["dist_ood"] else float("inf")
-            raise InputError(
-                f"L_d runs away: at iteration {line['iteration']} its OoD term outweighs the "
-                "classification loss, and the nearest OoD clusters are "
-                f"{growth:.1f} times as far as at the beginning ({line['dist_ood']:.3g}, "
-                f"cls_in {line['cls_in']:.3g}, feature norm "
-                f"{line['feature_norm']:.3g}, at first {first['feature_norm']:.3g}). L_d has no "
-                "lower bound: lower ood.distance_weight, or set ood.normalize: clusters."
-            )
+def train_classifier(**arguments: Any) -> None:
+    """Train one classifier; the arguments are those of `ClassifierTraining`."""
+    ClassifierTraining(**arguments).run()
 
 
-def train_classifier(
-    images: str | Path,
-    labels: str | Path,
+def use_published(
+    weights: str | Path,
+    architecture: str,
+    class_names: Sequence[str],
+    *,
     output: str | Path,
     log: str | Path,
     epochs: str | Path,
-    *,
-    settings: Mapping[str, Any],
-    class_names: Sequence[str],
-    seed: int,
-    checkpoint: str | Path,
-    init: str | Path | None = None,
-    ood_list: str | Path | None = None,
-    centers: str | Path | None = None,
-    whole_images: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train one classifier on image-level labels and write its weights.
+    """Write published weights as what a training would have made, with nothing trained.
 
     Args:
+        weights: a file of the published code of IRN, AdvCAM, W-OoD or SEAM.
+        architecture: `cam` or `seam`.
+        class_names: C foreground classes.
+        output, log, epochs: see `ClassifierTraining`; log and folder are empty.
+
+    Raises:
+        InputError: the weights do not fit.
+    """
+    save_classifier(output, *published_classifier(weights, architecture, class_names))
+    write_text(log, "")
+    with atomic_directory(epochs):
+        pass
+
+
+@dataclass(kw_only=True)
+class ClassifierTraining:
+    """The training of one classifier on image-level labels, from files to files.
+
+    Attributes:
         images: image list of D_in.
         labels: image-level labels of D_in.
         output: the weights, safetensors.
         log: the training curve, JSON lines.
         epochs: folder for the weights after each epoch, `epoch-<n>.safetensors`; it stays empty
             unless the settings say `keep_epochs`.
-        settings: the classifier's resolved configuration (`classifier` in config.yaml). With
-            `published` weights nothing is trained.
+        settings: the classifier's resolved configuration (`classifier` in config.yaml).
         class_names: C foreground classes.
         seed: of everything random.
         checkpoint: where an unfinished training is kept.
@@ -183,92 +91,124 @@ def train_classifier(
         centers: what `make_centers` wrote; needed for dist_in and dist_ood.
         whole_images: how `image_features` takes whole images (long_side, max_batch_pixels,
             max_failed_fraction); needed to refresh the centres.
-
-    Raises:
-        InputError: bad images, labels or settings, or a loss that runs away.
     """
-    if settings["published"] is not None:
-        published = published_classifier(
-            settings["published"], settings["architecture"], class_names
+
+    images: str | Path
+    labels: str | Path
+    output: str | Path
+    log: str | Path
+    epochs: str | Path
+    settings: Mapping[str, Any]
+    class_names: Sequence[str]
+    seed: int
+    checkpoint: str | Path
+    init: str | Path | None = None
+    ood_list: str | Path | None = None
+    centers: str | Path | None = None
+    whole_images: Mapping[str, Any] | None = None
+
+    def run(self) -> None:
+        """Train, and write the weights, the curve and what is kept of the epochs.
+
+        Raises:
+            InputError: bad images, labels or settings, or a loss that runs away.
+        """
+        torch.manual_seed(self.seed)
+        self.model, self.metadata = starting_point(self.settings, self.class_names, self.init)
+        self.ood = self.settings["ood"]
+        self.kept_centers = _read_centers(self.centers)
+        self.loss = WoodLoss(self.ood, self.kept_centers, self.class_names)
+        if self.loss.background_class:
+            resize_head(self.model, len(self.class_names) + 1)
+        if self.ood and self.ood["trained_stages"]:
+            freeze_first_stages(self.model.backbone, self.ood["trained_stages"])
+        self._read_data()
+        self.unfinished = kept_epochs(self.checkpoint)
+        training = self._training()
+        training.run()
+        self._write()
+        _warn_of_guessing(training.curve.lines, self.matrix)
+
+    def _read_data(self) -> None:
+        """Read the lists and labels: D_in, its (N, C) labels, and D_ood."""
+        data = self.settings["data"]
+        every = read_image_list(self.images)
+        what = f"{self.images} (data.in)"
+        self.inside = subset(every, data["in"], data["subset_seed"], what)
+        self.known = read_labels(self.labels)
+        if list(self.known.columns) != list(self.class_names):
+            raise InputError(f"{self.labels}: the classes are not those of the configuration.")
+        self.matrix = label_matrix(self.known, list(self.inside["image_id"]), self.labels)
+        self.outside = ood_images(self.ood_list, self.ood, data) if self.ood else None
+
+    def _training(self) -> Training:
+        add = LOSSES.get(self.settings["architecture"])
+        extra = None
+        if self.loss.classifies_ood:
+            nothing = torch.zeros(len(self.outside), len(self.class_names))
+            extra = {"ood": (self._photographs(self.outside, nothing), self.ood["batch_size"])}
+        return Training(
+            model=self.model,
+            dataset=self._photographs(self.inside, self.matrix),
+            loss=add(self.loss, self.settings) if add else self.loss,
+            groups=self.model.parameter_groups(self.settings["training"]["head_lr_scale"]),
+            settings=self.settings["training"],
+            seed=self.seed,
+            checkpoint=self.checkpoint,
+            log=self.log,
+            extra=extra,
+            watch=self.loss.watch,
+            after_epoch=self._after_epoch,
+            kept=self.kept_centers,
         )
-        save_classifier(output, *published)
-        write_text(log, "")
-        with atomic_directory(epochs):
-            pass
-        return
-    torch.manual_seed(seed)
-    model, metadata = _starting_point(settings, class_names, init)
-    ood, data = settings["ood"], settings["data"]
-    kept = _read_centers(centers)
-    loss = WoodLoss(ood, kept, class_names)
-    if loss.background_class:
-        resize_head(model, len(class_names) + 1)
-    if ood and ood["trained_stages"]:
-        freeze_first_stages(model.backbone, ood["trained_stages"])
-    augmentation = Augmentation(
+
+    def _photographs(self, listed: pd.DataFrame, labels: Tensor) -> Photographs:
+        backbone = self.model.backbone
+        augmentation = make_augmentation(self.settings)
+        return Photographs(list(listed["path"]), labels, augmentation, backbone.mean, backbone.std)
+
+    def _after_epoch(self, epoch: int, weights: Mapping[str, Tensor]) -> None:
+        if self.settings["keep_epochs"]:
+            path = self.unfinished / f"epoch-{epoch}.safetensors"
+            save_classifier(path, self._trained(weights), self.metadata)
+        every = self.ood["refresh_epochs"] if self.loss.distance_terms else None
+        if every and epoch % every == 0:
+            self._refresh_centers()
+
+    def _refresh_centers(self) -> None:
+        """Find the centres anew, by the features of the classifier as it is now."""
+        self.model.eval()
+        found_in = image_features(self.model, self.inside, **self.whole_images)
+        found_ood = image_features(self.model, self.outside, **self.whole_images)
+        present = label_matrix(self.known, found_in[0], self.labels)
+        scores = found_ood[2][:, : len(self.class_names)]
+        fresh, _ = find_centers(found_in[1], present, found_ood[1], scores, self.ood, self.seed)
+        kept = self.kept_centers
+        kept.update({name: value.to(kept[name]) for name, value in fresh.items()})
+
+    def _trained(self, weights: Mapping[str, Tensor]) -> CamClassifier:
+        """The classifier with these weights, with the foreground classes alone."""
+        result = copy.deepcopy(self.model)
+        result.load_state_dict(weights)
+        resize_head(result, len(self.class_names))
+        return result
+
+    def _write(self) -> None:
+        with atomic_directory(self.epochs) as folder:
+            for path in self.unfinished.glob("*.safetensors"):
+                shutil.copy2(path, folder)
+        save_classifier(self.output, self._trained(self.model.state_dict()), self.metadata)
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+
+
+def make_augmentation(settings: Mapping[str, Any]) -> Augmentation:
+    """Return the augmentation that a classifier's settings describe."""
+    return Augmentation(
         tuple(settings["long_side"]),
         settings["crop"],
         tuple(settings["resolution"]) if settings["resolution"] else None,
         tuple(settings["color_jitter"]) if settings["color_jitter"] else None,
     )
-    mean, std = model.backbone.mean, model.backbone.std
-
-    listed = subset(read_image_list(images), data["in"], data["subset_seed"], f"{images} (data.in)")
-    known = read_labels(labels)
-    if list(known.columns) != list(class_names):
-        raise InputError(f"{labels}: the classes are not those of the configuration.")
-    matrix = label_matrix(known, list(listed["image_id"]), labels)
-    dataset = Photographs(list(listed["path"]), matrix, augmentation, mean, std)
-    outside = ood_images(ood_list, ood, data) if ood else None
-    extra = None
-    if loss.classifies_ood:
-        nothing = torch.zeros(len(outside), len(class_names))
-        photographs = Photographs(list(outside["path"]), nothing, augmentation, mean, std)
-        extra = {"ood": (photographs, ood["batch_size"])}
-
-    unfinished = kept_epochs(checkpoint)
-
-    def trained(weights: Mapping[str, Tensor]) -> CamClassifier:
-        result = copy.deepcopy(model)
-        result.load_state_dict(weights)
-        resize_head(result, len(class_names))
-        return result
-
-    def refresh_centers() -> None:
-        model.eval()
-        found_in = image_features(model, listed, **whole_images)
-        found_ood = image_features(model, outside, **whole_images)
-        present = label_matrix(known, found_in[0], labels)
-        scores = found_ood[2][:, : len(class_names)]
-        fresh, _ = find_centers(found_in[1], present, found_ood[1], scores, ood, seed)
-        kept.update({name: value.to(kept[name]) for name, value in fresh.items()})
-
-    def after_epoch(epoch: int, weights: Mapping[str, Tensor]) -> None:
-        if settings["keep_epochs"]:
-            save_classifier(unfinished / f"epoch-{epoch}.safetensors", trained(weights), metadata)
-        if loss.distance_terms and ood["refresh_epochs"] and epoch % ood["refresh_epochs"] == 0:
-            refresh_centers()
-
-    fit(
-        model,
-        dataset,
-        SeamLoss(loss, settings["view_scale"]) if isinstance(model, SeamClassifier) else loss,
-        groups=model.parameter_groups(settings["training"]["head_lr_scale"]),
-        settings=settings["training"],
-        seed=seed,
-        checkpoint=checkpoint,
-        log=log,
-        extra=extra,
-        watch=loss.watch,
-        after_epoch=after_epoch,
-        kept=kept,
-    )
-    with atomic_directory(epochs) as folder:
-        for path in unfinished.glob("*.safetensors"):
-            shutil.copy2(path, folder)
-    save_classifier(output, trained(model.state_dict()), metadata)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    _warn_of_guessing(Path(log), matrix)
 
 
 def guessing_loss(labels: Tensor) -> float:
@@ -281,8 +221,8 @@ def guessing_loss(labels: Tensor) -> float:
     return (torch.special.entr(often) + torch.special.entr(1 - often)).mean().item()
 
 
-def _warn_of_guessing(log: Path, labels: Tensor) -> None:
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+def _warn_of_guessing(lines: Sequence[Mapping[str, float]], labels: Tensor) -> None:
+    """Warn if the last tenth of the training curve is no better than guessing."""
     last = lines[-max(1, len(lines) // 10) :]
     reached = sum(line["cls_in"] for line in last) / len(last)
     guessing = guessing_loss(labels)
@@ -296,7 +236,7 @@ def _warn_of_guessing(log: Path, labels: Tensor) -> None:
         )
 
 
-def _starting_point(
+def starting_point(
     settings: Mapping[str, Any], class_names: Sequence[str], init: str | Path | None
 ) -> tuple[CamClassifier, dict[str, Any]]:
     """Return the model before its training, and what `save_classifier` writes beside it."""
@@ -305,39 +245,8 @@ def _starting_point(
         if metadata["class_names"] != list(class_names):
             raise InputError(f"{init}: the classes are not those of the configuration.")
         return model, metadata
-    kept = ("architecture", "backbone", "output_stride", "detach_stages")
-    metadata = {name: settings[name] for name in kept} | {"class_names": list(class_names)}
+    metadata = {name: settings[name] for name in KEPT_SETTINGS} | {"class_names": list(class_names)}
     return build_classifier(**metadata, weights=settings["weights"]), metadata
-
-
-def freeze_first_stages(backbone: Backbone, trained: int) -> None:
-    """Leave only the `trained` last stages of a backbone to learn, of any kind of network.
-
-    What the map before these stages depends on is frozen.
-    """
-    frozen = len(backbone.stage_channels) - trained
-    if frozen <= 0:
-        return
-    training = backbone.training
-    backbone.eval()  # where no gradient is stopped on its way
-    before = backbone.stages(torch.zeros(1, 3, 64, 64))[frozen - 1]
-    parameters = backbone.parameters_to_train()
-    gradients = torch.autograd.grad(before.sum(), parameters, allow_unused=True)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.requires_grad_(gradient is None)
-    backbone.train(training)
-
-
-def resize_head(model: CamClassifier, classes: int) -> None:
-    """Give the head `classes` outputs: the first keep their weights, new ones start from zero."""
-    old = model.head
-    if old.out_channels == classes:
-        return
-    model.head = nn.Conv2d(old.in_channels, classes, 1, bias=False)
-    shared = min(classes, old.out_channels)
-    with torch.no_grad():
-        model.head.weight.zero_()
-        model.head.weight[:shared] = old.weight[:shared]
 
 
 def _read_centers(path: str | Path | None) -> dict[str, Tensor] | None:

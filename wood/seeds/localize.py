@@ -17,11 +17,8 @@ from wood.models.folding import folded
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
-from wood.seeds.advcam import multi_scale_advcam
-from wood.seeds.cam import multi_scale_cam
-from wood.seeds.pyramid import Pyramid, pyramids
-
-TITLES = {"cam": "CAM", "advcam": "AdvCAM"}
+from wood.seeds.methods import METHODS
+from wood.seeds.pyramid import pyramids
 
 
 def localize(
@@ -45,7 +42,7 @@ def localize(
         labels: their image-level labels.
         classifier: the weights.
         output: the shard.
-        settings: `method` (cam or advcam), `scales`, and AdvCAM's own (see `multi_scale_advcam`).
+        settings: `method` (one of `wood.seeds.methods.METHODS`), `scales`, and the method's own.
         shard_index, shard_count: which part of the list.
         class_names: C foreground classes.
         max_batch_pixels: pixels that go through the network at once.
@@ -72,6 +69,8 @@ def localize(
         image_id: row.nonzero()[:, 0]
         for image_id, row in zip(listed["image_id"], matrix, strict=True)
     }
+    method = METHODS[settings["method"]]
+    make_maps = method.load()
     found: dict[str, LocalizationMaps] = {}
     loaded = progress(
         readable_images(listed, max_failed_fraction, workers), len(listed), "localization maps"
@@ -79,7 +78,9 @@ def localize(
     batches = batches_of_one_size(_with_a_class(loaded, present, found), max_batch_pixels)
     for ids, batch in pyramids(batches, settings["scales"], workers):
         classes = [present[image_id] for image_id in ids]
-        maps = _maps(model, batch, classes, device, settings, max_batch_pixels)
+        maps = make_maps(
+            *(model, batch, classes, device), settings=settings, max_batch_pixels=max_batch_pixels
+        )
         finite = torch.stack([torch.isfinite(some).all() for some in maps]).tolist()
         for image_id, some, good in zip(ids, maps, finite, strict=True):
             if not good:
@@ -90,7 +91,7 @@ def localize(
         output,
         [found[image_id] for image_id in listed["image_id"] if image_id in found],
         class_names=class_names,
-        source=f"{classifier}: {TITLES[settings['method']]}",
+        source=f"{classifier}: {method.title}",
     )
 
 
@@ -107,17 +108,3 @@ def _with_a_class(
             size = (image.height, image.width)
             nothing = torch.zeros(0, *grid_size(size), dtype=torch.float16)
             found[image_id] = LocalizationMaps(image_id, size, present[image_id], nothing)
-
-
-def _maps(
-    model: torch.nn.Module,
-    batch: Sequence[Pyramid],
-    classes: Sequence[Tensor],
-    device: torch.device,
-    settings: Mapping[str, Any],
-    max_batch_pixels: int,
-) -> list[Tensor]:
-    arguments = (model, batch, classes, device)
-    if settings["method"] == "advcam":
-        return multi_scale_advcam(*arguments, settings=settings, max_batch_pixels=max_batch_pixels)
-    return multi_scale_cam(*arguments, max_batch_pixels=max_batch_pixels)

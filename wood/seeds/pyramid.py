@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from wood.data.transforms import rescale
-from wood.models.backbones import Backbone
+from wood.models.backbone import Backbone
 
 
 @dataclass(frozen=True)

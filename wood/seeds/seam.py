@@ -18,7 +18,7 @@ HARDEST = 0.2
 
 
 class WholeImageLoss(Protocol):
-    """The losses of the full-scale view: Eq. 3 and 4 (see `wood.seeds.classifier.WoodLoss`)."""
+    """The losses of the full-scale view: Eq. 3 and 4 (see `wood.seeds.wood_loss.WoodLoss`)."""
 
     classifies_ood: bool
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wood.data.masked import MaskedPhotographs, find_masks
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import DeepLabV2, multi_scale_logits, save_network, segmentation_loss
-from wood.training import fit
+from wood.training import Training
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def train_segmentation(
         crop: side of the training crops, pixels.
         scale_range: lowest and highest random resize factor.
         multi_scale_training: losses at scales 1, 0.75 and 0.5 and at their maximum.
-        settings: see `wood.training.fit`; the head learns at 10 times (its biases at 20 times,
+        settings: see `wood.training.Training`; the head learns at 10 times (its biases at 20 times,
             without weight decay) the rate.
         seed: of everything random.
         checkpoint: the state of an unfinished training.
@@ -88,16 +88,16 @@ def train_segmentation(
         network.backbone.mean,
         network.backbone.std,
     )
-    fit(
-        network,
-        dataset,
-        DeepLabLoss(multi_scale_training),
+    Training(
+        model=network,
+        dataset=dataset,
+        loss=DeepLabLoss(multi_scale_training),
         groups=network.parameter_groups(),
         settings=settings,
         seed=seed,
         checkpoint=checkpoint,
         log=log,
-    )
+    ).run()
     save_network(
         output,
         network,

@@ -14,6 +14,7 @@ import yaml
 
 from wood.report import figure5
 from wood.runtime.errors import InputError
+from wood.seeds.methods import METHODS
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 
@@ -83,6 +84,7 @@ def check(config: Tree) -> None:
     """
     schema = yaml.safe_load(SCHEMA.read_text())
     _check_schema(config, schema)
+    _check_localizations(config)
     _check_complete(config, schema, schema["$defs"], "")
     _check_names(config)
     _check_figures(config)
@@ -288,14 +290,14 @@ def _present(named: Tree) -> list[str]:
     return [name for name, value in named.items() if value is not None]
 
 
-def _check_schema(config: Tree, schema: Tree) -> None:
+def _check_schema(config: Tree, schema: Tree, prefix: Sequence[str] = ()) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     error = best_match(Draft202012Validator(schema).iter_errors(config))
     if error is None:
         return
-    key = ".".join(str(part) for part in error.absolute_path)
+    key = ".".join([*prefix, *(str(part) for part in error.absolute_path)])
     where = f"Configuration: {key}" if key else "Configuration"
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
@@ -305,6 +307,18 @@ def _check_schema(config: Tree, schema: Tree) -> None:
         full = f"{key}.{unknown}" if key else unknown
         raise InputError(f"Configuration: {full} is not a known key{hint}")
     raise InputError(f"{where}: {error.message}.")
+
+
+def _check_localizations(config: Tree) -> None:
+    """Every localization has a known method, with the settings of that method and no others."""
+    for name in _present(config["localizations"]):
+        chosen = config["localizations"][name]
+        if chosen["method"] not in METHODS:
+            raise InputError(
+                f"Configuration: localizations.{name}.method is {chosen['method']!r}, which is not "
+                f"one of {', '.join(METHODS)}."
+            )
+        _check_schema(chosen, METHODS[chosen["method"]].schema(), ("localizations", name))
 
 
 def _check_complete(config: Tree, schema: Tree, definitions: Tree, prefix: str) -> None:
@@ -365,11 +379,11 @@ def _check_names(config: Tree) -> None:
                     f"one of the {key}s ({', '.join(known)})."
                 )
         architecture = classifier(config, settings["classifier"])["architecture"]
-        method = config["localizations"][settings["localization"]]["method"]
-        if method == "advcam" and architecture != "cam":
+        method = METHODS[config["localizations"][settings["localization"]]["method"]]
+        if architecture not in method.architectures:
             raise InputError(
-                f"Configuration: experiments.{name} takes AdvCAM of a classifier of architecture "
-                f"{architecture!r}; its weights are known for `cam` only."
+                f"Configuration: experiments.{name} takes {method.title} of a classifier of "
+                f"architecture {architecture!r}; it is for {', '.join(method.architectures)} only."
             )
 
 

@@ -1,0 +1,126 @@
+"""The loss of a classifier: Eq. 3 and 4, with what watches over it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from wood.models.cam import CamClassifier
+from wood.ood.losses import classification_loss, distance_loss, ood_losses
+from wood.ood.perturbation import climb
+from wood.runtime.errors import InputError
+from wood.training import Batch
+
+# L_d has no lower bound. When its push outweighs the classification loss and the features are so
+# many times farther from the nearest OoD clusters than when the training began, they run away.
+RUNAWAY_GROWTH = 2
+
+
+class WoodLoss:
+    """Eq. 4: L = L_cls + lambda * L_d, with the terms that `ood["losses"]` names.
+
+    Args:
+        ood: settings, as `wood` in config.yaml; or None for F_in and the control.
+        centers: "in" (C, D) and "ood" (K, D); needed for the dist terms, read anew at each batch.
+        class_names: C foreground classes; needed for `leave_out`.
+    """
+
+    def __init__(
+        self,
+        ood: Mapping[str, Any] | None,
+        centers: Mapping[str, Tensor] | None,
+        class_names: Sequence[str] = (),
+    ):
+        self.ood = ood
+        self.centers = centers
+        self.distance_terms = [
+            name for name in ("in", "ood") if ood and f"dist_{name}" in ood["losses"]
+        ]
+        self.classifies_ood = bool(ood) and "cls_ood" in ood["losses"]
+        self.background_class = self.classifies_ood and ood["target"] == "background"
+        self.classes = len(class_names) or None
+        self.left_out = [
+            number for number, name in enumerate(class_names) if ood and name in ood["leave_out"]
+        ]
+
+    def __call__(
+        self, model: CamClassifier, batch: Batch, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        del progress
+        images, labels = batch["image"], batch["labels"]
+        count = len(labels)
+        if self.classifies_ood:
+            images = torch.cat([images, self.ood_images(model, batch)])
+        logits, features = model(images)
+        outside = logits[count:] if self.classifies_ood else None
+        return self.combine(logits[:count], features[:count], labels, outside)
+
+    def combine(
+        self, logits: Tensor, features: Tensor, labels: Tensor, logits_ood: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of (B, C) logits, (B, D) features and OoD logits, and its terms."""
+        logits, features = logits.float(), features.float()
+        targets = pad(labels, (0, 1)) if self.background_class else labels
+        loss = classification_loss(logits, targets)
+        terms = {"cls_in": loss, "feature_norm": features.norm(dim=1).mean()}
+        if logits_ood is not None:
+            terms["cls_ood"] = self.ood_term(logits_ood.float(), len(labels))
+            loss = loss + self.ood["ood_weight"] * terms["cls_ood"]
+        for name in self.distance_terms:
+            terms[f"dist_{name}"] = self.distance_term(features, labels, name)
+            loss = loss + self.ood["distance_weight"] * terms[f"dist_{name}"]
+        return loss, terms
+
+    def ood_images(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The OoD images of a batch, made harder where `perturbation` says so."""
+        images, step = batch["ood"]["image"], self.ood["perturbation"]
+        return climb(model, images, step, self.classes) if step else images
+
+    def ood_term(self, logits: Tensor, in_batch: int) -> Tensor:
+        """The second term of Eq. 3: logits of OoD images, in a batch of `in_batch` of D_in."""
+        losses = ood_losses(logits, self.ood["target"])
+        if self.left_out:
+            hardest_for = logits[:, : self.classes].argmax(dim=1)
+            left_out = torch.tensor(self.left_out, device=logits.device)
+            losses = losses * ~torch.isin(hardest_for, left_out)
+        return losses.sum() / (in_batch if self.ood["ood_average"] == "in" else len(losses))
+
+    def distance_term(self, features: Tensor, labels: Tensor, term: str) -> Tensor:
+        """One of the two sums of Eq. 2, "in" or "ood"."""
+        return distance_loss(
+            features,
+            labels,
+            self.centers["in"],
+            self.centers["ood"],
+            self.ood["top_fraction"],
+            terms=(term,),
+            normalize=self.ood["normalize"],
+            selection=self.ood["selection"],
+        )
+
+    def watch(self, line: Mapping[str, float], first: Mapping[str, float]) -> None:
+        """Stop a training whose features run away from the OoD clusters.
+
+        Args:
+            line, first: of the log, the present and the first line.
+
+        Raises:
+            InputError: the OoD term of L_d outweighs the classification loss, and the nearest OoD
+                clusters are `RUNAWAY_GROWTH` times as far as in the first line.
+        """
+        if "ood" not in self.distance_terms:
+            return
+        outweighs = -self.ood["distance_weight"] * line["dist_ood"] > line["cls_in"]
+        if outweighs and line["dist_ood"] < RUNAWAY_GROWTH * first["dist_ood"]:
+            # The features of a broken F_in are all the same, at no distance from the clusters.
+            growth = line["dist_ood"] / first["dist_ood"] if first["dist_ood"] else float("inf")
+            raise InputError(
+                f"L_d runs away: at iteration {line['iteration']} its OoD term outweighs the "
+                "classification loss, and the nearest OoD clusters are "
+                f"{growth:.1f} times as far as at the beginning ({line['dist_ood']:.3g}, "
+                f"cls_in {line['cls_in']:.3g}, feature norm "
+                f"{line['feature_norm']:.3g}, at first {first['feature_norm']:.3g}). L_d has no "
+                "lower bound: lower ood.distance_weight, or set ood.normalize: clusters."
+            )
