@@ -21,7 +21,8 @@ from wood.ood.decisions import (
 )
 from wood.runtime.errors import InputError
 
-HEADER = "image_id,decision,class,reviewer,time\n"
+HEADER = "image_id,decision,class,reviewer,found,screen,look,time\n"
+FIRST_HEADER = "image_id,decision,class,reviewer,time\n"
 
 
 def decide(image_id, decision="accept", reviewer="ann", time=None, class_name="cat"):
@@ -48,16 +49,18 @@ def test_the_file_is_plain_csv_with_one_line_a_decision(path):
     append_decision(path, decide("b", "reject", time="2024-05-01T10:00:01+00:00"))
     assert path.read_text() == (
         HEADER
-        + "a,accept,cat,ann,2024-05-01T10:00:00+00:00\n"
-        + "b,reject,cat,ann,2024-05-01T10:00:01+00:00\n"
+        + "a,accept,cat,ann,,,,2024-05-01T10:00:00+00:00\n"
+        + "b,reject,cat,ann,,,,2024-05-01T10:00:01+00:00\n"
     )
 
 
 def test_fields_come_back_as_written(path):
-    decision = Decision("a", "accept", 'dining table, "round"', "Zoë Ø", now())
+    looked = {"found": "tv, 猫", "screen": "s1", "look": "single"}
+    decision = Decision("a", "reject", 'dining table, "round"', "Zoë Ø", now(), **looked)
     append_decision(path, decision)
     row = read_decisions(path).iloc[0]
-    assert row.tolist() == ["a", "accept", 'dining table, "round"', "Zoë Ø", decision.time]
+    name = 'dining table, "round"'
+    assert row.tolist() == ["a", "reject", name, "Zoë Ø", "tv, 猫", "s1", "single", decision.time]
 
 
 def test_last_line_wins_and_undo_makes_undecided_with_the_history_kept(path):
@@ -85,14 +88,14 @@ def test_last_decisions_is_one_key_press_of_one_reviewer(path):
     assert last_decisions(path, "eve") == []
 
 
-@pytest.mark.parametrize("kept", range(len("b,reject,cat,ann,2024-05-01T10:00:01+00")))
+@pytest.mark.parametrize("kept", range(len("b,reject,cat,ann,,,,2024-05-01T10:00:01+00")))
 def test_a_partial_last_line_is_tolerated_and_repaired(path, kept):
     append_decision(path, decide("a", time="2024-05-01T10:00:00+00:00"))
     whole = path.read_text()
-    path.write_text(whole + "b,reject,cat,ann,2024-05-01T10:00:01+00:00"[:kept])
+    path.write_text(whole + "b,reject,cat,ann,,,,2024-05-01T10:00:01+00:00"[:kept])
     assert in_force(path) == {"a": "accept"}
     append_decision(path, decide("c", time="2024-05-01T10:00:02+00:00"))
-    assert path.read_text() == whole + "c,accept,cat,ann,2024-05-01T10:00:02+00:00\n"
+    assert path.read_text() == whole + "c,accept,cat,ann,,,,2024-05-01T10:00:02+00:00\n"
 
 
 @pytest.mark.parametrize("kept", range(len(HEADER) + 1))
@@ -101,12 +104,27 @@ def test_a_partial_header_is_repaired(path, kept):
     path.write_text(HEADER[:kept])
     assert read_decisions(path).empty
     append_decision(path, decide("a", time="2024-05-01T10:00:00+00:00"))
-    assert path.read_text() == HEADER + "a,accept,cat,ann,2024-05-01T10:00:00+00:00\n"
+    assert path.read_text() == HEADER + "a,accept,cat,ann,,,,2024-05-01T10:00:00+00:00\n"
+
+
+def test_a_file_from_before_looks_keeps_its_columns(path):
+    path.parent.mkdir()
+    path.write_text(FIRST_HEADER + "a,reject,cat,ann,2024-05-01T10:00:00Z\nb,acc")
+    decision = Decision("c", "reject", "cat", "ann", "2024-05-01T10:00:09Z", "cow", "s1", "single")
+    append_decision(path, decision)
+    assert path.read_text() == (
+        FIRST_HEADER
+        + "a,reject,cat,ann,2024-05-01T10:00:00Z\n"
+        + "c,reject,cat,ann,2024-05-01T10:00:09Z\n"
+    )
+    history = read_history(path)
+    assert list(history.columns) == COLUMNS
+    assert history["look"].tolist() == ["", ""]
 
 
 def test_a_last_line_without_its_line_break_counts_and_stays(path):
     path.parent.mkdir()
-    path.write_text(HEADER + "a,reject,cat,ann,2024-05-01T10:00:00+00:00")
+    path.write_text(HEADER + "a,reject,cat,ann,,,,2024-05-01T10:00:00+00:00")
     assert in_force(path) == {"a": "reject"}
     append_decision(path, decide("b"))
     assert in_force(path) == {"a": "reject", "b": "accept"}
@@ -114,7 +132,7 @@ def test_a_last_line_without_its_line_break_counts_and_stays(path):
 
 def test_a_spreadsheet_that_writes_crlf_and_a_byte_order_mark_is_read(path):
     path.parent.mkdir()
-    text = "\ufeff" + HEADER + "a,reject,cat,ann,2024-05-01T10:00:00Z\n\n"
+    text = "\ufeff" + HEADER + "a,reject,cat,ann,,,,2024-05-01T10:00:00Z\n\n"
     path.write_bytes(text.replace("\n", "\r\n").encode())
     assert in_force(path) == {"a": "reject"}
 
@@ -122,13 +140,14 @@ def test_a_spreadsheet_that_writes_crlf_and_a_byte_order_mark_is_read(path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("a,acept,cat,ann,2024-05-01T10:00:00Z", "'acept' is not a decision"),
-        ("a,Accept,cat,ann,2024-05-01T10:00:00Z", "'Accept' is not a decision"),
-        ("../a,accept,cat,ann,2024-05-01T10:00:00Z", "the image id '../a' is not a plain name"),
-        ("..,accept,cat,ann,2024-05-01T10:00:00Z", "the image id '..' is not a plain name"),
-        ("a,accept,cat,ann", "4 fields where 5"),
-        ("a,accept,cat,,2024-05-01T10:00:00Z", "'' is not a reviewer's name"),
-        ("a,accept,cat,ann,yesterday", "'yesterday' is not an ISO 8601 time"),
+        ("a,acept,cat,ann,,,,2024-05-01T10:00:00Z", "'acept' is not a decision"),
+        ("a,Accept,cat,ann,,,,2024-05-01T10:00:00Z", "'Accept' is not a decision"),
+        ("../a,accept,cat,ann,,,,2024-05-01T10:00:00Z", "the image id '../a' is not a plain name"),
+        ("..,accept,cat,ann,,,,2024-05-01T10:00:00Z", "the image id '..' is not a plain name"),
+        ("a,accept,cat,ann", "4 fields where 8"),
+        ("a,accept,cat,,,,,2024-05-01T10:00:00Z", "'' is not a reviewer's name"),
+        ("a,accept,cat,ann,,s,glance,2024-05-01T10:00:00Z", "the look is 'glance'"),
+        ("a,accept,cat,ann,,,,yesterday", "'yesterday' is not an ISO 8601 time"),
     ],
 )
 def test_a_line_edited_by_hand_is_named(path, line, words):
@@ -146,7 +165,7 @@ def test_a_line_edited_by_hand_is_named(path, line, words):
 def test_a_wrong_word_on_an_unfinished_last_line_is_named_not_cut(path):
     append_decision(path, decide("a"))
     with path.open("a") as file:
-        file.write("b,maybe,cat,ann,2024-05-01T10:00:00Z")
+        file.write("b,maybe,cat,ann,,,,2024-05-01T10:00:00Z")
     with pytest.raises(InputError, match=r"line 3: 'maybe' is not a decision"):
         read_decisions(path)
     append_decision(path, decide("c"))
@@ -163,7 +182,7 @@ def test_another_file_is_refused(path):
 def test_bytes_that_are_not_utf8_are_refused(path):
     append_decision(path, decide("a"))
     with path.open("ab") as file:
-        file.write("b,accept,cat,Zoë,2024-05-01T10:00:00Z\n".encode("latin-1"))
+        file.write("b,accept,cat,Zoë,,,,2024-05-01T10:00:00Z\n".encode("latin-1"))
     with pytest.raises(InputError, match="line 3: not UTF-8"):
         read_decisions(path)
 

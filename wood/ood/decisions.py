@@ -10,9 +10,9 @@ import fcntl
 import io
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,21 +23,34 @@ from wood.runtime.errors import InputError
 
 ACCEPT, REJECT, UNDO = "accept", "reject", "undo"
 WORDS = (ACCEPT, REJECT, UNDO)
-COLUMNS = ["image_id", "decision", "class", "reviewer", "time"]
+SINGLE, SCREEN = "single", "screen"
+LOOKS = (SINGLE, SCREEN, "")
+# The time comes last: what a killed writer leaves out of a line is its end.
+COLUMNS = ["image_id", "decision", "class", "reviewer", "found", "screen", "look", "time"]
+FIRST_COLUMNS = ["image_id", "decision", "class", "reviewer", "time"]  # of files from before looks
 HEADER = (",".join(COLUMNS) + "\n").encode()
+HEADERS = {",".join(columns): columns for columns in (COLUMNS, FIRST_COLUMNS)}
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One answer: `accept` means no foreground object (hard OoD), `reject` a foreground object."""
+    """One answer: `accept` means no foreground object (hard OoD), `reject` a foreground object.
+
+    `class_name` is the predicted class, `found` the foreground class that the reviewer named, if
+    any. `screen` names the screen of several images that the answer was given on, and `look` says
+    whether the image had a look of its own ("single") or went with its screen ("screen").
+    """
 
     image_id: str
     decision: str
     class_name: str
     reviewer: str
     time: str
+    found: str = ""
+    screen: str = ""
+    look: str = ""
 
 
 def now() -> str:
@@ -64,14 +77,14 @@ def append_decisions(path: str | Path, decisions: Iterable[Decision]) -> None:
         InputError: a field is empty where it must not be, or would break the line.
     """
     path = Path(path)
-    lines = [_line(path, decision) for decision in decisions]
-    if not lines:
+    rows = [_fields(path, decision) for decision in decisions]
+    if not rows:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path) as handle:
-        _repair(handle)
-        for line in lines:
-            _write_whole(handle, line)
+        columns = _repair(handle)
+        for row in rows:
+            _write_whole(handle, _line([row[name] for name in columns]))
         os.fsync(handle)
     _sync_folder(path.parent)
 
@@ -80,8 +93,8 @@ def read_history(path: str | Path) -> pd.DataFrame:
     """Return every whole line of a decisions file in its order, undone ones included.
 
     Returns:
-        Columns image_id, decision (accept, reject or undo), class, reviewer, time, all strings.
-        A file that does not exist yet is an empty history.
+        `COLUMNS`, all strings; decision is accept, reject or undo. What a file does not have is
+        "", and a file that does not exist yet is an empty history.
 
     Raises:
         InputError: a wrong header, a row of another length, a wrong word, an unsafe image id, a
@@ -94,8 +107,8 @@ def read_decisions(path: str | Path) -> pd.DataFrame:
     """Return the decisions in force: the last line for each reviewer and image, undone ones gone.
 
     Returns:
-        Columns image_id, decision (accept or reject), class, reviewer, time, in the order of the
-        file. The rows of two reviewers for one image both stay; `merge` settles them.
+        `COLUMNS`, decision is accept or reject, in the order of the file. The rows of two reviewers
+        for one image both stay; `merge` settles them.
 
     Raises:
         InputError: as `read_history`.
@@ -184,34 +197,34 @@ def _last_answers(history: pd.DataFrame) -> pd.DataFrame:
     return history.drop_duplicates(["reviewer", "image_id"], keep="last")
 
 
-def _line(path: Path, decision: Decision) -> bytes:
-    fields = [
-        decision.image_id,
-        decision.decision,
-        decision.class_name,
-        decision.reviewer,
-        decision.time,
-    ]
+def _fields(path: Path, decision: Decision) -> dict[str, str]:
+    fields = asdict(decision)
+    fields["class"] = fields.pop("class_name")
     _check(fields, str(path))
+    return fields
+
+
+def _line(fields: Sequence[str]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(fields)
     return text.getvalue().encode()
 
 
-def _check(fields: Sequence[str], where: str) -> None:
-    if len(fields) != len(COLUMNS):
-        raise InputError(f"{where}: {len(fields)} fields where {len(COLUMNS)} are expected.")
-    image_id, word, _, reviewer, time = fields
-    check_image_id(image_id, where)
-    if word not in WORDS:
-        raise InputError(f"{where}: {word!r} is not a decision, write {', '.join(WORDS)}.")
-    check_reviewer(reviewer, where)
-    if any(ord(character) < 32 for field in fields for character in field):
+def _check(row: Mapping[str, str], where: str) -> None:
+    check_image_id(row["image_id"], where)
+    if row["decision"] not in WORDS:
+        raise InputError(
+            f"{where}: {row['decision']!r} is not a decision, write {', '.join(WORDS)}."
+        )
+    if row["look"] not in LOOKS:
+        raise InputError(f"{where}: the look is {row['look']!r}, it must be {SINGLE} or {SCREEN}.")
+    check_reviewer(row["reviewer"], where)
+    if any(ord(character) < 32 for field in row.values() for character in field):
         raise InputError(f"{where}: a field holds a line break or another control character.")
     try:
-        datetime.fromisoformat(time)
+        datetime.fromisoformat(row["time"])
     except ValueError:
-        raise InputError(f"{where}: {time!r} is not an ISO 8601 time.") from None
+        raise InputError(f"{where}: {row['time']!r} is not an ISO 8601 time.") from None
 
 
 @contextmanager
@@ -234,19 +247,29 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _repair(handle: int) -> None:
-    """Make the file end with a whole line: header in place, a partial last line cut off."""
+def _repair(handle: int) -> list[str]:
+    """Make the file end with a whole line: header in place, a partial last line cut off.
+
+    Returns:
+        The columns of the file.
+    """
     content = _read_all(handle)
     whole = content.rfind(b"\n") + 1
     tail = content[whole:]
-    if tail and _is_whole(tail):
+    columns = _columns(content.split(b"\n", 1)[0]) or COLUMNS
+    if tail and _is_whole(tail, columns):
         _write_whole(handle, b"\n")
-        return
-    if tail:
+    elif tail:
         logger.warning("cut off a partial last line: %r", tail)
         os.ftruncate(handle, whole)
-    if not whole:
+    if not whole and not _columns(tail):
         _write_whole(handle, HEADER)
+    return columns
+
+
+def _columns(header: bytes) -> list[str] | None:
+    """The columns that a header line names; None where it is none of ours."""
+    return HEADERS.get(header.decode("utf-8-sig", errors="replace").rstrip("\r"))
 
 
 def _read_all(handle: int) -> bytes:
@@ -255,17 +278,17 @@ def _read_all(handle: int) -> bytes:
     return b"".join(blocks)
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_whole(line: bytes, columns: Sequence[str]) -> bool:
     """Whether a last line without a line break is all there, as some editors leave it.
 
     A header, or as many fields as there are columns with a zoned time at the end: what comes last
     in a line is what a killed writer leaves out.
     """
-    if line == HEADER.strip():
+    if _columns(line):
         return True
     fields = next(csv.reader([line.decode("utf-8", errors="replace")]))
     try:
-        return len(fields) == len(COLUMNS) and datetime.fromisoformat(fields[-1]).tzinfo is not None
+        return len(fields) == len(columns) and datetime.fromisoformat(fields[-1]).tzinfo is not None
     except ValueError:
         return False
 
@@ -276,14 +299,15 @@ def _write_whole(handle: int, line: bytes) -> None:
         raise OSError(f"only {written} of {len(line)} bytes of a decision fitted on the disk")
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
-    """Yield the fields of every whole line after the header."""
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield every whole line after the header, with all of `COLUMNS`."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return
     *lines, tail = content.split(b"\n")
-    if tail and _is_whole(tail):
+    columns = _columns((lines or [tail])[0]) or COLUMNS
+    if tail and _is_whole(tail, columns):
         lines.append(tail)
     for number, line in enumerate(lines, start=1):
         where = f"{path}, line {number}"
@@ -292,9 +316,14 @@ def _rows(path: Path) -> Iterator[list[str]]:
         except UnicodeDecodeError:
             raise InputError(f"{where}: not UTF-8 text.") from None
         if number == 1:
-            if text != ",".join(COLUMNS):
+            if text not in HEADERS:
                 raise InputError(f"{where}: the header is not {','.join(COLUMNS)}.")
         elif text.strip():
             fields = next(csv.reader([text]))
-            _check(fields, where)
-            yield fields
+            if len(fields) != len(columns):
+                raise InputError(
+                    f"{where}: {len(fields)} fields where {len(columns)} are expected."
+                )
+            row = dict.fromkeys(COLUMNS, "") | dict(zip(columns, fields, strict=True))
+            _check(row, where)
+            yield row
