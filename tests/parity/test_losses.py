@@ -83,15 +83,16 @@ def test_gradient_is_that_of_the_equation(case):
     )
 
 
-@pytest.mark.parametrize("selection", ["image", "batch"])
-def test_gradient_is_finite_on_a_centre_and_at_equal_distances(selection):
+@pytest.mark.parametrize(("selection", "pushed"), [("image", 2), ("batch", 3)])
+def test_gradient_is_finite_on_a_centre_and_at_equal_distances(selection, pushed):
     features = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
     centers = torch.tensor([[0.0, 0, 0], [1, 0, 0], [-1, 0, 0]], dtype=torch.float64)
     labels = torch.tensor([[1.0, 0, 0], [1, 1, 0]], dtype=torch.float64)
     loss = distance_loss(features, labels, centers, centers, 0.67, selection=selection)
     loss.backward()
-    # In: 0 and 0 + 1. OoD: the two nearest of {0, 1, 1}, so 1 each.
-    assert loss.item() == pytest.approx((1 - 2) / 2)
+    # In: 0 and 0 + 1. OoD: the two nearest of {0, 1, 1} of each image, or 6 - int(6 * 0.33) = 5
+    # pairs of the batch, of which two are 0.
+    assert loss.item() == pytest.approx((1 - pushed) / 2)
     assert torch.isfinite(features.grad).all()
 
 

@@ -109,11 +109,12 @@ def find_instances(
         boundary: (h, w) class boundary map.
         displacement: (2, h, w) in cells, (y, x), its mean subtracted.
         walk: `radius`, `beta`, `exp_times` of `wood.affinity.random_walk`.
-        threshold, power: see `wood.affinity.pseudo_masks.pseudo_mask`.
+        threshold: see `wood.affinity.pseudo_masks.pseudo_mask`.
+        power: exponent of the localization maps, taken before the walk.
     """
     groups = centroid_groups(displacement.cpu().numpy())
     of_group = one_hot(torch.from_numpy(groups).to(boundary.device)).permute(2, 0, 1)
-    maps = seed.maps.maps.to(boundary.device, torch.float32)
+    maps = seed.maps.maps.to(boundary.device, torch.float32) ** power
     parts = maps[:, None] * of_group
     # Most groups have nothing of most classes.
     present = parts.amax(dim=(2, 3)) > 0 if len(maps) else torch.zeros(0, 0, dtype=torch.bool)
@@ -121,7 +122,7 @@ def find_instances(
         return []
     values = mask_values(seed.maps)[1 + present.nonzero()[:, 0].cpu().numpy()]
     scores = random_walk(parts[present], boundary, **walk)
-    relative = relative_scores(scores, seed.maps.size, threshold, power)
+    relative = relative_scores(scores, seed.maps.size, threshold)
     best = relative.argmax(dim=0).cpu().numpy()
     smallest = SMALLEST * best.size
     instances = []

@@ -60,7 +60,7 @@ def make_pseudo_masks(
         class_names: C foreground classes that the maps must be for.
         radius, beta, exp_times: of the random walk; see `wood.affinity.random_walk`.
         mask_threshold: score of the background, as a share of the image's highest score.
-        power: exponent of the scores, taken before the threshold.
+        power: exponent of the localization maps, taken before the walk.
         max_failed_fraction: share of unreadable images that are logged and have no mask.
         workers: threads that read images.
         classifier: weights file that must have made the maps; None means any.
@@ -86,9 +86,9 @@ def make_pseudo_masks(
                 check_size(seeds[image_id], image.height, image.width)
             boundary = boundary_maps(model, batch, metadata["crop"], device)
             check_finite(irnet, "class boundary map", ids, boundary)
-            scores = walk_seeds([seeds[i] for i in ids], boundary, radius, beta, exp_times)
+            scores = walk_seeds([seeds[i] for i in ids], boundary, radius, beta, exp_times, power)
             for image_id, values, edges in zip(ids, scores, boundary, strict=True):
-                mask = pseudo_mask(seeds[image_id], values, mask_threshold, power)
+                mask = pseudo_mask(seeds[image_id], values, mask_threshold)
                 save_mask(folder / f"{image_id}.png", mask)
                 if boundary_folder:
                     grey = (edges * 255).round().to("cpu", torch.uint8).numpy()
@@ -147,39 +147,46 @@ def irnet_maps(
 
 
 def walk_seeds(
-    seeds: Sequence[Seed], boundary: Tensor, radius: int, beta: float, exp_times: int
+    seeds: Sequence[Seed],
+    boundary: Tensor,
+    radius: int,
+    beta: float,
+    exp_times: int,
+    power: float = 1.0,
 ) -> list[Tensor]:
     """Return the seeds of images of one size, spread by the random walk: (n, h, w) for each.
 
-    One walk serves all; images with fewer classes are filled up with empty maps.
+    The maps are raised to `power` before the walk, as in the published code of AdvCAM and W-OoD
+    (`step/make_sem_seg_labels.py`). One walk serves all; images with fewer classes are filled up
+    with empty maps.
     """
     counts = [len(seed.maps.classes) for seed in seeds]
     batch = boundary.new_zeros(len(seeds), max(counts), *boundary.shape[1:])
     for maps, seed, count in zip(batch, seeds, counts, strict=True):
         maps[:count] = seed.maps.maps
+    if power != 1:
+        batch = batch**power
     walked = random_walk(batch, boundary, radius=radius, beta=beta, exp_times=exp_times)
     return [maps[:count] for maps, count in zip(walked, counts, strict=True)]
 
 
-def pseudo_mask(seed: Seed, scores: Tensor, threshold: float, power: float = 1.0) -> np.ndarray:
+def pseudo_mask(seed: Seed, scores: Tensor, threshold: float) -> np.ndarray:
     """Return the (H, W) uint8 mask of one image from its walked scores (n, h, w).
 
-    Scores are upsampled, divided by their maximum over all classes and raised to `power`; where
-    none is above `threshold` the mask is background. An image without a seed is background.
+    Scores are upsampled and divided by their maximum over all classes; where none is above
+    `threshold` the mask is background. An image without a seed is background.
     """
-    best = relative_scores(scores, seed.maps.size, threshold, power).argmax(dim=0)
+    best = relative_scores(scores, seed.maps.size, threshold).argmax(dim=0)
     return mask_values(seed.maps)[best.cpu().numpy()]
 
 
-def relative_scores(
-    scores: Tensor, size: tuple[int, int], threshold: float, power: float
-) -> Tensor:
+def relative_scores(scores: Tensor, size: tuple[int, int], threshold: float) -> Tensor:
     """Return (n + 1, H, W): `threshold` for the background, then the upsampled (n, h, w) scores.
 
-    They are divided by their maximum over all n and raised to `power`.
+    They are divided by their maximum over all n.
     """
     large = upsample(scores, size).to(scores.device)
     highest = large.max() if large.numel() else large.new_zeros(())
-    relative = (large / highest.clamp(min=torch.finfo(large.dtype).tiny)) ** power
+    relative = large / highest.clamp(min=torch.finfo(large.dtype).tiny)
     background = torch.full((1, *size), threshold, device=scores.device)
     return torch.cat([background, relative])

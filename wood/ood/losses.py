@@ -42,7 +42,8 @@ def distance_loss(
         normalize: "sum" is the equation as printed; "clusters" divides it by K, which is how the
             authors' code computes it.
         selection: "image" takes each image's own nearest clusters, as the text says; "batch" takes
-            the nearest pairs of the whole batch by one threshold, as the authors' code does.
+            the BK - int(BK (1 - tau)) nearest pairs of the whole batch, as the authors' code does
+            (`step/train_cam_clustering.py`, lines 394 to 398).
 
     Returns:
         The mean over the batch, a scalar.
@@ -76,7 +77,8 @@ def _ood_term(features: Tensor, centers: Tensor, top_fraction: float, selection:
     away = distances(features, centers)
     nearest = max(1, round(top_fraction * len(centers)))
     if selection == "batch":
-        away, nearest = away.reshape(1, -1), nearest * len(features)
+        away = away.reshape(1, -1)
+        nearest = max(1, away.numel() - int(away.numel() * (1 - top_fraction)))
     return away.topk(nearest, dim=1, largest=False).values.sum()
 
 

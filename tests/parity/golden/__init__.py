@@ -1,0 +1,1 @@
+"""What the published programs compute on small inputs; tests/golden/README.md names them."""
