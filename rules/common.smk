@@ -285,7 +285,7 @@ def features_of_ood(wildcards):
 
 def settings_of_centers(wildcards):
     """What the centres depend on."""
-    chosen = classifier_settings(wildcards)["ood"]
+    chosen = classifier_settings(wildcards)["wood"]
     return {
         key: chosen[key] for key in ("clusters", "grouping", "kmeans", "min_long_side")
     }
@@ -294,7 +294,7 @@ def settings_of_centers(wildcards):
 def whole_images_to_refresh(wildcards):
     """How whole images are taken, for a classifier that finds its centres anew; else None."""
     chosen = classifier_settings(wildcards)
-    if not settings.uses_distance(chosen) or not chosen["ood"]["refresh_epochs"]:
+    if not settings.uses_distance(chosen) or not chosen["wood"]["refresh_epochs"]:
         return None
     return {
         "long_side": config["ood"]["long_side"],
@@ -306,7 +306,7 @@ def whole_images_to_refresh(wildcards):
 def ood_inputs(wildcards):
     """What the losses on OoD images need."""
     chosen = classifier_settings(wildcards)
-    if not chosen["ood"]:
+    if not chosen["wood"]:
         return {}
     found = {"ood_list": ood_list(wildcards)}
     if settings.uses_distance(chosen):

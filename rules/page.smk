@@ -119,7 +119,7 @@ def described_experiment(name):
         "family": chosen["family"],
         "classifier": chosen["classifier"],
         "paper": chosen["paper"],
-        "ood": classifier_named(chosen["classifier"])["ood"],
+        "ood": classifier_named(chosen["classifier"])["wood"],
         "data": classifier_named(chosen["classifier"])["data"],
         "panels": figure5.panels(config["figure5"], name),
         "test_miou": chosen["test_miou"],
@@ -183,7 +183,7 @@ def epoch_features():
         if config["classifiers"][name] is None:
             continue
         chosen = classifier_named(name)
-        if chosen["keep_epochs"] and chosen["init"] and chosen["ood"]:
+        if chosen["keep_epochs"] and chosen["init"] and chosen["wood"]:
             return f"{RESULTS}/classifiers/{name}/seed-{SEEDS[0]}/epoch-features.safetensors"
     return None
 

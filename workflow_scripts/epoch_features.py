@@ -13,7 +13,7 @@ with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gp
         snakemake.output[0],
         classes=snakemake.params.figure["classes"],
         count=snakemake.params.figure["images"],
-        ood=snakemake.params.settings["ood"],
+        ood=snakemake.params.settings["wood"],
         data=snakemake.params.settings["data"],
         seed=int(snakemake.wildcards.seed),
         long_side=snakemake.params.long_side,

@@ -66,7 +66,7 @@ def resolved(ood=None, **changes):
     """The settings of a classifier as the configuration resolves them."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     own = "none" if ood is None else {**OOD, **ood}
-    config["classifiers"]["x"] = settings.merge({**SMALL, "ood": own}, changes)
+    config["classifiers"]["x"] = settings.merge({**SMALL, "wood": own}, changes)
     return settings.classifier(config, "x")
 
 
@@ -99,7 +99,7 @@ def centers(folder, output, chosen):
     make_centers(
         folder / "train.csv", folder / "labels.parquet", folder / "ood.csv",
         folder / "in.features", folder / "ood.features", output,
-        ood=chosen["ood"], data=chosen["data"], seed=1,
+        ood=chosen["wood"], data=chosen["data"], seed=1,
     )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def test_eq_4_is_the_weighted_sum_of_the_terms_that_are_named():
     further = ["cls_ood", "dist_in", "dist_ood"]
     values = {}
     for chosen in (c for size in range(4) for c in combinations(further, size)):
-        ood = resolved({"losses": ["cls_in", *chosen], "distance_weight": 0.1})["ood"]
+        ood = resolved({"losses": ["cls_in", *chosen], "distance_weight": 0.1})["wood"]
         loss, terms = WoodLoss(ood, points, CLASSES)(lambda x: (model(x), x), batch, 0.0)
         assert set(terms) == {"cls_in", "feature_norm", *chosen}
         values[chosen] = loss.item()
@@ -180,7 +180,7 @@ def test_the_alternatives_of_sec_3_2_train_and_keep_the_classes(data, tmp_path, 
 
 
 def test_the_reference_preset_trains(data, tmp_path):
-    train(data, tmp_path, {"preset": "reference-code"}, training={"epochs": 1})
+    train(data, tmp_path, {}, preset="reference-code", training={"epochs": 1})
     before, _ = load_tensors(data / "cam" / "model.safetensors")
     after, _ = load_tensors(tmp_path / "model.safetensors")
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -224,12 +224,12 @@ def test_centres_are_those_of_the_images_that_are_used(data, tmp_path):
     [
         ({"data": {"in": 9}}, r"train.csv \(data.in\): 9 images are asked for, but there are 8"),
         ({"data": {"ood": 7}}, r"ood.csv \(data.ood\): 7 images are asked for"),
-        ({"ood": {"min_long_side": 99}}, r"no image has a longer side of 99 pixels"),
-        ({"ood": {"clusters": 7}}, r"there are 6, and ood.clusters is 7"),
+        ({"wood": {"min_long_side": 99}}, r"no image has a longer side of 99 pixels"),
+        ({"wood": {"clusters": 7}}, r"there are 6, and wood.clusters is 7"),
     ],
 )
 def test_too_few_images_are_said(data, tmp_path, changes, message):
-    ood = changes.get("ood", {})
+    ood = changes.get("wood", {})
     with pytest.raises(InputError, match=message):
         centers(data, tmp_path / "centers", resolved(ood, data=changes.get("data", {})))
 
@@ -251,7 +251,7 @@ def test_a_classifier_that_learned_nothing_is_told_from_one_that_did(
 
 
 def test_a_training_that_starts_at_the_clusters_is_watched_too():
-    loss = WoodLoss(resolved({"distance_weight": 1.0})["ood"], None, CLASSES)
+    loss = WoodLoss(resolved({"distance_weight": 1.0})["wood"], None, CLASSES)
     first = {"iteration": 1, "cls_in": 0.5, "dist_ood": 0.0, "feature_norm": 6.0}
     loss.watch(first, first)
     with pytest.raises(InputError, match="inf times as far"):

@@ -52,8 +52,8 @@ def test_variants_of_the_study_have_one_budget(config):
     ]
     assert len(variants) == 14
     for name in set(variants) - {"cam"}:
-        different = settings.merge(settings.classifier(study, name), {"like": None, "ood": None})
-        assert different == settings.merge(control, {"like": None, "ood": None})
+        different = settings.merge(settings.classifier(study, name), {"wood": None})
+        assert different == settings.merge(control, {"wood": None})
 
 
 def test_the_eight_combinations_of_losses_are_named(config):
@@ -62,7 +62,7 @@ def test_the_eight_combinations_of_losses_are_named(config):
     for name in settings.experiments(ablations, "seeds"):
         chosen = settings.experiment(ablations, name)
         if "5" in chosen["paper"]:
-            ood = settings.classifier(ablations, chosen["classifier"])["ood"]
+            ood = settings.classifier(ablations, chosen["classifier"])["wood"]
             losses = frozenset(ood["losses"] if ood else ["cls_in"])
             found[losses] = chosen["paper"]["5"]
     assert len(found) == 8
@@ -75,7 +75,7 @@ def test_values_of_the_paper_stand_in_its_configuration(config):
     """Sec. 4.1: lambda 0.007, tau 20 %, K 50; IRN's training; DeepLab-v2's."""
     paper = overlaid(config, "voc12")
     wood = settings.classifier(paper, "cam-wood")
-    ood = wood["ood"]
+    ood = wood["wood"]
     assert (ood["distance_weight"], ood["top_fraction"], ood["clusters"]) == (0.007, 0.2, 50)
     assert (wood["backbone"], wood["crop"], wood["long_side"]) == ("resnet50", 512, [320, 640])
     cam = settings.classifier(paper, "cam")["training"]
@@ -182,7 +182,7 @@ def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
     ("path", "value", "message"),
     [
         ("sedes", [1], "sedes is not a known key; did you mean 'seeds'?"),
-        ("classifiers.cam-wood.ood", {"lambda": 1}, "cam-wood.ood.lambda is not a known key"),
+        ("classifiers.cam-wood.wood", {"lambda": 1}, "cam-wood.wood.lambda is not a known key"),
         (
             "ood.threshold",
             {"cot": 0.6},
@@ -214,12 +214,12 @@ def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
         ("classifiers.cam-wood.like", "cam-x", "cam-wood.like is 'cam-x', which is not another"),
         ("classifiers.cam-wood.like", "cam-wood", "cam-wood.like is 'cam-wood', which is not"),
         (
-            "classifiers.cam-wood.ood",
+            "classifiers.cam-wood",
             {"preset": "theirs"},
-            "'theirs', which is not one of wood_pre",
+            "classifiers.cam-wood.preset is 'theirs', which is not one of the presets",
         ),
         (
-            "classifiers.cam-wood.ood",
+            "classifiers.cam-wood.wood",
             {"leave_out": ["rail"]},
             "leave_out names 'rail', which is no",
         ),
@@ -229,7 +229,7 @@ def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
             {"ood": 5},
             "data.ood is 5, fewer images than the 20 clusters",
         ),
-        ("wood_presets.paper", {"lamda": 1}, "wood_presets.paper.lamda is not a known key"),
+        ("presets.paper", {"wood": {"lamda": 1}}, "presets.paper.wood.lamda is not a known key"),
         ("ood.source", "none", "cam-wood uses OoD images, but ood.source is none"),
         ("ood.source", "list", "ood.list is needed"),
         ("data.source", "voc", "data.voc_root is needed"),
@@ -267,32 +267,61 @@ def test_overrides_reach_deep_and_leave_the_base_alone(config):
     resolved = settings.classifier(config, "cam-wood")
     assert resolved["training"]["epochs"] == 2
     assert resolved["training"]["momentum"] == 0.9
-    assert resolved["ood"]["clusters"] == 20
-    assert settings.classifier(config, "cam")["ood"] is None
+    assert resolved["wood"]["clusters"] == 20
+    assert settings.classifier(config, "cam")["wood"] is None
     assert config["classifier"]["training"]["epochs"] == 5
 
 
 def test_a_preset_comes_over_the_base_and_under_what_a_classifier_says(config):
-    config["classifiers"]["cam-wood"]["ood"] = {"preset": "reference-code", "ood_weight": 2.0}
-    ood = settings.classifier(config, "cam-wood")["ood"]
+    config["classifiers"]["cam-wood"] |= {"preset": "reference-code", "wood": {"ood_weight": 2.0}}
+    ood = settings.classifier(config, "cam-wood")["wood"]
     assert (ood["perturbation"], ood["ood_weight"], ood["clusters"]) == (0.07, 2.0, 20)
     assert ood["kmeans"] == {"start": "first", "starts": 1, "iterations": 10}
     settings.check(config)  # bottle is none of the classes: the preset suits any
 
 
+def test_a_preset_holds_settings_of_any_part_and_comes_over_what_a_classifier_is_like(config):
+    config["presets"]["short"] = {"wood": {"clusters": 7}, "training": {"epochs": 1, "lr": 0.3}}
+    config["classifiers"]["x"] = {"like": "cam-more", "preset": "short", "training": {"lr": 0.4}}
+    resolved = settings.classifier(config, "x")
+    assert (resolved["wood"]["clusters"], resolved["init"]) == (7, "cam")
+    assert (resolved["training"]["epochs"], resolved["training"]["lr"]) == (1, 0.4)
+    assert not {"like", "preset"} & set(resolved), "how it is written changes no result"
+    settings.check(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("wood_presets", {}, "wood_presets is now called presets.<name>.wood."),
+        ("wood.preset", None, "wood.preset is now called classifiers.<name>.preset."),
+        ("classifier.ood", "none", "classifier.ood is now called classifier.wood."),
+        ("classifiers.cam-wood.ood", {}, "classifiers.cam-wood.ood is now called classifiers.cam-"),
+        ("classifiers.cam-wood.wood", {"preset": "x"}, "called classifiers.cam-wood.preset."),
+        ("classifier.preset", "paper", "it is for one of the classifiers"),
+        ("classifier.like", "cam", "it is for one of the classifiers"),
+    ],
+)
+def test_an_old_key_is_named_with_the_new_one(config, path, value, message):
+    change(config, path, value)
+    with pytest.raises(InputError) as error:
+        settings.check(config)
+    assert message in str(error.value)
+
+
 def test_a_classifier_is_one_line_over_another(config):
-    config["classifiers"]["k30"] = {"like": "cam-wood", "ood": {"clusters": 30}}
+    config["classifiers"]["k30"] = {"like": "cam-wood", "wood": {"clusters": 30}}
     config["classifiers"]["k30-short"] = {"like": "k30", "training": {"epochs": 1}}
     wood, short = (settings.classifier(config, name) for name in ("cam-wood", "k30-short"))
     assert short["init"] == "cam"
-    assert (short["ood"]["clusters"], short["training"]["epochs"]) == (30, 1)
+    assert (short["wood"]["clusters"], short["training"]["epochs"]) == (30, 1)
     assert short["training"]["lr"] == wood["training"]["lr"]
     settings.check(config)
 
 
 @pytest.mark.parametrize("images", ["random", "unreviewed"])
 def test_other_than_hard_images_need_candidates_to_take(config, images):
-    config["classifiers"]["cam-wood"]["ood"] = {"images": images}
+    config["classifiers"]["cam-wood"]["wood"] = {"images": images}
     config["ood"] |= {"source": "list", "list": "a", "images": "b"}
     with pytest.raises(InputError, match=rf"images is {images}, but ood\.source is list"):
         settings.check(config)

@@ -45,15 +45,15 @@ def test_a_part_starts_from_f_in_of_the_same_images(config):
     assert wood["init"] == "part-in-70-1"
     start = settings.classifier(config, "part-in-70-1")
     assert start["data"] == {"in": 70, "ood": None, "subset_seed": 1}
-    assert start["ood"] is None
-    assert wood["ood"]["losses"] == settings.classifier(config, "cam-wood")["ood"]["losses"]
+    assert start["wood"] is None
+    assert wood["wood"]["losses"] == settings.classifier(config, "cam-wood")["wood"]["losses"]
 
 
 def test_all_of_d_in_starts_from_the_one_f_in(config):
     config = settings.expanded(config)
     wood = settings.classifier(config, "part-ood-5-0")
     assert (wood["init"], wood["data"]["in"], wood["data"]["ood"]) == ("cam", None, 5)
-    assert wood["ood"]["clusters"] == 5, "no more clusters than OoD images"
+    assert wood["wood"]["clusters"] == 5, "no more clusters than OoD images"
     assert settings.experiment(config, "part-ood-5-0")["until"] == "seeds"
 
 

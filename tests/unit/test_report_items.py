@@ -306,7 +306,7 @@ def test_a_control_of_ablations_is_in_no_stage_table():
 def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path):  # noqa: F811
     values = {**written, "experiment_pages": "experiments"}
     values["experiments"] = [
-        {**e, "settings": {"classifier": {"ood": {"clusters": 7}}}} for e in written["experiments"]
+        {**e, "settings": {"classifier": {"wood": {"clusters": 7}}}} for e in written["experiments"]
     ]
     values["logs"] = [{**log, "name": "irn-wood"} for log in written["logs"]]
     spec = parse_spec(values)
@@ -323,7 +323,7 @@ def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path): 
     assert rows[-1][:3] == [
         "Seed, configured threshold", "0", f"{100 * score['configured']['miou']:.1f}"
     ]  # fmt: skip
-    assert "classifier.ood.clusters" in page.text
+    assert "classifier.wood.clusters" in page.text
     assert "Classifiers." in page.text
     assert sum(link.startswith("data:image/jpeg") for link in page.links) == 5 * 4
     others = Reader((tmp_path / "experiments" / "irn.html").read_text())

@@ -41,7 +41,7 @@ SEAM = {
     "view_scale": 0.5,
     "training": {"epochs": 2, "batch_size": 2, "momentum": 0, "workers": 0},
 }
-OOD = {"clusters": 2, "top_fraction": 0.5, "batch_size": 2}
+WOOD = {"clusters": 2, "top_fraction": 0.5, "batch_size": 2}
 
 
 def resolved(**changes):
@@ -135,11 +135,11 @@ def test_a_terminated_training_goes_on_to_the_same_bytes(folder, trained, monkey
 def test_w_ood_joins_with_centres_of_seams_own_features(folder, trained):
     inside = features(folder, trained, "train.csv", "in.safetensors")
     outside = features(folder, trained, "ood.csv", "out.safetensors")
-    chosen = resolved(ood=OOD)
+    chosen = resolved(wood=WOOD)
     centers = folder / "centers.safetensors"
     make_centers(
         folder / "train.csv", folder / "labels.parquet", folder / "ood.csv", inside, outside,
-        centers, ood=chosen["ood"], data=chosen["data"], seed=0,
+        centers, ood=chosen["wood"], data=chosen["data"], seed=0,
     )  # fmt: skip
     path = train(
         folder, "seam-wood", chosen, init=trained, ood_list=folder / "ood.csv", centers=centers

@@ -92,7 +92,7 @@ def test_a_change_reruns_what_depends_on_it(made, changes, rules):
 
 def test_the_random_control_is_drawn_from_all_candidates(copy):
     changes = {
-        "classifiers": {"cam-random": {"like": "cam-wood", "ood": {"images": "random"}}},
+        "classifiers": {"cam-random": {"like": "cam-wood", "wood": {"images": "random"}}},
         "ood": {"cap_per_class": 6},
     }
     copy.make("results/small/classifiers/cam-random/seed-0/centers.safetensors", changes=changes)
@@ -110,7 +110,7 @@ def test_the_random_control_is_drawn_from_all_candidates(copy):
 def test_the_unreviewed_images_stand_beside_the_reviewed_ones(copy):
     """One run makes both; rejects are left in, and the reviewer's answers are not read."""
     changes = {
-        "classifiers": {"cam-unreviewed": {"like": "cam-wood", "ood": {"images": "unreviewed"}}},
+        "classifiers": {"cam-unreviewed": {"like": "cam-wood", "wood": {"images": "unreviewed"}}},
     }
     target = "results/small/classifiers/cam-unreviewed/seed-0/centers.safetensors"
     jobs = copy.planned(target, changes=changes)

@@ -87,6 +87,7 @@ TABLE = {
     "ood.review.truth": HARD_OOD,
     "ood.review.wanted": PAGE,  # which the review alone shows
     "ood.review.seconds_per_image": PAGE,
+    "classifier.preset": CLASSIFIER,  # of cam-wood
     "classifier.*": F_IN,
     "wood.clusters": CENTERS,
     "wood.grouping": CENTERS,
@@ -95,7 +96,7 @@ TABLE = {
     "wood.images": CENTERS | {"random_ood_list", "features"},
     "wood.batch_size": HARD_OOD,  # no fewer hard OoD images than a batch holds
     "wood.*": CLASSIFIER,
-    "wood_presets.*": PAGE,  # which the demo does not use
+    "presets.*": PAGE,  # which the demo does not use
     "classifiers.cam": F_IN,
     "classifiers.cam-wood.init": {"features"} | CENTERS,
     "classifiers.cam-wood.*": CLASSIFIER,
@@ -143,7 +144,7 @@ TABLE = {
 
 def leaves(tree, prefix=()):
     for key, value in tree.items():
-        if isinstance(value, dict) and value and (key != "paper" or prefix == ("wood_presets",)):
+        if isinstance(value, dict) and value and (key != "paper" or prefix == ("presets",)):
             yield from leaves(value, (*prefix, key))
         else:
             yield ".".join((*prefix, key))
@@ -190,7 +191,7 @@ CHANGES = {
     "data.labels_csv": {"data": {"labels_csv": "labels.csv"}},
     "data.images": {"data": {"images": "photographs"}},
     "data.masks": {"data": {"masks": "photographs"}},
-    "ood.source": {"ood": {"source": "none"}, "classifiers": {"cam-wood": {"ood": "none"}}},
+    "ood.source": {"ood": {"source": "none"}, "classifiers": {"cam-wood": {"wood": "none"}}},
     "ood.list": {"ood": {"list": "labels.csv"}},
     "ood.images": {"ood": {"images": "photographs"}},
     "ood.classifier": {"ood": {"classifier": "cam-more"}},
@@ -217,7 +218,6 @@ CHANGES = {
     "experiment.segmentation.training.ema": {
         "experiment": {"segmentation": {"training": {"ema": 0.5}}}
     },
-    "wood.preset": {"wood": {"preset": "paper"}},
     "wood.kmeans.start": {"wood": {"kmeans": {"start": "first"}}},
     "wood.refresh_epochs": {"wood": {"refresh_epochs": 1}},
     "wood.target": {"wood": {"target": "uniform"}},
@@ -226,29 +226,30 @@ CHANGES = {
     "wood.images": {"wood": {"images": "random"}},
     "wood.min_long_side": {"wood": {"min_long_side": 10}},
     "wood.trained_stages": {"wood": {"trained_stages": 1}},
-    "wood_presets.reference-code.kmeans.start": {
-        "wood_presets": {"reference-code": {"kmeans": {"start": "k-means++"}}}
+    "presets.reference-code.wood.kmeans.start": {
+        "presets": {"reference-code": {"wood": {"kmeans": {"start": "k-means++"}}}}
     },
-    "wood_presets.reference-code.normalize": {
-        "wood_presets": {"reference-code": {"normalize": "sum"}}
+    "presets.reference-code.wood.normalize": {
+        "presets": {"reference-code": {"wood": {"normalize": "sum"}}}
     },
-    "wood_presets.reference-code.selection": {
-        "wood_presets": {"reference-code": {"selection": "image"}}
+    "presets.reference-code.wood.selection": {
+        "presets": {"reference-code": {"wood": {"selection": "image"}}}
     },
-    "wood_presets.reference-code.ood_average": {
-        "wood_presets": {"reference-code": {"ood_average": "ood"}}
+    "presets.reference-code.wood.ood_average": {
+        "presets": {"reference-code": {"wood": {"ood_average": "ood"}}}
     },
-    "wood_presets.reference-code.leave_out": {
-        "wood_presets": {"reference-code": {"leave_out": ["boat"]}}
+    "presets.reference-code.wood.leave_out": {
+        "presets": {"reference-code": {"wood": {"leave_out": ["boat"]}}}
     },
-    "wood_presets.paper.normalize": {"wood_presets": {"paper": {"normalize": "clusters"}}},
-    "wood_presets.paper.selection": {"wood_presets": {"paper": {"selection": "batch"}}},
+    "presets.paper.wood.normalize": {"presets": {"paper": {"wood": {"normalize": "clusters"}}}},
+    "presets.paper.wood.selection": {"presets": {"paper": {"wood": {"selection": "batch"}}}},
+    "classifier.preset": {"classifiers": {"cam-wood": {"preset": "paper"}}},
     "wood.normalize": {"wood": {"normalize": "sum"}},
     "wood.selection": {"wood": {"selection": "batch"}},
     "wood.grouping": {"wood": {"grouping": "predicted_class"}},
     "classifiers.cam": {"classifiers": {"cam": {"crop": 80}}},
     "classifiers.cam-wood.init": {"classifiers": {"cam-wood": {"init": "cam-more"}}},
-    "classifiers.cam-wood.ood": {"classifiers": {"cam-wood": {"ood": {"top_fraction": 0.5}}}},
+    "classifiers.cam-wood.wood": {"classifiers": {"cam-wood": {"wood": {"top_fraction": 0.5}}}},
     "classifiers.cam-more.init": {"classifiers": {"cam-more": {"init": None}}},
     "experiment.localization": {
         "experiment": {"localization": "other"},
@@ -282,7 +283,7 @@ CHANGES = {
 
 # Nothing to vary: the schema has one value, the demo's experiments all name their own, or the demo
 # has no such image set.
-FIXED = {"data.test", "classifier.architecture", "classifier.init", "classifier.ood",
+FIXED = {"data.test", "classifier.architecture", "classifier.init", "classifier.wood",
          "experiment.classifier", "experiment.role",
          "classifier.like", "classifier.published", "localizations.cam.method",
          "localizations.advcam.method"}  # fmt: skip

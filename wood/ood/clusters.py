@@ -66,7 +66,7 @@ def kmeans(
     if distinct < clusters:
         raise InputError(
             f"K-means needs at least as many different hard OoD images as clusters: "
-            f"there are {distinct}, and ood.clusters is {clusters}."
+            f"there are {distinct}, and wood.clusters is {clusters}."
         )
     if start not in ("k-means++", "first"):
         raise ValueError(f"start is {start!r}; it must be 'k-means++' or 'first'.")

@@ -31,6 +31,6 @@ def ood_images(
         if images.empty:
             raise InputError(
                 f"{listing}: no image has a longer side of {ood['min_long_side']} pixels "
-                "(ood.min_long_side)."
+                "(wood.min_long_side)."
             )
     return subset(images, data["ood"], data["subset_seed"], f"{listing} (data.ood)")

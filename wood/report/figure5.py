@@ -86,7 +86,7 @@ def classifiers_and_experiments(
                 **TRAINED,
                 **({"init": start} if start else {}),
                 "data": {**data, "ood": run.images_ood},
-                "ood": {"clusters": min(clusters, run.images_ood)},
+                "wood": {"clusters": min(clusters, run.images_ood)},
             }
         experiments[name] = {
             "classifier": name,

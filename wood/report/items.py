@@ -111,7 +111,7 @@ def what_to_add(item: Item) -> str:
     if item.key == "figure2":
         return "hard OoD images: ood.source is none"
     if item.key == "figureA2":
-        return "an experiment whose classifier has a distance loss (ood.losses)"
+        return "an experiment whose classifier has a distance loss (wood.losses)"
     if item.key == "figure5":
         return "sizes (figure5.ood)"
     if item.key == "figure7":

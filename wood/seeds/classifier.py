@@ -115,7 +115,7 @@ class ClassifierTraining:
         """
         torch.manual_seed(self.seed)
         self.model, self.metadata = starting_point(self.settings, self.class_names, self.init)
-        self.ood = self.settings["ood"]
+        self.ood = self.settings["wood"]
         self.kept_centers = _read_centers(self.centers)
         self.loss = WoodLoss(self.ood, self.kept_centers, self.class_names)
         if self.loss.background_class:

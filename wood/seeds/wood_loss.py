@@ -122,5 +122,5 @@ class WoodLoss:
                 f"{growth:.1f} times as far as at the beginning ({line['dist_ood']:.3g}, "
                 f"cls_in {line['cls_in']:.3g}, feature norm "
                 f"{line['feature_norm']:.3g}, at first {first['feature_norm']:.3g}). L_d has no "
-                "lower bound: lower ood.distance_weight, or set ood.normalize: clusters."
+                "lower bound: lower wood.distance_weight, or set wood.normalize: clusters."
             )

@@ -82,6 +82,7 @@ def check(config: Tree) -> None:
     Raises:
         InputError: names the key and what is wrong with it.
     """
+    _check_renamed(config)
     schema = yaml.safe_load(SCHEMA.read_text())
     _check_schema(config, schema)
     _check_localizations(config)
@@ -104,9 +105,9 @@ def expanded(config: Tree) -> dict[str, Any]:
     baseline, wood = (
         experiment(config, section[role])["classifier"] for role in ("baseline", "wood")
     )
-    ood = classifier(config, wood)["ood"]
+    clusters = classifier(config, wood)["wood"]["clusters"]
     classifiers, experiments = figure5.classifiers_and_experiments(
-        section, baseline, wood, ood["clusters"]
+        section, baseline, wood, clusters
     )
     return {
         **config,
@@ -116,41 +117,50 @@ def expanded(config: Tree) -> dict[str, Any]:
 
 
 def classifier(config: Tree, name: str) -> dict[str, Any]:
-    """Return a classifier's resolved parameters; `ood` is a dictionary or None.
+    """Return a classifier's resolved parameters; `wood` is a dictionary or None.
 
-    `ood` is `wood`, over it the preset that either names, over it what the classifier says itself.
+    Over `classifier` come, for each classifier that this one is `like` and at last for itself, the
+    preset that it names and what it says itself; over `wood` comes what these have below `wood`.
 
     Raises:
         InputError: there is no preset of this name, or no classifier that it is `like`.
     """
-    resolved = merge(config["classifier"], _own_settings(config, name))
-    if resolved["ood"] == "none":
-        resolved["ood"] = None
-    elif resolved["ood"] is not None:
-        own = resolved["ood"]
-        preset = own.get("preset", config["wood"]["preset"])
-        if preset is not None and preset not in _present(config["wood_presets"]):
-            raise InputError(
-                f"Configuration: classifiers.{name}.ood.preset is {preset!r}, which is not one of "
-                f"wood_presets ({', '.join(_present(config['wood_presets']))})."
-            )
-        named = config["wood_presets"][preset] if preset is not None else {}
-        resolved["ood"] = merge(merge(config["wood"], named), {**own, "preset": preset})
+    resolved = merge(config["classifier"], {})
+    for link in _like(config, name):
+        own = config["classifiers"][link]
+        resolved = merge(merge(resolved, _preset(config, link)), own)
+    for how_it_is_written in ("like", "preset"):
+        resolved.pop(how_it_is_written, None)
+    if resolved["wood"] == "none":
+        resolved["wood"] = None
+    elif resolved["wood"] is not None:
+        resolved["wood"] = merge(config["wood"], resolved["wood"])
     return resolved
 
 
-def _own_settings(config: Tree, name: str, after: Sequence[str] = ()) -> dict[str, Any]:
-    """What a classifier overrides: its own words over those of the one that it is `like`."""
-    own = dict(config["classifiers"][name] or {})
-    other = own.get("like")
-    if other is None:
-        return own
-    if other not in _present(config["classifiers"]) or other in (*after, name):
+def _preset(config: Tree, name: str) -> Tree:
+    preset = config["classifiers"][name].get("preset")
+    if preset is None:
+        return {}
+    if preset not in _present(config["presets"]):
         raise InputError(
-            f"Configuration: classifiers.{name}.like is {other!r}, which is not another of the "
-            "classifiers."
+            f"Configuration: classifiers.{name}.preset is {preset!r}, which is not one of the "
+            f"presets ({', '.join(_present(config['presets']))})."
         )
-    return merge(_own_settings(config, other, (*after, name)), own)
+    return config["presets"][preset]
+
+
+def _like(config: Tree, name: str) -> list[str]:
+    """The classifiers that a classifier is like, the first of them first, and itself."""
+    chain = [name]
+    while (other := config["classifiers"][chain[0]].get("like")) is not None:
+        if other not in _present(config["classifiers"]) or other in chain:
+            raise InputError(
+                f"Configuration: classifiers.{chain[0]}.like is {other!r}, which is not another "
+                "of the classifiers."
+            )
+        chain.insert(0, other)
+    return chain
 
 
 def experiment(config: Tree, name: str) -> dict[str, Any]:
@@ -197,23 +207,23 @@ def needed_hard_ood(config: Tree) -> int:
     needed = [1]
     for name in _present(config["classifiers"]):
         settings = classifier(config, name)
-        if settings["ood"]:
-            needed.append(settings["ood"]["batch_size"])
-        if uses_distance(settings) and settings["ood"]["grouping"] == "kmeans":
-            needed.append(settings["ood"]["clusters"])
+        if settings["wood"]:
+            needed.append(settings["wood"]["batch_size"])
+        if uses_distance(settings) and settings["wood"]["grouping"] == "kmeans":
+            needed.append(settings["wood"]["clusters"])
     return max(needed)
 
 
 def uses_distance(settings: Tree) -> bool:
     """Return whether a classifier's losses need centres (Eq. 2)."""
-    return bool(settings["ood"]) and any(
-        loss.startswith("dist_") for loss in settings["ood"]["losses"]
+    return bool(settings["wood"]) and any(
+        loss.startswith("dist_") for loss in settings["wood"]["losses"]
     )
 
 
 def ood_images(settings: Tree) -> str | None:
     """Return which OoD images a classifier takes: hard, random or unreviewed; None without."""
-    return settings["ood"]["images"] if settings["ood"] else None
+    return settings["wood"]["images"] if settings["wood"] else None
 
 
 def check_files(config: Tree) -> None:
@@ -290,6 +300,28 @@ def _present(named: Tree) -> list[str]:
     return [name for name, value in named.items() if value is not None]
 
 
+def _check_renamed(config: Tree) -> None:
+    """Name the new key where an old one stands."""
+    places = [("", config, "wood_presets", "presets.<name>.wood")]
+    places += [("wood.", config.get("wood"), "preset", "classifiers.<name>.preset")]
+    named = {"classifier": config.get("classifier")}
+    for name, own in (config.get("classifiers") or {}).items():
+        named[f"classifiers.{name}"] = own
+    for where, own in named.items():
+        inner = own.get("wood") if isinstance(own, Mapping) else None
+        places += [(f"{where}.", own, "ood", f"{where}.wood")]
+        places += [(f"{where}.wood.", inner, "preset", f"{where}.preset")]
+    for prefix, part, old, new in places:
+        if isinstance(part, Mapping) and old in part:
+            raise InputError(f"Configuration: {prefix}{old} is now called {new}.")
+    for key in ("like", "preset"):
+        if isinstance(named["classifier"], Mapping) and named["classifier"].get(key) is not None:
+            raise InputError(
+                f"Configuration: classifier.{key} is the base's and stays null; "
+                f"it is for one of the classifiers (classifiers.<name>.{key})."
+            )
+
+
 def _check_schema(config: Tree, schema: Tree, prefix: Sequence[str] = ()) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
@@ -346,11 +378,11 @@ def _check_classifier(config: Tree, name: str) -> None:
     settings = classifier(config, name)
     if settings["init"] is not None:
         _check_same_network(config, name, settings["init"])
-    if settings["published"] is not None and (settings["init"] or settings["ood"]):
+    if settings["published"] is not None and (settings["init"] or settings["wood"]):
         raise InputError(
-            f"Configuration: classifiers.{name} is `published`, so it takes no `init` and no `ood`."
+            f"Configuration: classifiers.{name} is `published`, so it takes no `init`, no `wood`."
         )
-    if settings["ood"] and config["ood"]["source"] == "none":
+    if settings["wood"] and config["ood"]["source"] == "none":
         raise InputError(
             f"Configuration: classifiers.{name} uses OoD images, but ood.source is none."
         )
@@ -405,7 +437,7 @@ def _check_figures(config: Tree) -> None:
                 f"Configuration: figure5.{role} is {name!r}, which is not one of the experiments."
             )
         trained = experiment(config, name)["classifier"]
-        if bool(classifier(config, trained)["ood"]) != (role == "wood"):
+        if bool(classifier(config, trained)["wood"]) != (role == "wood"):
             raise InputError(
                 f"Configuration: figure5.{role} is {name!r}, whose classifier {trained!r} is "
                 f"trained {'without' if role == 'wood' else 'with'} OoD images."
@@ -419,7 +451,7 @@ def _check_figures(config: Tree) -> None:
 
 def _check_parts(config: Tree, name: str, settings: Tree) -> None:
     """The images of a classifier: those of its `init`, enough for K, and of a kind that exists."""
-    parent, data, ood = settings["init"], settings["data"], settings["ood"]
+    parent, data, wood = settings["init"], settings["data"], settings["wood"]
     if parent is not None:
         before = classifier(config, parent)["data"]
         seeds_differ = data["in"] is not None and before["subset_seed"] != data["subset_seed"]
@@ -428,30 +460,35 @@ def _check_parts(config: Tree, name: str, settings: Tree) -> None:
                 f"Configuration: classifiers.{name}.data.in is not that of its init {parent!r}, "
                 "which would have seen other images; give both the same data.in and subset_seed."
             )
-    if not ood:
+    if not wood:
         return
-    if ood["target"] == "background" and settings["architecture"] != "cam":
+    if wood["target"] == "background" and settings["architecture"] != "cam":
         raise InputError(
-            f"Configuration: classifiers.{name}.ood.target is background, which is for the "
+            f"Configuration: classifiers.{name}.wood.target is background, which is for the "
             f"architecture cam, not {settings['architecture']}."
         )
-    clustered = uses_distance(settings) and ood["grouping"] == "kmeans"
-    if clustered and data["ood"] is not None and data["ood"] < ood["clusters"]:
+    clustered = uses_distance(settings) and wood["grouping"] == "kmeans"
+    if clustered and data["ood"] is not None and data["ood"] < wood["clusters"]:
         raise InputError(
             f"Configuration: classifiers.{name}.data.ood is {data['ood']}, fewer images than "
-            f"the {ood['clusters']} clusters (ood.clusters)."
+            f"the {wood['clusters']} clusters (wood.clusters)."
         )
-    if ood["images"] != "hard" and config["ood"]["source"] != "openimages":
+    if wood["images"] != "hard" and config["ood"]["source"] != "openimages":
         raise InputError(
-            f"Configuration: classifiers.{name}.ood.images is {ood['images']}, but ood.source is "
+            f"Configuration: classifiers.{name}.wood.images is {wood['images']}, but ood.source is "
             f"{config['ood']['source']}: there are no candidates to take."
         )
-    own = _own_settings(config, name).get("ood") or {}
-    for class_name in [*config["wood"]["leave_out"], *own.get("leave_out", [])]:
-        if class_name not in config["classes"]:
+    named = [("wood", config["wood"])] + [
+        (f"classifiers.{link}.wood", config["classifiers"][link].get("wood") or {})
+        for link in _like(config, name)
+    ]
+    for where, own in named:
+        unknown = [] if own == "none" else own.get("leave_out", [])
+        unknown = [name for name in unknown if name not in config["classes"]]
+        if unknown:
             raise InputError(
-                f"Configuration: classifiers.{name}.ood.leave_out names {class_name!r}, which is "
-                "not one of the classes."
+                f"Configuration: {where}.leave_out names {unknown[0]!r}, which is not one of the "
+                "classes."
             )
 
 
@@ -495,7 +532,7 @@ def _check_data(config: Tree) -> None:
                 f"Configuration: ood.classifier is {scoring!r}, which is not one of the "
                 "classifiers."
             )
-        if classifier(config, scoring)["ood"]:
+        if classifier(config, scoring)["wood"]:
             raise InputError(
                 f"Configuration: ood.classifier is {scoring!r}, which itself needs OoD images."
             )
