@@ -10,17 +10,18 @@ from wood.workflow import config as settings
 from wood.runtime.digest import code_digest
 from wood.runtime.environment import share_with_jobs
 from wood.runtime.errors import InputError
-from wood.runtime.locks import record_owner, remove_stale_locks
+from wood.runtime.locks import hold_results, record_owner, remove_stale_locks
 
 share_with_jobs(workflow.basedir)
 
-if remove_stale_locks():
-    print("Removed the lock of a run that was killed.", file=sys.stderr)
+# A run itself: neither one of its jobs, which read these files too, nor a dry run.
+IS_RUN = workflow.is_main_process and not workflow.output_settings.dryrun
 
-
-onstart:
+# Before Snakemake takes its lock, which then is never without a known owner.
+if IS_RUN:
+    if remove_stale_locks():
+        print("Removed the lock of a run that was killed.", file=sys.stderr)
     record_owner()
-
 
 config.update(settings.merge(config, settings.typed(workflow.config_settings.config)))
 
@@ -35,6 +36,12 @@ settings.sort_keys(config)
 
 
 RESULTS = f"results/{config['dataset']}"
+
+if IS_RUN:
+    try:
+        hold_results(RESULTS)
+    except InputError as error:
+        sys.exit(f"Error: {error}")
 OOD = f"{RESULTS}/ood"
 CLASSIFIER = f"{RESULTS}/classifiers/{{classifier}}/seed-{{seed}}"
 EXPERIMENT = f"{RESULTS}/experiments/{{experiment}}/seed-{{seed}}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import printable, reason
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +46,12 @@ def job(log: str | Path, threads: int = 1, gpus: int | None = None) -> Iterator[
             logger.info("Device: %s", device_name())
         yield
     except (InputError, OSError, MemoryError) as error:
-        fail(str(error) or type(error).__name__, log)
+        fail(str(error) or "the memory does not suffice.", log)
     except Exception as error:
-        fail(f"{type(error).__name__}: {error}", log)
+        fail(
+            f"a fault in wood's own code, not in your input ({reason(error)}); please report it",
+            log,
+        )
     logging.shutdown()
 
 
@@ -57,7 +61,7 @@ def fail(sentence: str, log: str | Path) -> None:
     logger.info("%s", traceback.format_exc())
     if os.environ.get("WOOD_DEBUG"):
         traceback.print_exc()
-    print(f"Error: {sentence} (log: {log})", file=sys.stderr)
+    print(f"Error: {printable(sentence)} (log: {log})", file=sys.stderr)
     logging.shutdown()
     raise SystemExit(1) from None
 

@@ -18,12 +18,16 @@ import numpy as np
 import pandas as pd
 
 from wood.runtime.errors import InputError
+from wood.runtime.parts import remove_old, replace_folder, reserved_file, reserved_folder
+from wood.runtime.sentences import listed, quoted, reason
 
 if TYPE_CHECKING:
     import torch
 
 METADATA_KEY = "wood"
 PROVENANCE = "provenance.json"
+MAX_JSON_BYTES = 500_000_000
+MAX_ROWS = 50_000_000  # of a table that is read as a whole
 
 
 def _sync(path: Path) -> None:
@@ -34,47 +38,41 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _part(path: Path) -> Path:
-    """The temporary name: always the same, so that what a killed writer left is written over."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.part")
-
-
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it there on success, remove it on an error."""
+    """Yield a temporary path beside `path`; rename it there on success, remove it on an error.
+
+    Two processes that write one path have a temporary file each (`wood.runtime.parts`); the last to
+    end wins.
+    """
     path = Path(path)
-    temporary = _part(path)
-    try:
+    with reserved_file(path) as temporary:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
 
 
 @contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it replaces `path` on success, else it is removed."""
+    """Yield a temporary folder beside `path`; it replaces `path` on success, else it is removed.
+
+    The old folder goes after the new one is in its place: at no moment is `path` partial or, where
+    the system can exchange two names at once (Linux), missing.
+    """
     path = Path(path)
-    temporary = _part(path)
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+    with reserved_folder(path) as temporary:
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-        _sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        replace_folder(temporary, path)
+    _sync(path.parent)
+    remove_old(temporary)
 
 
 def collect_folders(folders: Iterable[str | Path], output: str | Path) -> None:
     """Put the files of several folders into one, by hard links where the file system has them.
 
-    Hidden files stay behind (Snakemake marks the folders it watches with one).
+    Hidden files stay behind (Snakemake marks the folders it watches with one); no image id begins
+    with a point (`wood.data.image_ids`), so no file of an image is hidden.
 
     Raises:
         InputError: two folders hold files of one name.
@@ -103,17 +101,40 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file of at most `MAX_JSON_BYTES`.
 
     Raises:
-        InputError: the file is missing or not JSON.
+        InputError: the file is missing, too large, not JSON (NaN is not), or has a key twice.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        if Path(path).stat().st_size > MAX_JSON_BYTES:
+            raise InputError(f"{path}: more than the {MAX_JSON_BYTES} bytes allowed.")
+        return _parse_json(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a JSON file ({error}).") from None
+    except RecursionError:
+        raise InputError(f"{path}: its values are nested too deeply.") from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a JSON file ({reason(error)}).") from None
+
+
+def _parse_json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {quoted(twice)} stands twice in one object")
+    return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def save_tensors(
@@ -145,12 +166,15 @@ def load_tensors(path: str | Path) -> "tuple[dict[str, torch.Tensor], dict[str, 
 
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(text)  # noqa: SIM118
+            metadata = _parse_json((file.metadata() or {}).get(METADATA_KEY, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error}).") from None
+    except (SafetensorError, ValueError, RecursionError, OSError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({reason(error)}).") from None
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: its metadata is not a mapping of names.")
+    return tensors, metadata
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -160,18 +184,34 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet file, or the named `columns` of it.
+    """Read a Parquet file of at most `MAX_ROWS`, or the named `columns` of it.
 
     Raises:
-        InputError: the file is missing, not Parquet, or lacks a column.
+        InputError: the file is missing, not Parquet, too long, lacks a column, or has one twice.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        return pd.read_parquet(path, columns=columns)
+        with pq.ParquetFile(path) as file:
+            if file.metadata.num_rows > MAX_ROWS:
+                raise InputError(f"{path}: more than the {MAX_ROWS} rows allowed.")
+            names = file.schema_arrow.names
+            for name in names if columns is None else columns:
+                if names.count(name) != 1:
+                    found = "is missing" if name not in names else "is there twice"
+                    raise InputError(
+                        f"{path}: the column {quoted(name)} {found}; columns found: "
+                        f"{listed(names)}."
+                    )
+            table = file.read(columns).to_pandas()
+            return table if columns is None else table[columns]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable Parquet file ({reason}).") from None
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a readable Parquet file ({reason(error)}).") from None
 
 
 def file_sha256(path: str | Path) -> str:
