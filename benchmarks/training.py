@@ -17,11 +17,12 @@ import numpy as np
 import torch
 import yaml
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from benchmarks.localization import CLASSES, network, photographs
 from benchmarks.timing import compare, idle_share, rate
 from wood.data.photographs import Photographs, stack
-from wood.data.transforms import Augmentation
+from wood.data.transforms import Augmentation, Normalization
 from wood.models.cam import CamClassifier
 from wood.models.resnet import ResNet
 from wood.ood.losses import classification_loss
@@ -47,6 +48,17 @@ class InMemory:
     def example(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
         del rng
         return self.examples[index]
+
+    def on_device(self, batch: Batch) -> Batch:
+        return batch
+
+
+def prepared(files: Photographs, count: int) -> list[dict[str, Tensor]]:
+    """The first examples of a data set, as a loss takes them."""
+    batch = default_collate([files.example(n, np.random.default_rng(n)) for n in range(count)])
+    images = files.on_device(batch)["image"]
+    pairs = zip(images, batch["labels"], strict=True)
+    return [{"image": image, "labels": labels} for image, labels in pairs]
 
 
 class Nothing(nn.Module):
@@ -82,7 +94,7 @@ def examples(folder: Path, count: int, crop: int, size: tuple[int, int]) -> Phot
     labels = torch.nn.functional.one_hot(torch.arange(count) % 20, 20).float()
     augmentation = Augmentation((crop * 5 // 8, crop * 5 // 4), crop)
     mean = std = (0.5, 0.5, 0.5)
-    return Photographs(paths, labels, augmentation, mean, std)
+    return Photographs(paths, labels, augmentation, Normalization(mean, std))
 
 
 def run(
@@ -207,7 +219,7 @@ def cpu(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         count = batch * 4
         files = examples(folder, count, arguments.crop, (256, 384))
-        ready = [files.example(n, np.random.default_rng(n)) for n in range(batch)]
+        ready = prepared(files, batch)
         fresh = {
             key: [network(backbone, stops) for _ in range(arguments.repeats + 1)]
             for key, stops in (("ours", detach), ("theirs", False))
@@ -243,7 +255,7 @@ def gpu(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = examples(folder, arguments.batch * 8, arguments.crop, (375, 500))
-        ready = [files.example(n, np.random.default_rng(n)) for n in range(arguments.batch)]
+        ready = prepared(files, arguments.batch)
         _together(folder, lambda: network("resnet50", True), files, ready, loss, arguments)
 
 

@@ -10,12 +10,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from tests.unit.test_training import ROOT, SETTINGS, Points, squared_error
+from wood.affinity.train import IRNetLoss
+from wood.models.backbones import create_backbone
+from wood.models.cam import CamClassifier
+from wood.models.deeplab import DeepLabV2
+from wood.models.irnet import IRNet
 from wood.runtime.errors import InputError
 from wood.runtime.launch import run_processes
 from wood.runtime.store import load_tensors, save_tensors
+from wood.seeds.wood_loss import WoodLoss
+from wood.segmentation.train import DeepLabLoss
 from wood.training import Training
 
 TWO = [{}, {}]
@@ -63,6 +71,71 @@ def test_two_processes_with_half_a_batch_each_train_like_one(tmp_path):
         torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5)
     assert not (tmp_path / "two" / "checkpoint").exists()
     assert len((tmp_path / "two" / "log.jsonl").read_text().splitlines()) == 9
+
+
+class Scenes:
+    """Eight images whose targets are valid in uneven parts."""
+
+    def __len__(self):
+        return 8
+
+    def on_device(self, batch):
+        return batch
+
+    def example(self, index, rng):
+        generator = torch.Generator().manual_seed(index)
+        target = torch.full((64, 64), 255, dtype=torch.uint8)
+        target[: 8 * (index + 1)] = (torch.arange(64) // 16 % 3).to(torch.uint8)
+        return {"image": torch.randn(3, 64, 64, generator=generator), "target": target}
+
+
+def network_and_loss(kind):
+    torch.manual_seed(0)
+    backbone = create_backbone("test_resnet", weights=None)
+    if kind == "irnet":
+        return IRNet(backbone), IRNetLoss(4)
+    if kind == "deeplab":
+        return DeepLabV2(backbone, 3, [1, 2]), DeepLabLoss(multi_scale=True)
+    # The perturbation of OoD images looks at the whole batch.
+    settings = yaml.safe_load((ROOT / "config.yaml").read_text())["wood"]
+    loss = WoodLoss(settings | {"losses": ["cls_in", "cls_ood"], "perturbation": 0.07}, None, "ab")
+
+    def of_scenes(model, batch, progress):
+        images = batch["image"]
+        labels = torch.ones(len(images), 2)
+        return loss(model, {"image": images, "labels": labels, "ood": {"image": images}}, progress)
+
+    return CamClassifier(backbone, 2), of_scenes
+
+
+def train_network(folder, kind):
+    """Two steps of a network whose loss looks at the whole batch."""
+    model, loss = network_and_loss(kind)
+    scales = (10,) if isinstance(model, CamClassifier) else ()
+    Training(
+        model=model,
+        dataset=Scenes(),
+        loss=loss,
+        groups=model.parameter_groups(*scales),
+        settings={**SETTINGS, "lr": 1e-3, "batch_size": 4, "epochs": 1},
+        seed=1,
+        checkpoint=f"{folder}/checkpoint",
+        log=f"{folder}/log.jsonl",
+    ).run()
+    save_tensors(f"{folder}/weights.safetensors", model.state_dict())
+
+
+@pytest.mark.parametrize("kind", ["deeplab", "irnet", "perturbed"])
+def test_two_processes_are_one_where_a_loss_looks_at_the_whole_batch(tmp_path, kind):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    train_network(tmp_path / "one", kind)
+    run_processes(train_network, {"folder": tmp_path / "two", "kind": kind}, TWO)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    start = network_and_loss(kind)[0].state_dict()
+    assert max((one[name] - start[name]).abs().max() for name in one) > 1e-4
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5)
 
 
 def test_a_batch_that_cannot_be_split_is_said(tmp_path):

@@ -10,6 +10,7 @@ from torchvision.transforms import ColorJitter
 from wood.data.photographs import Photographs, batches_of_one_size, readable_images
 from wood.data.transforms import (
     Augmentation,
+    Normalization,
     jitter_colors,
     normalize,
     place_crop,
@@ -19,6 +20,7 @@ from wood.data.transforms import (
 from wood.runtime.errors import InputError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
+NORMALIZATION = Normalization(MEAN, STD)
 
 
 def photograph(width=40, height=20, seed=0):
@@ -57,9 +59,16 @@ def test_a_crop_stays_inside_and_padding_is_placed_anywhere():
     assert starts == {(0, 0, 6), (0, 1, 6), (0, 2, 6)}
 
 
+def augmented(augmentation, image, seed):
+    """What a backbone reads of an augmented image."""
+    example = augmentation(image, np.random.default_rng(seed))
+    assert example["image"].dtype == torch.uint8
+    return NORMALIZATION(example["image"][None], example["inside"][None])[0]
+
+
 def test_padding_is_zero_after_normalisation_and_the_rest_is_the_image():
     augmentation = Augmentation((40, 40), 64)
-    tensor = augmentation(photograph(), np.random.default_rng(0), MEAN, STD)
+    tensor = augmented(augmentation, photograph(), 0)
     inside = (tensor != 0).any(dim=0)
     assert inside.sum() == 40 * 20
     rows, columns = inside.any(dim=1).nonzero()[:, 0], inside.any(dim=0).nonzero()[:, 0]
@@ -73,7 +82,7 @@ def test_both_directions_occur():
     image = Image.fromarray(np.tile(np.arange(40, dtype=np.uint8)[None, :, None], (20, 1, 3)))
     signs = set()
     for seed in range(20):
-        tensor = augmentation(image, np.random.default_rng(seed), MEAN, STD)
+        tensor = augmented(augmentation, image, seed)
         signs.add(bool(tensor[0, 0, -1] > tensor[0, 0, 0]))
     assert signs == {True, False}
 
@@ -81,9 +90,8 @@ def test_both_directions_occur():
 def test_resolution_removes_detail_that_resizing_back_does_not_restore():
     checkers = np.indices((64, 64)).sum(axis=0) % 2 * 255
     image = Image.fromarray(np.repeat(checkers[:, :, None], 3, axis=2).astype(np.uint8))
-    rng = np.random.default_rng(0)
-    sharp = Augmentation((64, 64), 64)(image, rng, MEAN, STD)
-    blurred = Augmentation((64, 64), 64, resolution=(16, 16))(image, rng, MEAN, STD)
+    sharp = augmented(Augmentation((64, 64), 64), image, 0)
+    blurred = augmented(Augmentation((64, 64), 64, resolution=(16, 16)), image, 1)
     assert blurred[0].std() < sharp[0].std() / 4
 
 
@@ -102,7 +110,9 @@ def test_color_jitter_is_torchvisions_with_our_random_numbers():
 
 
 def test_an_example_depends_on_its_random_numbers_alone(listed):
-    data = Photographs(list(listed["path"]), torch.eye(6), Augmentation((30, 60), 24), MEAN, STD)
+    data = Photographs(
+        list(listed["path"]), torch.eye(6), Augmentation((30, 60), 24), NORMALIZATION
+    )
     first, again = (data.example(2, np.random.default_rng(5)) for _ in range(2))
     other = data.example(2, np.random.default_rng(6))
     assert torch.equal(first["image"], again["image"])

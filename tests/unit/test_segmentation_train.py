@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import default_collate
 
 from wood.data.lists import write_image_list
 from wood.data.masked import MaskedPhotographs, find_masks
 from wood.data.masks import save_mask
+from wood.data.transforms import Normalization
 from wood.models.deeplab import load_network
 from wood.runtime.errors import InputError
 from wood.segmentation.inference import MultiScale
@@ -108,7 +110,11 @@ def test_image_and_mask_are_moved_together_and_padding_is_ignored(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "image.png")
     save_mask(tmp_path / "mask.png", mask)
     data = MaskedPhotographs(
-        [tmp_path / "image.png"], [tmp_path / "mask.png"], 40, (1, 1), (0, 0, 0), (1, 1, 1)
+        [tmp_path / "image.png"],
+        [tmp_path / "mask.png"],
+        40,
+        (1, 1),
+        Normalization((0, 0, 0), (1, 1, 1)),
     )
     seen = set()
     for seed in range(8):
@@ -116,9 +122,10 @@ def test_image_and_mask_are_moved_together_and_padding_is_ignored(tmp_path):
         target = example["target"]
         inside = target != 255
         assert inside.sum() == 32 * 40
+        image = data.on_device(default_collate([example]))["image"][0]
         expected = target.float() * 100 / 255
-        assert torch.equal(example["image"][:, inside], expected[inside].expand(3, -1))
-        assert (example["image"][:, ~inside] == 0).all()
+        assert torch.equal(image[:, inside], expected[inside].expand(3, -1))
+        assert (image[:, ~inside] == 0).all()
         seen.add(target.numpy().tobytes())
     assert len(seen) > 4
     again = data.example(0, np.random.default_rng(7))
@@ -127,7 +134,7 @@ def test_image_and_mask_are_moved_together_and_padding_is_ignored(tmp_path):
 
 def test_the_resize_factor_stays_in_its_range(scenes):
     images, masks = find_masks(scenes / "images.csv", [scenes / "masks0", scenes / "masks1"], 2)
-    data = MaskedPhotographs(images, masks, 200, (0.5, 2), (0, 0, 0), (1, 1, 1))
+    data = MaskedPhotographs(images, masks, 200, (0.5, 2), Normalization((0, 0, 0), (1, 1, 1)))
     widths = []
     for seed in range(40):
         inside = data.example(0, np.random.default_rng(seed))["image"].any(dim=0)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from wood.affinity.affinity_labels import AffinityLabels, affinity_labels
 from wood.affinity.paths import search_paths, shifted, training_affinities, training_sources
+from wood.runtime.processes import mean_over_processes
 
 # Keeps the logarithms and the means over no pairs finite; IRN's value.
 EPSILON = 1e-5
@@ -63,4 +64,4 @@ def displacement_losses(
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / (mask.sum() + EPSILON)
+    return (values * mask).sum() / (mean_over_processes(mask.sum()) + EPSILON)

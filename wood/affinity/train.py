@@ -16,7 +16,7 @@ from wood.affinity.losses import irnet_loss
 from wood.affinity.paths import training_sources
 from wood.data.images import load_image
 from wood.data.masked import MaskedPhotographs, find_masks
-from wood.data.transforms import normalize
+from wood.data.transforms import Normalization, normalize
 from wood.models.backbones import create_backbone
 from wood.models.irnet import STRIDE, IRNet, save_irnet
 from wood.runtime.devices import autocast, find_device
@@ -70,9 +70,10 @@ def train_irnet(
     model = IRNet(create_backbone(backbone, weights=weights))
     paths, labels = find_masks(images, ir_labels, MOST_CLASSES, max_failed_fraction)
     mean, std = model.backbone.mean, model.backbone.std
+    normalization = Normalization(mean, std)
     Training(
         model=model,
-        dataset=MaskedPhotographs(paths, labels, crop, tuple(scale_range), mean, std),
+        dataset=MaskedPhotographs(paths, labels, crop, tuple(scale_range), normalization),
         loss=IRNetLoss(radius),
         groups=model.parameter_groups(),
         settings=settings,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from wood.data.images import load_image
 from wood.data.lists import read_image_list
 from wood.data.masks import IGNORE, check_values, load_mask
 from wood.data.photographs import readable_images
-from wood.data.transforms import normalize, place_crop, rescale
+from wood.data.transforms import Normalization, Window, rescale
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
 
@@ -29,21 +28,20 @@ class MaskedPhotographs:
         images, masks: N paths each.
         crop: side of the square crop; what lies outside the image is the mean colour, ignored.
         scale_range: the resize factor is drawn evenly from it.
-        mean, std: of the backbone's input.
+        normalization: of the backbone's input.
     """
 
     images: Sequence[str]
     masks: Sequence[Path]
     crop: int
     scale_range: tuple[float, float]
-    mean: Sequence[float]
-    std: Sequence[float]
+    normalization: Normalization
 
     def __len__(self) -> int:
         return len(self.images)
 
     def example(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Return {"image": (3, crop, crop) float, "target": (crop, crop) uint8}."""
+        """Return {"image": (3, crop, crop) uint8, "inside": (4,), "target": (crop, crop) uint8}."""
         image = load_image(self.images[index])
         values = load_mask(self.masks[index], (image.height, image.width))
         image = rescale(image, float(rng.uniform(*self.scale_range)))
@@ -51,16 +49,12 @@ class MaskedPhotographs:
         if rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             mask = mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        (from_x, to_x, width), (from_y, to_y, height) = (
-            place_crop(side, self.crop, rng) for side in image.size
-        )
-        box = (from_x, from_y, from_x + width, from_y + height)
-        window = (slice(to_y, to_y + height), slice(to_x, to_x + width))
-        pixels = torch.zeros(3, self.crop, self.crop)
-        pixels[:, *window] = normalize(image.crop(box), self.mean, self.std)
-        target = torch.full((self.crop, self.crop), IGNORE, dtype=torch.uint8)
-        target[window] = torch.from_numpy(np.array(mask.crop(box)))
-        return {"image": pixels, "target": target}
+        window = Window.place(image.size, self.crop, rng)
+        return window.pixels(image) | {"target": window.mask(mask, IGNORE)}
+
+    def on_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return a batch of examples with its images as the backbone reads them."""
+        return batch | {"image": self.normalization(batch["image"], batch["inside"])}
 
 
 def find_masks(

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from wood.data.images import load_image
-from wood.data.transforms import Augmentation
+from wood.data.transforms import Augmentation, Normalization
 from wood.runtime.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -27,25 +27,25 @@ class Photographs:
         paths: N files.
         labels: (N, C) float, 0 or 1; zeros for OoD images.
         augmentation: what makes a crop of a photograph.
-        mean, std: of the backbone's input.
+        normalization: of the backbone's input.
     """
 
     paths: Sequence[str]
     labels: Tensor
     augmentation: Augmentation
-    mean: Sequence[float]
-    std: Sequence[float]
+    normalization: Normalization
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def example(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Return {"image": (3, crop, crop), "labels": (C,)}."""
+        """Return {"image": (3, crop, crop) uint8, "inside": (4,), "labels": (C,)}."""
         image = load_image(self.paths[index])
-        return {
-            "image": self.augmentation(image, rng, self.mean, self.std),
-            "labels": self.labels[index],
-        }
+        return self.augmentation(image, rng) | {"labels": self.labels[index]}
+
+    def on_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return a batch of examples with its images as the backbone reads them."""
+        return batch | {"image": self.normalization(batch["image"], batch["inside"])}
 
 
 def readable_images(

@@ -30,6 +30,79 @@ def rescale(image: Image.Image, factor: float) -> Image.Image:
 
 
 @dataclass(frozen=True)
+class Normalization:
+    """Bytes to what a backbone reads, on the device: workers hand over a quarter of the memory.
+
+    Attributes:
+        mean, std: of the backbone's input.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def __call__(self, pixels: Tensor, inside: Tensor) -> Tensor:
+        """Return (B, 3, H, W) float32, channels-last, `(x / 255 - mean) / std`; 0 outside.
+
+        Args:
+            pixels: (B, 3, H, W) uint8.
+            inside: (B, 4), the first row and the one behind the last, and so the columns, of the
+                part of each image that is not padding.
+        """
+        device = pixels.device
+        mean, std = (
+            torch.tensor(values).view(1, 3, 1, 1).to(device, non_blocking=True)
+            for values in (self.mean, self.std)
+        )
+        scaled = pixels.to(memory_format=torch.channels_last).float().div_(255)
+        scaled = scaled.sub_(mean).div_(std)
+        top, bottom, left, right = inside.T[:, :, None]
+        rows = torch.arange(pixels.shape[2], device=device)
+        columns = torch.arange(pixels.shape[3], device=device)
+        seen = ((rows >= top) & (rows < bottom))[:, None, :, None]
+        seen = seen & ((columns >= left) & (columns < right))[:, None, None, :]
+        return torch.where(seen, scaled, 0.0)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square crop of an image; what lies outside the image is padding.
+
+    Attributes:
+        crop: side of the window.
+        box: (left, top, right, bottom) of the visible part, on the image.
+        rows, columns: where the visible part stands in the window.
+    """
+
+    crop: int
+    box: tuple[int, int, int, int]
+    rows: slice
+    columns: slice
+
+    @classmethod
+    def place(cls, size: tuple[int, int], crop: int, rng: np.random.Generator) -> "Window":
+        """Place a window at random on an image of (width, height) pixels."""
+        (from_x, to_x, width), (from_y, to_y, height) = (
+            place_crop(side, crop, rng) for side in size
+        )
+        box = (from_x, from_y, from_x + width, from_y + height)
+        return cls(crop, box, slice(to_y, to_y + height), slice(to_x, to_x + width))
+
+    def pixels(self, image: Image.Image) -> dict[str, Tensor]:
+        """Return an RGB image's {"image": (3, crop, crop) uint8, "inside": (4,)}."""
+        canvas = torch.zeros(3, self.crop, self.crop, dtype=torch.uint8)
+        cut = torch.from_numpy(np.array(image.crop(self.box))).permute(2, 0, 1)
+        canvas[:, self.rows, self.columns] = cut
+        edges = (self.rows.start, self.rows.stop, self.columns.start, self.columns.stop)
+        return {"image": canvas, "inside": torch.tensor(edges)}
+
+    def mask(self, mask: Image.Image, outside: int) -> Tensor:
+        """Return a mask's (crop, crop) uint8; `outside` where there is padding."""
+        canvas = torch.full((self.crop, self.crop), outside, dtype=torch.uint8)
+        canvas[self.rows, self.columns] = torch.from_numpy(np.array(mask.crop(self.box)))
+        return canvas
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """Random resize, flip and crop, as IRN trains its classifier.
 
@@ -47,14 +120,8 @@ class Augmentation:
     resolution: tuple[int, int] | None = None
     color_jitter: tuple[float, float, float, float] | None = None
 
-    def __call__(
-        self,
-        image: Image.Image,
-        rng: np.random.Generator,
-        mean: Sequence[float],
-        std: Sequence[float],
-    ) -> Tensor:
-        """Return a (3, crop, crop) float tensor."""
+    def __call__(self, image: Image.Image, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return {"image": (3, crop, crop) uint8, "inside": (4,)}; see `Normalization`."""
         if self.resolution is not None:
             target = int(rng.integers(self.resolution[0], self.resolution[1] + 1))
             if target < max(image.size):
@@ -64,13 +131,7 @@ class Augmentation:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.color_jitter is not None:
             image = jitter_colors(image, rng, self.color_jitter)
-        (from_x, to_x, width), (from_y, to_y, height) = (
-            place_crop(side, self.crop, rng) for side in image.size
-        )
-        cut = image.crop((from_x, from_y, from_x + width, from_y + height))
-        canvas = torch.zeros(3, self.crop, self.crop)
-        canvas[:, to_y : to_y + height, to_x : to_x + width] = normalize(cut, mean, std)
-        return canvas
+        return Window.place(image.size, self.crop, rng).pixels(image)
 
 
 def jitter_colors(

@@ -13,6 +13,7 @@ from wood.models.backbone import Backbone
 from wood.models.backbones import create_backbone
 from wood.models.weights import load_into, refuse_nan
 from wood.runtime.errors import InputError
+from wood.runtime.processes import mean_over_processes
 from wood.runtime.store import load_tensors, save_tensors
 
 ARCHITECTURE = "deeplab-v2"
@@ -115,7 +116,8 @@ def segmentation_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -
     total = functional.cross_entropy(
         logits.float(), small, ignore_index=ignore_index, reduction="sum"
     )
-    return total / (small != ignore_index).sum().clamp(min=1)
+    valid = mean_over_processes((small != ignore_index).sum())
+    return total / valid.clamp(min=1)
 
 
 def save_network(path: str | Path, network: DeepLabV2, metadata: Mapping[str, Any]) -> None:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from wood.runtime.processes import highest_over_all
+
 
 def climb(model: nn.Module, images: Tensor, step: float, classes: int | None = None) -> Tensor:
     """Change OoD images so that their highest logit rises, which makes them harder.
@@ -28,5 +30,8 @@ def climb(model: nn.Module, images: Tensor, step: float, classes: int | None = N
         (gradient,) = torch.autograd.grad(logits[:, :classes].max(dim=1).values.sum(), images)
     model.train(training)
     images = images.detach()
-    climbed = images + step * gradient / gradient.abs().max().clamp_min(1e-12)
-    return climbed.clamp(images.min(), images.max())
+    # The batch is that of all processes.
+    extremes = torch.stack([gradient.abs().max(), -images.min(), images.max()])
+    largest, below, above = highest_over_all(extremes)
+    climbed = images + step * gradient / largest.clamp_min(1e-12)
+    return climbed.clamp(-below, above)

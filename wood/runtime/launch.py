@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from wood.runtime.errors import InputError
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_LEAVE = 20  # for the others, after one process has ended badly
+SECONDS_TO_WAIT = 1200  # of one process for the others: centres are found anew meanwhile
 
 # The processes talk through the loopback interface.
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
@@ -148,6 +150,7 @@ def _serve(folder: Path, rank: int) -> None:
         init_method=f"file://{folder / 'meeting'}",
         rank=rank,
         world_size=request["processes"],
+        timeout=timedelta(seconds=SECONDS_TO_WAIT),
     )
     module, name = request["function"]
     # Until the training has begun and waits for it itself.
@@ -163,7 +166,8 @@ def _serve(folder: Path, rank: int) -> None:
             text = json.dumps({"input": known, "sentence": sentence})
             (folder / f"error-{rank}.json").write_text(text)
         os._exit(1)
-    dist.destroy_process_group()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch import Tensor
 from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, subset
 from wood.data.photographs import Photographs
-from wood.data.transforms import Augmentation
+from wood.data.transforms import Augmentation, Normalization
 from wood.models.backbone import freeze_first_stages
 from wood.models.cam import CamClassifier, resize_head
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
@@ -25,6 +25,7 @@ from wood.ood.images import ood_images
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
 from wood.runtime.jobs import kept_epochs
+from wood.runtime.processes import rank
 from wood.runtime.store import atomic_directory, load_tensors, write_text
 from wood.seeds.features import image_features
 from wood.seeds.seam import SeamLoss
@@ -163,12 +164,12 @@ class ClassifierTraining:
         )
 
     def _photographs(self, listed: pd.DataFrame, labels: Tensor) -> Photographs:
-        backbone = self.model.backbone
         augmentation = make_augmentation(self.settings)
-        return Photographs(list(listed["path"]), labels, augmentation, backbone.mean, backbone.std)
+        normalization = Normalization(self.model.backbone.mean, self.model.backbone.std)
+        return Photographs(list(listed["path"]), labels, augmentation, normalization)
 
     def _after_epoch(self, epoch: int, weights: Mapping[str, Tensor]) -> None:
-        if self.settings["keep_epochs"]:
+        if self.settings["keep_epochs"] and rank() == 0:
             path = self.unfinished / f"epoch-{epoch}.safetensors"
             save_classifier(path, self._trained(weights), self.metadata)
         every = self.ood["refresh_epochs"] if self.loss.distance_terms else None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wood.data.masked import MaskedPhotographs, find_masks
+from wood.data.transforms import Normalization
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import DeepLabV2, multi_scale_logits, save_network, segmentation_loss
 from wood.training import Training
@@ -85,8 +86,7 @@ def train_segmentation(
         masks,
         crop,
         tuple(scale_range),
-        network.backbone.mean,
-        network.backbone.std,
+        Normalization(network.backbone.mean, network.backbone.std),
     )
     Training(
         model=network,

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from wood.runtime.errors import InputError
-from wood.training.processes import processes, rank
+from wood.runtime.processes import processes, rank
 
 Batch = dict[str, Any]
 
@@ -21,6 +21,10 @@ class Examples(Protocol):
 
     def example(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """Return image number `index`, augmented with the random numbers of `rng`."""
+        ...
+
+    def on_device(self, batch: Batch) -> Batch:
+        """Return a batch of examples, moved to the device, as the loss takes it."""
         ...
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from wood.runtime.errors import InputError
+from wood.runtime.processes import rank
 from wood.runtime.store import write_text
-from wood.training.processes import rank
 
 # Called with each line of the log and the first one.
 Watch = Callable[[Mapping[str, float], Mapping[str, float]], None]

@@ -15,10 +15,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
+from wood.runtime.processes import average_gradients, part_from_the_others, rank
 from wood.runtime.progress import progress
 from wood.training.batches import Batch, Examples, make_loader, split, to_device
 from wood.training.curve import Curve, Watch
-from wood.training.processes import average_gradients, rank
 from wood.training.state import State
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Training:
                 self._after_step(iteration + 1, stop)
         self.curve.write()
         self.state.finish()
-        if rank() > 0:
+        if not part_from_the_others():
             raise SystemExit(0)  # the first process writes what comes of it
         return self.model.eval()
 
@@ -118,7 +118,9 @@ class Training:
 
     def _step(self, iteration: int, batch: Batch, terminated: Sequence[bool]) -> bool:
         """Change the weights by one batch; return whether the training is to stop."""
-        torch.manual_seed(hash((self.seed, iteration)) & 0xFFFFFFFF)
+        # Each process has other images, and so other dropout masks.
+        place = (self.seed, iteration, rank()) if rank() else (self.seed, iteration)
+        torch.manual_seed(hash(place) & 0xFFFFFFFF)
         decay = self._decay(iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_lr"] * decay
@@ -143,13 +145,22 @@ class Training:
         parts = self.settings.get("accumulate", 1)
         terms: dict[str, Tensor] = {}
         self.optimizer.zero_grad(set_to_none=True)
-        for part in split(batch, parts):
+        for part in map(self._on_device, split(batch, parts)):
             with autocast(self.device):
-                value, logged = self.loss(self.model, to_device(part, self.device), share_done)
+                value, logged = self.loss(self.model, part, share_done)
             (value / parts).backward()
             for name, term in {"loss": value, **logged}.items():
                 terms[name] = terms.get(name, 0) + term.detach() / parts
         return terms
+
+    def _on_device(self, part: Batch) -> Batch:
+        """Move a part of a batch, and let each data set make of it what the loss takes."""
+        moved = self.dataset.on_device(to_device(part, self.device))
+        others = {
+            name: examples.on_device(moved[name])
+            for name, (examples, _) in (self.extra or {}).items()
+        }
+        return moved | others
 
     def _after_step(self, done: int, stop: bool) -> None:
         """Call `after_epoch`, keep a checkpoint where it is time to, and stop if asked to."""

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wood.runtime.processes import rank
 from wood.runtime.store import load_tensors, save_tensors
-from wood.training.processes import rank
 
 logger = logging.getLogger(__name__)
 
