@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import functional
 
 
 def normalize(
@@ -142,6 +141,9 @@ def jitter_colors(
     Brightness, contrast and saturation are multiplied by up to 1 -/+ their ranges, the hue turns by
     up to its range in full circles; the four come in random order.
     """
+    # Here, because torchvision takes a second to import.
+    from torchvision.transforms import functional
+
     *factors, turn = (rng.uniform(-reach, reach) for reach in ranges)
     changes = [
         (functional.adjust_brightness, max(0.0, 1 + factors[0])),

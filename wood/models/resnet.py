@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor
 
 from wood.models import weights as stored
 from wood.models.backbone import Backbone
+from wood.models.lean_imports import torchvision_models
 
 # Residual layers after which IRN's CAM network stops the gradient.
 DETACH_AFTER = 2
@@ -27,7 +27,7 @@ class ResNet(Backbone):
 
     def __init__(self, depth: int, output_stride: int, detach_after: int = 0):
         super().__init__()
-        build = {50: torchvision.models.resnet50, 101: torchvision.models.resnet101}[depth]
+        build = getattr(torchvision_models(), f"resnet{depth}")
         dilate = depth != 50 or output_stride == 8
         net = build(
             weights=None,

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import timm
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from wood.models import weights as stored
 from wood.models.backbone import Backbone
 from wood.models.dilated import use_phases
+from wood.models.lean_imports import create_timm_model, timm_layers
 from wood.runtime.errors import InputError
 
 STEMS = ("conv_stem.", "conv1.", "bn1.", "stem.")
@@ -33,7 +32,7 @@ class TimmBackbone(Backbone):
     def __init__(self, name: str, output_stride: int):
         super().__init__()
         try:
-            self.net = timm.create_model(name, pretrained=False, output_stride=output_stride)
+            self.net = create_timm_model(name, pretrained=False, output_stride=output_stride)
         except (RuntimeError, TypeError, AssertionError) as error:
             raise InputError(
                 f"backbone: timm has no network {name!r} with output stride {output_stride} "
@@ -50,7 +49,7 @@ class TimmBackbone(Backbone):
         strided = [
             (name, module)
             for name, module in self.net.named_modules()
-            if isinstance(module, Conv2dSame) and max(module.stride) > 1
+            if isinstance(module, timm_layers().Conv2dSame) and max(module.stride) > 1
         ]
         self.multiple = output_stride if strided else 1
         if strided:

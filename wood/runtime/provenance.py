@@ -6,17 +6,18 @@ import json
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from wood.runtime.devices import find_device
 from wood.runtime.store import PROVENANCE, file_sha256, write_json
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pydensecrf2", "snakemake")
+
+# What drivers of GPUs put there: NVIDIA's, the same on Windows' Linux and on Jetson, AMD's.
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/kfd")
 
 
 def provenance() -> dict[str, Any]:
@@ -32,9 +33,20 @@ def provenance() -> dict[str, Any]:
 
 def device_name() -> str:
     """Return the kind and the name of the device that this process computes on."""
+    if not gpu_possible():  # found without torch, whose import takes a second
+        return f"cpu ({platform.machine()})"
+    import torch
+
+    from wood.runtime.devices import find_device
+
     device = find_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return f"{device.type} ({name})"
+
+
+def gpu_possible() -> bool:
+    """Return whether torch could find a GPU: False only on Linux without the file of any driver."""
+    return sys.platform != "linux" or any(Path(file).exists() for file in DRIVERS)
 
 
 def record(
