@@ -5,6 +5,8 @@ import socket
 import pytest
 import torch
 
+from tests.server import Server
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -18,3 +20,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture
+def server():
+    """A server on the loopback address; see `tests.server`."""
+    server = Server()
+    yield server
+    server.close()

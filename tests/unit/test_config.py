@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from wood.ood.metadata import FILES
-from wood.ood.web import USER_AGENT
 from wood.runtime.errors import InputError
+from wood.runtime.web import USER_AGENT
 from wood.workflow import config as settings
 
 ROOT = Path(__file__).parents[2]

@@ -1,16 +1,16 @@
 """The downloader against a real server that misbehaves, and local folders."""
 
+import gzip
 import hashlib
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,27 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.server import (
+    drop_half_way,
+    first,
+    good,
+    hang,
+    not_found,
+    raw,
+    redirect,
+    reply,
+    reset,
+    status,
+)
 from tests.unit.openimages import write_image
 from wood.data.images import load_image
 from wood.ood.candidates import CANDIDATES
 from wood.ood.download import download_images
 from wood.ood.metadata import fetch_metadata
 from wood.ood.parquet import read_shard
-from wood.ood.web import is_transient, web_address
 from wood.runtime.errors import InputError
 from wood.runtime.store import write_table
+from wood.runtime.web import is_transient, web_address
 
 QUICK = {"rate_limit": None, "backoff": 0.01, "timeout": 0.5, "retries": 3, "connections": 8}
 
@@ -38,110 +50,9 @@ def jpeg(size=(40, 30), seed=0, **options):
     return file.getvalue()
 
 
-class Server:
-    """Serves what `answers` says: a function of (handler, how often the path was asked before)."""
-
-    def __init__(self):
-        self.answers = {}
-        self.asked = Counter()
-        self.headers = {}
-        self.starts = []
-        self.whole = Counter()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                before = server.asked[self.path]
-                server.asked[self.path] += 1
-                server.starts.append(time.monotonic())
-                server.headers[self.path] = dict(self.headers)
-                server.answers.get(self.path, not_found)(self, before)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.base = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def serve(self, name, answer, split="validation"):
-        self.answers[f"/images/{split}/{name}.jpg"] = answer
-
-    def count(self, name):
-        return self.asked[f"/images/validation/{name}.jpg"]
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-
-
-def reply(handler, body, code=200, **headers):
-    handler.send_response(code)
-    for name, value in ({"Content-Length": str(len(body))} | headers).items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-def not_found(handler, before):
-    reply(handler, b"", 404)
-
-
-def good(content):
-    return lambda handler, before: reply(handler, content)
-
-
-def status(code, **headers):
-    return lambda handler, before: reply(handler, b"", code, **headers)
-
-
-def redirect(place):
-    return lambda handler, before: reply(handler, b"", 302, Location=place)
-
-
-def first(trouble, content, times=1):
-    """Trouble the first times, then the image."""
-
-    def answer(handler, before):
-        trouble(handler, before) if before < times else reply(handler, content)
-
-    return answer
-
-
-def drop_half_way(content):
-    def answer(handler, before):
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content[: len(content) // 2])
-        handler.close_connection = True
-        handler.connection.close()
-
-    return answer
-
-
 def truncated(content):
     """Half a JPEG, with a Content-Length that hides it."""
     return good(content[: len(content) // 2])
-
-
-def reset(handler, before):
-    handler.connection.close()
-
-
-def hang(handler, before):
-    time.sleep(1.5)
-    handler.close_connection = True
-
-
-@pytest.fixture
-def server():
-    server = Server()
-    yield server
-    server.close()
 
 
 def candidates(path, names, **columns):
@@ -296,7 +207,7 @@ def test_addresses_that_are_not_of_the_web_are_never_opened(server, tmp_path):
         download(server, tmp_path, ["a"], columns=columns)
 
 
-def test_redirects_stay_within_their_scheme(server, tmp_path):
+def test_redirects_stay_within_the_web(server, tmp_path):
     server.answers["/elsewhere"] = good(jpeg())
     server.serve("a", redirect("/elsewhere"))
     server.serve("b", redirect("file:///etc/passwd"))
@@ -306,8 +217,9 @@ def test_redirects_stay_within_their_scheme(server, tmp_path):
     server.serve("f", redirect(server.base.replace("http", "https") + "/elsewhere"))
     manifest = download(server, tmp_path, list("abcdef"))
     assert list(manifest["status"]) == ["ok", "failed", "failed", "failed", "missing", "failed"]
-    for name, scheme in {"b": "file", "c": "ftp", "f": "https"}.items():
+    for name, scheme in {"b": "file", "c": "ftp"}.items():
         assert manifest.loc[name, "reason"].endswith(f"redirected to {scheme}")
+    assert "SSL" in manifest.loc["f", "reason"]  # a safer scheme is followed
     assert "more than 5 redirects" in manifest.loc["d", "reason"]
 
 
@@ -340,6 +252,39 @@ def test_bytes_and_pixels_are_bounded(server, tmp_path):
     assert "pixels" in manifest.loc["bomb", "reason"]
     assert "more than 10000 bytes" in manifest.loc["declared", "reason"]
     assert "more than 10000 bytes" in manifest.loc["endless", "reason"]
+
+
+def test_one_bad_address_is_one_failure(server, tmp_path):
+    """Whatever it is, the other photographs come."""
+    hosts = ["127.0.0.1:99999", "127.0.0.1:0", "xn--a", "[::1", "a..b", "\u2603.\u0000", "x" * 300]
+    bad = [f"http://{host}/x.jpg" for host in hosts] + [
+        "http://",
+        "https:///x",
+        "http://127.0.0.1:1/",
+    ]
+    names = [f"{number:02d}" for number in range(len(bad) + 4)]
+    server.serve(names[-4], redirect("http://127.0.0.1:99999/"))
+    server.serve(names[-3], redirect("http://xn--a/"))
+    server.serve(names[-2], status(503, Retry_After="\xb2"))
+    server.serve(names[-1], good(jpeg()))
+    columns = {"original_url": [*bad, "", "", "", ""]}
+    sources = ["original", "base"]
+    manifest = download(server, tmp_path, names, columns=columns, sources=sources, retries=0)
+    assert list(manifest["status"]) == ["failed"] * (len(names) - 1) + ["ok"]
+    assert manifest["reason"].str.len().max() < 600
+
+
+def test_compressed_photographs_are_not_unpacked(server, tmp_path):
+    bomb = gzip.compress(gzip.compress(bytes(200_000_000), 9))
+    for number, encoding in enumerate(["gzip", "gzip, gzip", "deflate", "br", "zstd", "GZIP"]):
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(bomb)}"
+        server.serve(str(number), raw(f"{head}\r\n\r\n".encode() + bomb))
+    server.serve("a", good(jpeg()))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    manifest = download(server, tmp_path, [*"012345", "a"])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+    assert list(manifest["status"]) == ["failed"] * 6 + ["ok"]
+    assert manifest["reason"].str.contains("compressed").sum() == 6
 
 
 def test_images_are_stored_upright(server, tmp_path):
@@ -549,6 +494,32 @@ def test_metadata_goes_on_where_it_was_cut_off(server, tmp_path):
             "metadata.json",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'HTTP/1.1 206 P\r\nETag: "v1"\r\nContent-Length: 3\r\n'
+        b"Content-Range: bytes 50-52/100\r\n\r\nabc",
+        b'HTTP/1.1 206 P\r\nETag: "v2"\r\nContent-Length: 50\r\n'
+        b"Content-Range: bytes 50-99/100\r\n\r\n" + bytes(50),
+        b'HTTP/1.1 206 P\r\nETag: "v1"\r\nContent-Length: 3\r\n'
+        b"Content-Range: bytes 0-2/100\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\n\r\n" + bytes(70),
+    ],
+)
+def test_metadata_in_pieces_that_do_not_fit_is_an_error(server, tmp_path, rest):
+    """Neither the stump nor a mixture is kept, and no checksum of one is recorded."""
+    serve_metadata(server)
+    half = b'HTTP/1.1 200 OK\r\nETag: "v1"\r\nContent-Length: 100\r\n\r\n' + bytes(50)
+    server.answers["/v/human.csv"] = lambda handler, before: raw(rest if before else half)(
+        handler, before
+    )
+    checksums = tmp_path / "checksums.json"
+    with pytest.raises(InputError, match=r"human\.csv: could not be fetched"):
+        metadata(server, tmp_path, checksums=checksums)
+    assert not (tmp_path / "metadata" / "human.csv").exists()
+    assert "human.csv" not in checksums.read_text()
 
 
 def test_metadata_that_is_not_there_is_named(server, tmp_path):

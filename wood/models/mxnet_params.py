@@ -14,6 +14,8 @@ LIST_MAGIC = 0x112
 ARRAY_WITH_64_BIT_SHAPE = 0xF993FAC8
 ARRAY_WITH_STORAGE_TYPE = 0xF993FAC9
 DENSE = 0
+# Of numpy. A product of 50,000 huge dimensions would take a core for seconds.
+MAX_DIMENSIONS = 64
 TYPES = ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8")
 
 
@@ -40,13 +42,21 @@ class _Reader:
         if magic == ARRAY_WITH_STORAGE_TYPE and self.number("i") != DENSE:
             raise ValueError("it holds a sparse array")
         if magic in (ARRAY_WITH_STORAGE_TYPE, ARRAY_WITH_64_BIT_SHAPE):
-            shape = [self.number("q") for _ in range(self.number("I"))]
+            dimensions, form = self.number("I"), "q"
         else:
             # The oldest form has no magic number, but the number of dimensions in its place.
-            shape = [self.number("I") for _ in range(magic)]
+            dimensions, form = magic, "I"
+        if dimensions > MAX_DIMENSIONS:
+            raise ValueError(f"it holds an array of {dimensions} dimensions")
+        shape = [self.number(form) for _ in range(dimensions)]
+        if any(side < 0 for side in shape):
+            raise ValueError("it holds an array of negative size")
         for _ in ("device type", "device number"):
             self.number("i")
-        kind = np.dtype(TYPES[self.number("i")])
+        number = self.number("i")
+        if not 0 <= number < len(TYPES):
+            raise ValueError(f"it holds numbers of an unknown kind, {number}")
+        kind = np.dtype(TYPES[number])
         values = np.frombuffer(self.take(math.prod(shape) * kind.itemsize), dtype=kind)
         return torch.from_numpy(values.reshape(shape).copy())
 
@@ -64,6 +74,8 @@ def read_mxnet_params(path: str | Path) -> dict[str, Tensor]:
         reader.number("Q")
         arrays = [reader.array() for _ in range(reader.number("Q"))]
         names = [reader.take(reader.number("Q")).decode() for _ in range(reader.number("Q"))]
+        if len(set(names)) < len(names):
+            raise ValueError("it names an array twice")
         return dict(zip(names, arrays, strict=True))
     except (struct.error, ValueError, IndexError) as error:
         raise InputError(f"{path}: not a readable MXNet parameter file ({error}).") from None

@@ -1,28 +1,24 @@
 """ImageNet and published weights: read without unpickling, checked, renamed."""
 
-import logging
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from urllib.parse import urlparse
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wood.models.mxnet_params import read_mxnet_params
+from wood.runtime.download import bounded, checksum_in_name, fetch, file_name, verify
 from wood.runtime.errors import InputError
-from wood.runtime.store import atomic_path, file_sha256
-
-logger = logging.getLogger(__name__)
+from wood.runtime.store import file_sha256, write_text
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
-# What the readers of weights raise on files that are none.
-DAMAGE = (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, OSError,
-          IndexError, KeyError)  # fmt: skip
+MAX_BYTES = 10_000_000_000  # of a weights file that is fetched
 
 State = Mapping[str, Tensor]
 
@@ -39,28 +35,55 @@ def read_state(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such weights file.")
-    expected = sha256 or _digest_in_name(path.name)
-    if expected and not file_sha256(path).startswith(expected):
-        raise InputError(f"{path}: the SHA-256 does not begin with {expected}: a broken download?")
+    verify(path, f"sha256:{sha256}" if sha256 else checksum_in_name(path.name))
+    state = _read(path, path.suffix)
+    refuse_nan(state, path)
+    return state
+
+
+def _read(path: Path, suffix: str) -> dict[str, Tensor]:
+    """Read the named tensors of a file by what its name ends in."""
     try:
-        if path.suffix == ".safetensors":
+        if suffix == ".safetensors":
             state = load_file(path)
-        elif path.suffix == ".params":
+        elif suffix == ".params":
             state = read_mxnet_params(path)
         else:
+            _refuse_compressed(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
-    except DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # torch, zip and pickle's reader raise many kinds on damaged files
+        reason = str(error).partition("\n")[0].split(". ")[0] or type(error).__name__
+        if isinstance(error, UnpicklingError):
+            reason = "it is cut, or holds more than tensors"
         raise InputError(f"{path}: not a readable weights file ({reason}).") from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    named = isinstance(state, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    )
+    if not named:
         raise InputError(f"{path}: holds something else than named tensors.")
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    refuse_nan(state, path)
-    return state
+    for name, tensor in state.items():
+        if not _is_plain(tensor):
+            raise InputError(f"{path}: the weights {name!r} are no plain, dense tensor.")
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def _refuse_compressed(path: Path) -> None:
+    """torch.save compresses nothing; what is compressed may be a thousand times its size."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("it is compressed")
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether each value of the tensor is in the file: not sparse, quantized, or repeated."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def refuse_nan(state: State, source: str | Path) -> None:
@@ -70,38 +93,40 @@ def refuse_nan(state: State, source: str | Path) -> None:
             raise InputError(f"{source}: the weights {name!r} hold NaN or infinity.")
 
 
-def _digest_in_name(name: str) -> str | None:
-    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
-    return found.group(1) if found else None
-
-
 def download(url: str, folder: str | Path | None = None) -> Path:
     """Fetch a weights file once and return where it lies (torch's cache unless `folder` is given).
 
-    A file whose name carries no digest gets its SHA-256 recorded beside it on first download.
-
     Raises:
-        InputError: the download failed, or the digest differs from the name's or the recorded one.
+        InputError: see `fetch_weights`.
     """
     folder = Path(folder) if folder else Path(torch.hub.get_dir()) / "checkpoints"
-    path = folder / Path(urlparse(url).path).name
-    record = path.with_name(path.name + ".sha256")
-    expected = _digest_in_name(path.name)
-    if path.exists():
-        expected = expected or (record.read_text().strip() if record.exists() else None)
-        if expected and not file_sha256(path).startswith(expected):
-            raise InputError(
-                f"{path}: the SHA-256 does not begin with {expected}: a broken download?"
-            )
-        return path
-    try:
-        with atomic_path(path) as temporary:
-            torch.hub.download_url_to_file(url, str(temporary), hash_prefix=expected)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{url}: could not be downloaded ({error}).") from None
-    if not expected:
-        with atomic_path(record) as temporary:
-            temporary.write_text(file_sha256(path) + "\n", encoding="utf-8")
+    return fetch_weights([url], folder / file_name(url))
+
+
+def fetch_weights(
+    addresses: Sequence[str], path: str | Path, checksum: str | None = None, **limits: Any
+) -> Path:
+    """Fetch a weights file to `path`, unless it is there; it gets its name once it can be read.
+
+    Where neither `checksum` nor the file's name has its digest, the SHA-256 is recorded beside it
+    on the first download, as <name>.sha256, and compared from then on.
+
+    Raises:
+        InputError: see `wood.runtime.download.fetch`; or no weights came, but a page, for example.
+    """
+    path = Path(path)
+    record = path.with_name(f"{path.name}.sha256")
+    known = checksum or checksum_in_name(path.name)
+    if known is None and record.exists():
+        known = f"sha256:{record.read_text().strip()}"
+
+    def readable(part: Path) -> None:
+        _read(part, path.suffix)
+
+    limits = bounded(**{"max_bytes": MAX_BYTES, **limits})
+    fetch(addresses, path, checksum=known, check=readable, limits=limits)
+    if known is None:
+        write_text(record, f"{file_sha256(path)}\n")
     return path
 
 

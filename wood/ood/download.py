@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,10 @@ from PIL import Image
 from wood.data.images import load_image
 from wood.ood.image_ids import check_image_id
 from wood.ood.parquet import read_shard
-from wood.ood.web import USER_AGENT, is_transient, local_folder, quiet_http_log, web_address
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
 from wood.runtime.store import atomic_path, write_table
+from wood.runtime.web import Client, Limits, Transient, Unusable, local_folder, web_address
 
 if TYPE_CHECKING:
     import httpx
@@ -32,37 +32,19 @@ SOURCES = ("base", "thumbnail", "original")
 OK, MISSING, FAILED = "ok", "missing", "failed"
 KEPT = ["license", "author", "url"]
 MANIFEST = ["image_id", "split", "path", "width", "height", "status", "reason", *KEPT, "rotation"]
-GONE = frozenset({403, 404, 410})
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MAX_REDIRECTS = 5
-LONGEST_WAIT = 60.0
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How hard to ask, and how much to take.
+class ImageLimits(Limits):
+    """The limits of every request, and of what is in a photograph.
 
     Attributes:
-        connections: requests under way at once.
-        rate_limit: requests started in a second, over all connections; None for no limit.
-        retries: attempts for one address beyond the first.
-        timeout: seconds without a byte before an attempt counts as hung.
-        backoff: seconds before the first retry; doubled for each further one, with jitter.
-        max_bytes: of one file.
         max_pixels: of one image, seen in its header before it is decoded.
-        user_agent: how the requests introduce themselves.
     """
 
-    connections: int = 16
-    rate_limit: float | None = 50.0
-    retries: int = 5
-    timeout: float = 30.0
-    backoff: float = 0.5
-    max_bytes: int = 50_000_000
     max_pixels: int = 64_000_000
-    user_agent: str = USER_AGENT
 
 
 @dataclass(frozen=True)
@@ -84,22 +66,6 @@ class _Outcome:
     reason: str = ""
     path: Path | None = None
     size: tuple[int, int] = (0, 0)
-
-
-class _Unusable(Exception):
-    """An address that gives no image; `gone` tells "there is none" from "it could not be had"."""
-
-    def __init__(self, reason: str, gone: bool = False) -> None:
-        super().__init__(reason)
-        self.gone = gone
-
-
-class _Transient(Exception):
-    """A failed attempt that is worth another one, after `wait` seconds if the server says so."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait = wait
 
 
 def download_images(
@@ -135,7 +101,7 @@ def download_images(
         sources: what to ask, in turn: "base", then the "thumbnail" and "original" of the list.
         check: decode each image of a local folder; otherwise only its header is read.
         max_failed_fraction: share of failed (not of missing) images past which the stage fails.
-        limits: see `Limits`.
+        limits: see `ImageLimits`.
 
     Returns:
         The manifest.
@@ -144,7 +110,7 @@ def download_images(
         InputError: an image id that leaves the folder, no candidate in the shard, not one image to
             be had, or too many failures. The images that did come stay.
     """
-    bounds = Limits(**limits)
+    bounds = ImageLimits(**limits)
     unknown = sorted(set(sources) - set(SOURCES))
     if unknown or not sources:
         raise InputError(f"sources: {unknown or 'nothing'} is not among {', '.join(SOURCES)}.")
@@ -214,7 +180,7 @@ def _rotation(value: float | None) -> float | None:
 
 
 def _local(
-    rows: pd.DataFrame, folder: Path, images_dir: Path, limits: Limits, check: bool
+    rows: pd.DataFrame, folder: Path, images_dir: Path, limits: ImageLimits, check: bool
 ) -> Iterator[_Outcome]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of images.")
@@ -283,7 +249,7 @@ def _remove_parts(rows: pd.DataFrame, images_dir: Path) -> None:
                 part.unlink(missing_ok=True)
 
 
-def _download(jobs: Iterator[_Job], limits: Limits) -> Iterator[_Outcome]:
+def _download(jobs: Iterator[_Job], limits: ImageLimits) -> Iterator[_Outcome]:
     with asyncio.Runner() as runner:
         downloader = _Downloader(limits, jobs)
         try:
@@ -294,41 +260,18 @@ def _download(jobs: Iterator[_Job], limits: Limits) -> Iterator[_Outcome]:
             runner.run(downloader.stop())
 
 
-@dataclass
-class _Pace:
-    """Spaces the starts of requests evenly, over all connections."""
-
-    per_second: float | None
-    _free_at: float = field(default=0.0)
-
-    async def wait(self) -> None:
-        if not self.per_second:
-            return
-        now = asyncio.get_running_loop().time()
-        start = max(now, self._free_at)
-        self._free_at = start + 1 / self.per_second
-        await asyncio.sleep(start - now)
-
-
 class _Downloader:
     """Workers that share one iterator of jobs and one connection pool."""
 
-    def __init__(self, limits: Limits, jobs: Iterator[_Job]) -> None:
+    def __init__(self, limits: ImageLimits, jobs: Iterator[_Job]) -> None:
         self.limits = limits
         self.jobs = jobs
-        self.pace = _Pace(limits.rate_limit)
 
     async def start(self) -> None:
-        import httpx
-
-        quiet_http_log()
         self.outcomes: asyncio.Queue[_Outcome | BaseException | None] = asyncio.Queue()
-        self.client = httpx.AsyncClient(
-            timeout=self.limits.timeout,
-            limits=httpx.Limits(max_connections=self.limits.connections),
-            headers={"User-Agent": self.limits.user_agent},
-            follow_redirects=False,
-        )
+        # The body as a whole has a limit too: a byte now and then must not hold a connection.
+        limits = replace(self.limits, max_seconds=10 * self.limits.timeout)
+        self.client = Client(limits, check_redirect=_refuse_taken_back)
         self.workers = [asyncio.create_task(self._work()) for _ in range(self.limits.connections)]
         self.end = asyncio.create_task(self._finish())
 
@@ -344,7 +287,7 @@ class _Downloader:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.client.aclose()
+        await self.client.close()
 
     async def _finish(self) -> None:
         try:
@@ -367,93 +310,28 @@ class _Downloader:
         reasons, gone = [], True
         for address in job.addresses:
             try:
-                size = await self._with_retries(address, job)
+                size = await self.client.with_retries(self._attempt, address, job)
                 return _Outcome(job.number, OK, path=job.path, size=size)
-            except _Unusable as error:
+            except Unusable as error:
                 reasons.append(f"{address}: {error}")
                 gone = gone and error.gone
         reason = "; ".join(reasons) or "there is no address to ask"
         return _Outcome(job.number, MISSING if gone else FAILED, reason)
 
-    async def _with_retries(self, address: str, job: _Job) -> tuple[int, int]:
-        from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt
-
-        attempts = AsyncRetrying(
-            retry=retry_if_exception_type(_Transient),
-            stop=stop_after_attempt(self.limits.retries + 1),
-            wait=self._wait,
-        )
-        try:
-            return await attempts(self._attempt, address, job)
-        except RetryError as error:
-            last = error.last_attempt.exception()
-            tries = error.last_attempt.attempt_number
-            raise _Unusable(f"{last}, {tries} times") from None
-
-    def _wait(self, state: Any) -> float:
-        from tenacity import wait_random_exponential
-
-        asked = state.outcome.exception().wait
-        backoff = wait_random_exponential(multiplier=2 * self.limits.backoff, max=LONGEST_WAIT)
-        return min(max(asked, backoff(state)), LONGEST_WAIT)
-
     async def _attempt(self, address: str, job: _Job) -> tuple[int, int]:
-        import httpx
-
-        try:
-            # The body as a whole has a limit too: a byte now and then must not hold a connection.
-            async with asyncio.timeout(10 * self.limits.timeout):
-                content = await self._get(address)
-        except httpx.InvalidURL as error:
-            raise _Unusable(f"not an address ({error})") from None
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise _Transient(f"{type(error).__name__} {error}".strip()) from None
+        content = await self.client.content(address)
         try:
             return await asyncio.to_thread(_store, content, job, self.limits.max_pixels)
         except InputError as error:
             if content.startswith(JPEG_START) and JPEG_END not in content[-64:]:
-                raise _Transient("truncated JPEG") from None
-            raise _Unusable(str(error).split(": ", 1)[-1].rstrip(".")) from None
-
-    async def _get(self, address: str) -> bytes:
-        request = self.client.build_request("GET", address)
-        for _ in range(MAX_REDIRECTS + 1):
-            await self.pace.wait()
-            response = await self.client.send(request, stream=True)
-            try:
-                if response.status_code not in REDIRECTS:
-                    return await self._body(response)
-                if response.next_request is None:
-                    raise _Unusable(f"HTTP {response.status_code} without a place to go")
-                if response.next_request.url.scheme != request.url.scheme:
-                    raise _Unusable(f"redirected to {response.next_request.url.scheme}")
-                if "photo_unavailable" in response.next_request.url.path:
-                    raise _Unusable("taken back by its author", gone=True)
-                request = response.next_request
-            finally:
-                await response.aclose()
-        raise _Unusable(f"more than {MAX_REDIRECTS} redirects")
-
-    async def _body(self, response: "httpx.Response") -> bytes:
-        code = response.status_code
-        if is_transient(code):
-            raise _Transient(f"HTTP {code}", _seconds(response.headers.get("Retry-After")))
-        if code != 200:
-            raise _Unusable(f"HTTP {code}", gone=code in GONE)
-        too_large = f"more than {self.limits.max_bytes} bytes"
-        if int(response.headers.get("Content-Length") or 0) > self.limits.max_bytes:
-            raise _Unusable(too_large)
-        content = bytearray()
-        async for chunk in response.aiter_bytes():
-            content += chunk
-            if len(content) > self.limits.max_bytes:
-                raise _Unusable(too_large)
-        return bytes(content)
+                raise Transient("truncated JPEG") from None
+            raise Unusable(str(error).split(": ", 1)[-1].rstrip(".")) from None
 
 
-def _seconds(retry_after: str | None) -> float:
-    """Read Retry-After in seconds; as a date, which few servers send, it counts as not given."""
-    return float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+def _refuse_taken_back(place: "httpx.URL") -> None:
+    """Flickr shows a picture that says so in the place of a photograph that is gone."""
+    if "photo_unavailable" in place.path:
+        raise Unusable("taken back by its author", gone=True)
 
 
 def _store(content: bytes, job: _Job, max_pixels: int) -> tuple[int, int]:

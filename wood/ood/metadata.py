@@ -1,23 +1,17 @@
 """The metadata of Open Images: labels, hierarchy and image lists, downloaded or used in place."""
 
-import hashlib
-import logging
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from wood.ood.web import USER_AGENT, is_transient, local_folder, quiet_http_log, web_address
+from wood.runtime.download import bounded, fetch
 from wood.runtime.errors import InputError
-from wood.runtime.progress import progress
-from wood.runtime.store import read_json, write_json
-
-logger = logging.getLogger(__name__)
+from wood.runtime.store import file_sha256, read_json, write_json
+from wood.runtime.web import USER_AGENT, local_folder, web_address
 
 BASE = "https://storage.googleapis.com/openimages"
 SPLITS = ("train", "validation", "test")
 INDEX = "metadata.json"
-MEGABYTE = 10**6
 
 # The image lists are those of the public image bucket: for train the 1.7 million boxable images.
 # "2018_04/image_ids_and_rotation.csv" lists all 9 million, most of them with their own addresses
@@ -106,6 +100,7 @@ def fetch_metadata(
     output_dir = Path(output_dir)
     wanted = wanted_files(splits, files)
     folder = local_folder(base)
+    limits = bounded(retries=retries, timeout=timeout, user_agent=user_agent)
     known = read_json(checksums) if checksums and Path(checksums).exists() else {}
 
     def place(name: str) -> str:
@@ -117,7 +112,7 @@ def fetch_metadata(
         path = output_dir / _safe_name(name)
         if not path.is_file():
             address = f"{web_address(str(base))}/{name}"
-            _download(address, path, retries=retries, timeout=timeout, user_agent=user_agent)
+            fetch(address, path, limits=limits)
         if checksums:
             _check(path, name, known, Path(checksums))
         return str(path.resolve())
@@ -156,79 +151,10 @@ def _safe_name(name: str) -> Path:
 
 
 def _check(path: Path, name: str, known: dict[str, str], checksums: Path) -> None:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     if known.setdefault(name, digest) != digest:
         raise InputError(
             f"{path}: its SHA-256 is {digest}, not {known[name]} as recorded in {checksums}; "
             "remove the file to fetch it again."
         )
     write_json(checksums, known)
-
-
-def _download(address: str, path: Path, *, retries: int, timeout: float, user_agent: str) -> None:
-    """Download one file to `path`, continuing `path`.part after an interruption."""
-    import httpx
-
-    quiet_http_log()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    reason = ""
-    with httpx.Client(timeout=timeout, headers={"User-Agent": user_agent}) as client:
-        for attempt in range(retries + 1):
-            if attempt:
-                time.sleep(min(60.0, 0.5 * 2**attempt))
-                logger.warning("%s: %s; attempt %d", address, reason, attempt + 1)
-            try:
-                reason = _attempt(client, address, part)
-            except httpx.HTTPError as error:
-                reason = f"{type(error).__name__}: {error}"
-            if not reason:
-                part.replace(path)
-                part.with_suffix(".etag").unlink(missing_ok=True)
-                return
-    raise InputError(f"{address}: could not be fetched ({reason}).")
-
-
-def _attempt(client: Any, address: str, part: Path) -> str:
-    """Fetch the rest of the file into `part`; return why it is not whole, or ""."""
-    tag = part.with_suffix(".etag")
-    start = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"}
-    if start and tag.exists():
-        # The rest is only wanted if it is still the same file; otherwise all of it comes again.
-        headers |= {"Range": f"bytes={start}-", "If-Range": tag.read_text()}
-    with client.stream("GET", address, headers=headers) as response:
-        if response.status_code == 416 and "Range" in headers:
-            part.unlink()
-            return "the part on disk is no part of the file"
-        if is_transient(response.status_code):
-            return f"HTTP {response.status_code}"
-        if response.status_code not in (200, 206):
-            raise InputError(f"{address}: HTTP {response.status_code}.")
-        version = response.headers.get("ETag") or response.headers.get("Last-Modified")
-        if version:
-            tag.write_text(version)
-        continued = response.status_code == 206
-        length = response.headers.get("Content-Length")
-        expected = int(length) + (start if continued else 0) if length else None
-        to_come = -(-int(length) // MEGABYTE) if length else None
-        with part.open("ab" if continued else "wb") as file:
-            written = _write(response.iter_bytes(), file)
-            for _ in progress(written, to_come, f"{address.rpartition('/')[2]}, MB"):
-                pass
-    size = part.stat().st_size
-    return "" if expected in (None, size) else f"{size} of {expected} bytes came"
-
-
-def _write(chunks: Iterable[bytes], file: BinaryIO) -> Iterator[None]:
-    """Write chunks as they come, so that the next attempt has them; yield for every megabyte."""
-    waiting = 0
-    for chunk in chunks:
-        file.write(chunk)
-        waiting += len(chunk)
-        while waiting >= MEGABYTE:
-            waiting -= MEGABYTE
-            yield
-    if waiting:
-        yield
