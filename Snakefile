@@ -12,7 +12,6 @@ include: "rules/ood.smk"
 include: "rules/seeds.smk"
 include: "rules/pseudo.smk"
 include: "rules/segmentation.smk"
-include: "rules/page.smk"
 include: "rules/report.smk"
 
 
@@ -35,43 +34,43 @@ rule all:
     input:
         rules.report_page.output,
         rules.provenance.output,
-        instance_files(),
+        targets.instances(),
 
 
 # Hard OoD images with their review statistics (paper Sec. 3.1).
 rule hard_ood:
     input:
-        hard_ood_results().values(),
+        targets.hard_ood().values(),
 
 
 # Initial seeds of every experiment, scored (Table 1).
 rule seeds:
     input:
-        seed_results(),
+        targets.seed_results(),
 
 
 # Pseudo ground-truth masks of every experiment, scored (Table 2).
 rule pseudo_masks:
     input:
-        pseudo_mask_results(),
+        targets.pseudo_mask_results(),
 
 
 # Segmentation networks of every experiment, scored on val (Table 3).
 rule segmentation:
     input:
-        segmentation_results(),
+        targets.segmentation_results(),
 
 
 # The fully supervised upper bound, scored on val. It reads true masks, so `all` does not include it.
 rule fully_supervised:
     input:
-        fully_supervised_results(),
+        targets.fully_supervised_results(),
 
 
 # The archives for VOC's evaluation server, where `data.test` names its image set.
 rule submission:
     input:
-        submission_archives(),
+        targets.submission_archives(),
 
 
 # The page with every table and figure.

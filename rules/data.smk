@@ -5,22 +5,21 @@ if config["data"]["source"] == "demo":
 
     rule demo_scenes:
         output:
-            images=directory(f"{VOC}/JPEGImages"),
-            annotations=directory(f"{VOC}/Annotations"),
-            image_sets=directory(f"{VOC}/ImageSets"),
-            masks=directory(f"{VOC}/SegmentationClass"),
-            pool=directory(f"{RESULTS}/demo/openimages"),
-            truth=f"{RESULTS}/demo/review-truth.csv",
+            images=directory(f"{paths.voc}/JPEGImages"),
+            annotations=directory(f"{paths.voc}/Annotations"),
+            image_sets=directory(f"{paths.voc}/ImageSets"),
+            masks=directory(f"{paths.voc}/SegmentationClass"),
+            pool=directory(paths.demo("openimages")),
+            truth=paths.demo("review-truth.csv"),
         log:
-            f"{LOGS}/data/demo_scenes.log",
+            paths.log("data/demo_scenes"),
         benchmark:
-            f"{BENCHMARKS}/data/demo_scenes.tsv"
+            paths.benchmark("data/demo_scenes")
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(1000),
-            runtime=30,
+            **asks(1000, 30),
         params:
             folder=subpath(output.truth, parent=True),
             demo=config["demo"],
@@ -36,20 +35,19 @@ if config["data"]["source"] == "csv":
             labels=config["data"]["labels_csv"],
             images=config["data"]["images"],
         output:
-            images=f"{RESULTS}/data/train.csv",
-            labels=f"{RESULTS}/data/labels.parquet",
+            images=paths.data("train.csv"),
+            labels=paths.data("labels.parquet"),
         log:
-            f"{LOGS}/data/labelled_images.log",
+            paths.log("data/labelled_images"),
         benchmark:
-            f"{BENCHMARKS}/data/labelled_images.tsv"
+            paths.benchmark("data/labelled_images")
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(2000),
-            runtime=60,
+            **asks(2000, 60),
         params:
-            classes=CLASSES,
+            classes=config["classes"],
             code=code_digest("wood.data.prepare"),
         script:
             "../workflow_scripts/labelled_images.py"
@@ -58,30 +56,26 @@ else:
 
     rule training_images:
         input:
-            annotations=f"{VOC}/Annotations",
-            images=f"{VOC}/JPEGImages",
-            image_sets=image_set_files(config["data"]["train"]),
+            **inputs.devkit,
+            image_sets=inputs.image_set_files("train"),
         output:
-            images=f"{RESULTS}/data/train.csv",
-            labels=f"{RESULTS}/data/labels.parquet",
-            skipped=f"{RESULTS}/data/train-skipped.csv",
+            images=paths.data("train.csv"),
+            labels=paths.data("labels.parquet"),
+            skipped=paths.data("train-skipped.csv"),
         log:
-            f"{LOGS}/data/training_images.log",
+            paths.log("data/training_images"),
         benchmark:
-            f"{BENCHMARKS}/data/training_images.tsv"
+            paths.benchmark("data/training_images")
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(2000),
-            runtime=60,
+            **asks(2000, 60),
         params:
+            **inputs.labels,
             voc_root=subpath(input.images, parent=True),
             sbd_root=config["data"]["sbd_root"],
             image_set=config["data"]["train"],
-            classes=CLASSES,
-            all_classes=ALL_CLASSES,
-            max_failed_fraction=config["data"]["max_failed_fraction"],
             code=code_digest("wood.data.prepare"),
         script:
             "../workflow_scripts/voc_images.py"
@@ -90,33 +84,26 @@ else:
     # those of the evaluation server (test).
     rule scored_images:
         input:
-            annotations=f"{VOC}/Annotations",
-            images=f"{VOC}/JPEGImages",
-            image_sets=lambda wildcards: image_set_files(config["data"][wildcards.role]),
+            **inputs.devkit,
+            image_sets=lambda wildcards: inputs.image_set_files(wildcards.role),
         output:
-            images=f"{RESULTS}/data/{{role}}.csv",
-            skipped=f"{RESULTS}/data/{{role}}-skipped.csv",
+            images=paths.data("{role}.csv"),
+            skipped=paths.data("{role}-skipped.csv"),
         log:
-            f"{LOGS}/data/{{role}}_images.log",
+            paths.log("data/{role}_images"),
         benchmark:
-            f"{BENCHMARKS}/data/{{role}}_images.tsv"
+            paths.benchmark("data/{role}_images")
         wildcard_constraints:
             role="evaluation|val|test",
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(2000),
-            runtime=60,
+            **asks(2000, 60),
         params:
+            **inputs.labels,
             voc_root=subpath(input.images, parent=True),
-            sbd_root=None,
             image_set=lambda wildcards: config["data"][wildcards.role],
-            # The test set has no annotations.
-            keep_unlabelled=lambda wildcards: wildcards.role == "test",
-            classes=CLASSES,
-            all_classes=ALL_CLASSES,
-            max_failed_fraction=config["data"]["max_failed_fraction"],
             code=code_digest("wood.data.prepare"),
         script:
             "../workflow_scripts/voc_images.py"

@@ -1,5 +1,17 @@
 # Hard OoD images (Sec. 3.1): candidates, images, scores, ranking, review, and the final list.
 
+CONTACT_SHEET = report(
+    paths.ood("contact_sheet.jpg"),
+    caption="captions/contact_sheet.rst",
+    category="Hard OoD images",
+)
+CLUSTER_SHEET = report(
+    paths.classifier("clusters.jpg"),
+    caption="captions/cluster_sheet.rst",
+    category="Hard OoD images",
+    labels={"classifier": "{classifier}", "training seed": "{seed}"},
+)
+
 
 if config["ood"]["source"] == "list":
 
@@ -9,18 +21,17 @@ if config["ood"]["source"] == "list":
             list=config["ood"]["list"],
             images=config["ood"]["images"],
         output:
-            f"{OOD}/hard_ood.csv",
+            paths.ood("hard_ood.csv"),
         log:
-            f"{LOGS}/ood/listed_ood.log",
+            paths.log("ood/listed_ood"),
         benchmark:
-            f"{BENCHMARKS}/ood/listed_ood.tsv"
+            paths.benchmark("ood/listed_ood")
         localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(1000),
-            runtime=30,
+            **asks(1000, 30),
         params:
             code=code_digest("wood.ood.hard_ood"),
         script:
@@ -32,57 +43,50 @@ if config["ood"]["source"] == "openimages":
     # Labels, hierarchy and image lists; a local folder is used in place.
     rule metadata:
         input:
-            pool_folder(),
+            inputs.pool_folder(),
         output:
-            f"{OOD}/metadata/metadata.json",
+            paths.ood("metadata/metadata.json"),
         log:
-            f"{LOGS}/ood/metadata.log",
+            paths.log("ood/metadata"),
         benchmark:
-            f"{BENCHMARKS}/ood/metadata.tsv"
+            paths.benchmark("ood/metadata")
         priority: 1
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(1000),
-            runtime=720,
+            **asks(1000, 720),
         params:
             folder=subpath(output[0], parent=True),
-            base=lambda wildcards, input: input[0] if input else POOL,
-            splits=OPENIMAGES["splits"],
-            files=OPENIMAGES["files"],
-            checksums=f"{OOD}/metadata-checksums.json",
-            user_agent=OPENIMAGES["user_agent"],
+            base=lambda wildcards, input: input[0] if input else paths.pool,
+            splits=config["ood"]["openimages"]["splits"],
+            files=config["ood"]["openimages"]["files"],
+            checksums=paths.ood("metadata-checksums.json"),
+            user_agent=config["ood"]["openimages"]["user_agent"],
             code=code_digest("wood.ood.metadata"),
         script:
             "../workflow_scripts/metadata.py"
 
-    # The images without a label of a foreground class, and why the others were left out.
+    # The images without a label of a foreground class, and why the others were left out. Before the
+    # trainings: a class name that Open Images does not know shows at once.
     rule candidates:
         input:
-            f"{OOD}/metadata/metadata.json",
+            paths.ood("metadata/metadata.json"),
         output:
-            candidates=f"{OOD}/candidates.parquet",
-            excluded=f"{OOD}/excluded.parquet",
+            candidates=paths.ood("candidates.parquet"),
+            excluded=paths.ood("excluded.parquet"),
         log:
-            f"{LOGS}/ood/candidates.log",
+            paths.log("ood/candidates"),
         benchmark:
-            f"{BENCHMARKS}/ood/candidates.tsv"
-        # Before the trainings: a class name that Open Images does not know shows at once.
+            paths.benchmark("ood/candidates")
         priority: 1
         conda:
             "../envs/wood.yaml"
         threads: 2
         resources:
-            mem_mb=memory(2000),
-            runtime=120,
+            **asks(2000, 120),
         params:
-            classes=CLASSES,
-            class_map=OPENIMAGES["class_map"],
-            machine_threshold=OPENIMAGES["machine_threshold"],
-            splits=OPENIMAGES["splits"],
-            max_candidates=OPENIMAGES["max_candidates"],
-            seed=SEEDS[0],
+            **inputs.candidates,
             code=code_digest("wood.ood.candidates"),
         script:
             "../workflow_scripts/candidates.py"
@@ -90,26 +94,23 @@ if config["ood"]["source"] == "openimages":
     # One shard of the candidates' photographs; what cannot be had is listed with its reason.
     rule candidate_images:
         input:
-            candidates=f"{OOD}/candidates.parquet",
+            candidates=paths.ood("candidates.parquet"),
         output:
-            f"{OOD}/images/{{shard}}.parquet",
+            paths.ood("images/{shard}.parquet"),
         log:
-            f"{LOGS}/ood/candidate_images/{{shard}}.log",
+            paths.log("ood/candidate_images/{shard}"),
         benchmark:
-            f"{BENCHMARKS}/ood/candidate_images/{{shard}}.tsv"
+            paths.benchmark("ood/candidate_images/{shard}")
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(2000),
-            runtime=1440,
-            # The profile has one of these, so that the rate limit holds for all shards together.
-            downloads=1,
+            **asks(2000, 1440, downloads=1),
         params:
             folder=subpath(output[0], parent=True),
-            base=OPENIMAGES["image_base"] or f"{POOL}/images",
+            base=inputs.image_base,
             shard_count=config["shards"]["candidates"],
-            settings={key: OPENIMAGES[key] for key in DOWNLOAD_SETTINGS},
+            settings=inputs.download,
             code=code_digest("wood.ood.download"),
         script:
             "../workflow_scripts/candidate_images.py"
@@ -117,24 +118,22 @@ if config["ood"]["source"] == "openimages":
     # Scores p(c) of one shard by F_in.
     rule candidate_scores:
         input:
-            images=f"{OOD}/images/{{shard}}.parquet",
-            classifier=classifier_weights(config["ood"]["classifier"], SEEDS[0]),
+            images=paths.ood("images/{shard}.parquet"),
+            classifier=targets.scoring_weights,
         output:
-            f"{OOD}/scores/{{shard}}.parquet",
+            paths.ood("scores/{shard}.parquet"),
         log:
-            f"{LOGS}/ood/candidate_scores/{{shard}}.log",
+            paths.log("ood/candidate_scores/{shard}"),
         benchmark:
-            f"{BENCHMARKS}/ood/candidate_scores/{{shard}}.tsv"
+            paths.benchmark("ood/candidate_scores/{shard}")
         conda:
             "../envs/wood.yaml"
         threads: config["threads"]["inference"]
         resources:
-            mem_mb=memory(4000),
-            runtime=720,
-            gpu=SHARD_GPUS,
+            **asks(4000, 720, gpu=SHARD_GPUS),
         params:
             long_side=config["ood"]["long_side"],
-            max_failed_fraction=OPENIMAGES["max_failed_fraction"],
+            max_failed_fraction=config["ood"]["openimages"]["max_failed_fraction"],
             threads=config["threads"]["inference"],
             code=code_digest("wood.ood.scoring"),
         script:
@@ -143,22 +142,21 @@ if config["ood"]["source"] == "openimages":
     # The candidates with max_c p(c) >= 0.5, hardest first.
     rule ranking:
         input:
-            scores=expand(f"{OOD}/scores/{{shard}}.parquet", shard=SHARDS["candidates"]),
-            candidates=f"{OOD}/candidates.parquet",
+            scores=targets.of_candidates(paths.ood("scores/{shard}.parquet")),
+            candidates=paths.ood("candidates.parquet"),
         output:
-            table=f"{OOD}/ranking.parquet",
-            csv=f"{OOD}/ranking.csv",
+            table=paths.ood("ranking.parquet"),
+            csv=paths.ood("ranking.csv"),
         log:
-            f"{LOGS}/ood/ranking.log",
+            paths.log("ood/ranking"),
         benchmark:
-            f"{BENCHMARKS}/ood/ranking.tsv"
+            paths.benchmark("ood/ranking")
         localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(4000),
-            runtime=60,
+            **asks(4000, 60),
         params:
             threshold=config["ood"]["threshold"],
             cap_per_class=config["ood"]["cap_per_class"],
@@ -169,27 +167,26 @@ if config["ood"]["source"] == "openimages":
     # The reviewer's answers applied: the hard OoD list, and what the review cost.
     rule hard_ood_list:
         input:
-            ranking=f"{OOD}/ranking.parquet",
-            images=expand(f"{OOD}/images/{{shard}}.parquet", shard=SHARDS["candidates"]),
-            answers=review_answers(),
+            ranking=paths.ood("ranking.parquet"),
+            images=targets.of_candidates(paths.ood("images/{shard}.parquet")),
+            answers=targets.review_answers(),
         output:
-            list=f"{OOD}/hard_ood.csv",
-            statistics=f"{OOD}/review_stats.json",
+            list=paths.ood("hard_ood.csv"),
+            statistics=paths.ood("review_stats.json"),
         log:
-            f"{LOGS}/ood/hard_ood_list.log",
+            paths.log("ood/hard_ood_list"),
         benchmark:
-            f"{BENCHMARKS}/ood/hard_ood_list.tsv"
+            paths.benchmark("ood/hard_ood_list")
         localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(2000),
-            runtime=30,
+            **asks(2000, 30),
         params:
-            policy=REVIEW["policy"],
-            classes=CLASSES,
-            minimum=settings.needed_hard_ood(config),
+            policy=config["ood"]["review"]["policy"],
+            classes=config["classes"],
+            minimum=targets.needed_hard_ood,
             code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/hard_ood_list.py"
@@ -197,22 +194,21 @@ if config["ood"]["source"] == "openimages":
     # The hard candidates as they are ranked: what an OoD set is that nobody looked at.
     rule unreviewed_ood_list:
         input:
-            ranking=f"{OOD}/ranking.parquet",
+            ranking=paths.ood("ranking.parquet"),
         output:
-            f"{OOD}/unreviewed_ood.csv",
+            paths.ood("unreviewed_ood.csv"),
         log:
-            f"{LOGS}/ood/unreviewed_ood_list.log",
+            paths.log("ood/unreviewed_ood_list"),
         benchmark:
-            f"{BENCHMARKS}/ood/unreviewed_ood_list.tsv"
+            paths.benchmark("ood/unreviewed_ood_list")
         localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(2000),
-            runtime=30,
+            **asks(2000, 30),
         params:
-            minimum=settings.needed_hard_ood(config),
+            minimum=targets.needed_hard_ood,
             code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/unreviewed_ood_list.py"
@@ -220,24 +216,23 @@ if config["ood"]["source"] == "openimages":
     # As many random candidates without a foreground object: the control of the hard OoD set.
     rule random_ood_list:
         input:
-            hard_ood=f"{OOD}/hard_ood.csv",
-            images=expand(f"{OOD}/images/{{shard}}.parquet", shard=SHARDS["candidates"]),
-            scores=expand(f"{OOD}/scores/{{shard}}.parquet", shard=SHARDS["candidates"]),
-            answers=review_answers(),
+            hard_ood=paths.ood("hard_ood.csv"),
+            images=targets.of_candidates(paths.ood("images/{shard}.parquet")),
+            scores=targets.of_candidates(paths.ood("scores/{shard}.parquet")),
+            answers=targets.review_answers(),
         output:
-            f"{OOD}/random_ood/seed-{{seed}}.csv",
+            paths.ood("random_ood/seed-{seed}.csv"),
         log:
-            f"{LOGS}/ood/random_ood_list/{{seed}}.log",
+            paths.log("ood/random_ood_list/{seed}"),
         benchmark:
-            f"{BENCHMARKS}/ood/random_ood_list/{{seed}}.tsv"
+            paths.benchmark("ood/random_ood_list/{seed}")
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(2000),
-            runtime=30,
+            **asks(2000, 30),
         params:
-            policy=REVIEW["policy"],
+            policy=config["ood"]["review"]["policy"],
             threshold=config["ood"]["threshold"],
             code=code_digest("wood.ood.hard_ood"),
         script:
@@ -249,24 +244,19 @@ if config["ood"]["source"] != "none":
     # The hardest accepted images of each class (Fig. 2).
     rule contact_sheet:
         input:
-            f"{OOD}/hard_ood.csv",
+            paths.ood("hard_ood.csv"),
         output:
-            report(
-                f"{OOD}/contact_sheet.jpg",
-                caption="captions/contact_sheet.rst",
-                category="Hard OoD images",
-            ),
+            CONTACT_SHEET,
         log:
-            f"{LOGS}/ood/contact_sheet.log",
+            paths.log("ood/contact_sheet"),
         benchmark:
-            f"{BENCHMARKS}/ood/contact_sheet.tsv"
+            paths.benchmark("ood/contact_sheet")
         localrule: True
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(1000),
-            runtime=30,
+            **asks(1000, 30),
         params:
             per_class=config["report"]["sheet_images_per_class"],
             code=code_digest("wood.ood.contact_sheet"),
@@ -279,19 +269,18 @@ if config["ood"]["source"] == "openimages":
     # Opens FiftyOne on the ranked candidates; answers go to the decisions file at once.
     rule review:
         input:
-            ranking=f"{OOD}/ranking.parquet",
-            classifier=classifier_weights(config["ood"]["classifier"], SEEDS[0]),
+            ranking=paths.ood("ranking.parquet"),
+            classifier=targets.scoring_weights,
         log:
-            f"{LOGS}/ood/review.log",
+            paths.log("ood/review"),
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(4000),
-            runtime=480,
+            **asks(4000, 480),
         params:
-            decisions=decisions_files()[0],
-            wanted=f"--wanted {REVIEW['wanted']}" if REVIEW["wanted"] else "",
+            decisions=targets.decisions_files()[0],
+            wanted=inputs.wanted,
         shell:
             "python -m wood.review.session --ranking {input.ranking:q} --decisions {params.decisions:q}"
             " --classifier {input.classifier:q} {params.wanted} 2>&1 | tee {log:q}"
@@ -300,26 +289,20 @@ if config["ood"]["source"] == "openimages":
 # Some images of each cluster (Fig. A2).
 rule cluster_sheet:
     input:
-        hard_ood=ood_list,
-        centers=f"{CLASSIFIER}/centers.safetensors",
+        hard_ood=inputs.ood_list,
+        centers=paths.classifier("centers.safetensors"),
     output:
-        report(
-            f"{CLASSIFIER}/clusters.jpg",
-            caption="captions/cluster_sheet.rst",
-            category="Hard OoD images",
-            labels={"classifier": "{classifier}", "training seed": "{seed}"},
-        ),
+        CLUSTER_SHEET,
     log:
-        f"{LOGS}/ood/cluster_sheet/{{classifier}}-{{seed}}.log",
+        paths.log("ood/cluster_sheet/{classifier}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/ood/cluster_sheet/{{classifier}}-{{seed}}.tsv"
+        paths.benchmark("ood/cluster_sheet/{classifier}-{seed}")
     localrule: True
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000),
-        runtime=30,
+        **asks(1000, 30),
     params:
         per_cluster=config["report"]["sheet_images_per_class"],
         code=code_digest("wood.ood.contact_sheet"),

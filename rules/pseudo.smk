@@ -4,27 +4,23 @@
 # Confident foreground and background after dense CRF; the rest is 255.
 rule ir_labels:
     input:
-        maps=shard_of_maps,
-        images=f"{RESULTS}/data/train.csv",
+        maps=inputs.maps_of_shard,
+        images=paths.data("train.csv"),
     output:
-        directory(f"{PSEUDO}/ir_labels/{{shard}}"),
+        directory(paths.experiment("pseudo/ir_labels/{shard}")),
     log:
-        f"{LOGS}/pseudo/ir_labels/{{experiment}}-{{seed}}-{{shard}}.log",
+        paths.log("pseudo/ir_labels/{experiment}-{seed}-{shard}"),
     benchmark:
-        f"{BENCHMARKS}/pseudo/ir_labels/{{experiment}}-{{seed}}-{{shard}}.tsv"
+        paths.benchmark("pseudo/ir_labels/{experiment}-{seed}-{shard}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["crf"]
     resources:
-        mem_mb=memory(1500, per_thread=True),
-        runtime=240,
+        **asks(1500, 240, per_thread=True),
     params:
-        settings=lambda wildcards: {
-            key: pseudo_settings(wildcards)[key]
-            for key in ("foreground_threshold", "background_threshold", "gt_prob")
-        },
-        classifier=classifier_of_experiment,
-        class_names=CLASSES,
+        settings=inputs.ir_labels,
+        classifier=inputs.weights,
+        class_names=config["classes"],
         max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.ir_labels"),
     script:
@@ -34,26 +30,22 @@ rule ir_labels:
 # Class boundary map and displacement field.
 rule train_irnet:
     input:
-        ir_labels=expand(
-            f"{PSEUDO}/ir_labels/{{shard}}", shard=SHARDS["images"], allow_missing=True
-        ),
-        images=f"{RESULTS}/data/train.csv",
+        ir_labels=targets.of_images(paths.experiment("pseudo/ir_labels/{shard}")),
+        images=paths.data("train.csv"),
     output:
-        weights=f"{PSEUDO}/irnet.safetensors",
-        log=f"{PSEUDO}/irnet.jsonl",
+        weights=paths.experiment("pseudo/irnet.safetensors"),
+        log=paths.experiment("pseudo/irnet.jsonl"),
     log:
-        f"{LOGS}/pseudo/train_irnet/{{experiment}}-{{seed}}.log",
+        paths.log("pseudo/train_irnet/{experiment}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/pseudo/train_irnet/{{experiment}}-{{seed}}.tsv"
+        paths.benchmark("pseudo/train_irnet/{experiment}-{seed}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["training"]
     resources:
-        mem_mb=memory(6000),
-        runtime=720,
-        gpu=TRAINING_GPUS,
+        **asks(6000, 720, gpu=TRAINING_GPUS),
     params:
-        settings=lambda wildcards: pseudo_settings(wildcards)["irnet"],
+        settings=inputs.irnet,
         threads=config["threads"]["training"],
         max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.train"),
@@ -64,29 +56,26 @@ rule train_irnet:
 # The localization maps spread by the random walk, and thresholded.
 rule walk:
     input:
-        maps=shard_of_maps,
-        images=f"{RESULTS}/data/train.csv",
-        irnet=f"{PSEUDO}/irnet.safetensors",
+        maps=inputs.maps_of_shard,
+        images=paths.data("train.csv"),
+        irnet=paths.experiment("pseudo/irnet.safetensors"),
     output:
-        masks=temp(directory(f"{PSEUDO}/masks/{{shard}}")),
-        boundaries=directory(f"{PSEUDO}/boundaries/{{shard}}"),
+        masks=temp(directory(paths.experiment("pseudo/masks/{shard}"))),
+        boundaries=directory(paths.experiment("pseudo/boundaries/{shard}")),
     log:
-        f"{LOGS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.log",
+        paths.log("pseudo/walk/{experiment}-{seed}-{shard}"),
     benchmark:
-        f"{BENCHMARKS}/pseudo/walk/{{experiment}}-{{seed}}-{{shard}}.tsv"
+        paths.benchmark("pseudo/walk/{experiment}-{seed}-{shard}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=memory(4000),
-        runtime=240,
-        gpu=SHARD_GPUS,
+        **asks(4000, 240, gpu=SHARD_GPUS),
     params:
-        settings=walk_settings,
-        classifier=classifier_of_experiment,
-        class_names=CLASSES,
-        max_failed_fraction=config["data"]["max_failed_fraction"],
-        threads=config["threads"]["inference"],
+        **inputs.inference,
+        settings=inputs.walk,
+        classifier=inputs.weights,
+        class_names=config["classes"],
         code=code_digest("wood.affinity.pseudo_masks"),
     script:
         "../workflow_scripts/walk.py"
@@ -95,20 +84,19 @@ rule walk:
 # One folder of palette PNGs, named and sized like the images.
 rule collect_pseudo_masks:
     input:
-        expand(f"{PSEUDO}/masks/{{shard}}", shard=SHARDS["images"], allow_missing=True),
+        targets.of_images(paths.experiment("pseudo/masks/{shard}")),
     output:
-        directory(f"{EXPERIMENT}/pseudo_masks"),
+        directory(paths.experiment("pseudo_masks")),
     log:
-        f"{LOGS}/pseudo/collect_pseudo_masks/{{experiment}}-{{seed}}.log",
+        paths.log("pseudo/collect_pseudo_masks/{experiment}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/pseudo/collect_pseudo_masks/{{experiment}}-{{seed}}.tsv"
+        paths.benchmark("pseudo/collect_pseudo_masks/{experiment}-{seed}")
     localrule: True
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000),
-        runtime=30,
+        **asks(1000, 30),
     params:
         code=code_digest("wood.runtime.store"),
     script:
@@ -118,28 +106,25 @@ rule collect_pseudo_masks:
 # Instance masks of one shard, from the displacement field (`pseudo.instances`).
 rule instances:
     input:
-        maps=shard_of_maps,
-        images=f"{RESULTS}/data/train.csv",
-        irnet=f"{PSEUDO}/irnet.safetensors",
+        maps=inputs.maps_of_shard,
+        images=paths.data("train.csv"),
+        irnet=paths.experiment("pseudo/irnet.safetensors"),
     output:
-        temp(f"{PSEUDO}/instances/{{shard}}.json"),
+        temp(paths.experiment("pseudo/instances/{shard}.json")),
     log:
-        f"{LOGS}/pseudo/instances/{{experiment}}-{{seed}}-{{shard}}.log",
+        paths.log("pseudo/instances/{experiment}-{seed}-{shard}"),
     benchmark:
-        f"{BENCHMARKS}/pseudo/instances/{{experiment}}-{{seed}}-{{shard}}.tsv"
+        paths.benchmark("pseudo/instances/{experiment}-{seed}-{shard}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=memory(4000),
-        runtime=480,
-        gpu=SHARD_GPUS,
+        **asks(4000, 480, gpu=SHARD_GPUS),
     params:
-        settings=walk_settings,
-        classifier=classifier_of_experiment,
-        class_names=CLASSES,
-        max_failed_fraction=config["data"]["max_failed_fraction"],
-        threads=config["threads"]["inference"],
+        **inputs.inference,
+        settings=inputs.walk,
+        classifier=inputs.weights,
+        class_names=config["classes"],
         code=code_digest("wood.affinity.instances"),
     script:
         "../workflow_scripts/instances.py"
@@ -148,26 +133,21 @@ rule instances:
 # One COCO file of instance masks.
 rule collect_instances:
     input:
-        expand(
-            f"{PSEUDO}/instances/{{shard}}.json",
-            shard=SHARDS["images"],
-            allow_missing=True,
-        ),
+        targets.of_images(paths.experiment("pseudo/instances/{shard}.json")),
     output:
-        f"{EXPERIMENT}/instances.json",
+        paths.experiment("instances.json"),
     log:
-        f"{LOGS}/pseudo/collect_instances/{{experiment}}-{{seed}}.log",
+        paths.log("pseudo/collect_instances/{experiment}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/pseudo/collect_instances/{{experiment}}-{{seed}}.tsv"
+        paths.benchmark("pseudo/collect_instances/{experiment}-{seed}")
     localrule: True
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
-        runtime=30,
+        **asks(2000, 30),
     params:
-        class_names=CLASSES,
+        class_names=config["classes"],
         code=code_digest("wood.data.coco"),
     script:
         "../workflow_scripts/collect_instances.py"
@@ -176,26 +156,25 @@ rule collect_instances:
 # The seeds refined by dense CRF alone (the CRF column of Table 2).
 rule seeds_with_crf:
     input:
-        maps=shard_of_maps,
-        images=f"{RESULTS}/data/train.csv",
-        scored=f"{RESULTS}/data/evaluation.csv",
+        maps=inputs.maps_of_shard,
+        images=paths.data("train.csv"),
+        scored=paths.data("evaluation.csv"),
     output:
-        directory(f"{EXPERIMENT}/seeds_with_crf/{{shard}}"),
+        directory(paths.experiment("seeds_with_crf/{shard}")),
     log:
-        f"{LOGS}/pseudo/seeds_with_crf/{{experiment}}-{{seed}}-{{shard}}.log",
+        paths.log("pseudo/seeds_with_crf/{experiment}-{seed}-{shard}"),
     benchmark:
-        f"{BENCHMARKS}/pseudo/seeds_with_crf/{{experiment}}-{{seed}}-{{shard}}.tsv"
+        paths.benchmark("pseudo/seeds_with_crf/{experiment}-{seed}-{shard}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["crf"]
     resources:
-        mem_mb=memory(1500, per_thread=True),
-        runtime=240,
+        **asks(1500, 240, per_thread=True),
     params:
-        threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
-        gt_prob=lambda wildcards: pseudo_settings(wildcards)["gt_prob"],
-        classifier=classifier_of_experiment,
-        class_names=CLASSES,
+        threshold=inputs.threshold,
+        gt_prob=inputs.gt_prob,
+        classifier=inputs.weights,
+        class_names=config["classes"],
         max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.ir_labels"),
     script:
@@ -205,30 +184,24 @@ rule seeds_with_crf:
 # Scores of the pseudo-masks, and of the seeds with dense CRF.
 rule score_pseudo_masks:
     input:
-        mask=lambda wildcards: pseudo_mask_folder(wildcards.experiment, wildcards.seed),
-        seed_crf=expand(
-            f"{EXPERIMENT}/seeds_with_crf/{{shard}}",
-            shard=SHARDS["images"],
-            allow_missing=True,
-        ),
-        images=f"{RESULTS}/data/evaluation.csv",
-        masks=MASKS,
+        mask=inputs.pseudo_masks,
+        seed_crf=targets.of_images(paths.experiment("seeds_with_crf/{shard}")),
+        images=paths.data("evaluation.csv"),
+        masks=paths.masks,
     output:
-        score=f"{SCORES}/pseudo_masks/{{experiment}}/seed-{{seed}}.json",
-        images=f"{SCORES}/pseudo_masks/{{experiment}}/seed-{{seed}}.csv",
+        score=paths.score("pseudo_masks"),
+        images=paths.counts("pseudo_masks"),
     log:
-        f"{LOGS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.log",
+        paths.log("pseudo/score_pseudo_masks/{experiment}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/pseudo/score_pseudo_masks/{{experiment}}-{{seed}}.tsv"
+        paths.benchmark("pseudo/score_pseudo_masks/{experiment}-{seed}")
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
-        runtime=120,
+        **asks(2000, 120),
     params:
-        class_names=CLASSES,
-        all_classes=ALL_CLASSES,
+        **inputs.classes,
         split=config["data"]["evaluation"],
         code=code_digest("wood.scoring.evaluation"),
     script:
@@ -238,23 +211,21 @@ rule score_pseudo_masks:
 # Opens FiftyOne on every experiment: image, seed, IR label, boundary, pseudo-mask and true mask.
 rule browse:
     input:
-        lambda wildcards: specified_files(browsed_experiments()),
-        truth=MASKS if HAS_MASKS else [],
-        images=f"{RESULTS}/data/train.csv",
+        page.files(inputs.browsed()),
+        truth=paths.masks if targets.has_masks else [],
+        images=paths.data("train.csv"),
     log:
-        f"{LOGS}/pseudo/browse.log",
+        paths.log("pseudo/browse"),
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
-        runtime=480,
+        **asks(4000, 480),
     params:
-        experiments=browsed_experiments(),
+        **inputs.classes,
+        experiments=inputs.browsed(),
         truth=lambda wildcards, input: input.truth or None,
-        class_names=CLASSES,
-        all_classes=ALL_CLASSES,
         dataset=config["dataset"],
-        database=f"{RESULTS}/fiftyone",
+        database=f"{paths.results}/fiftyone",
     script:
         "../workflow_scripts/browse.py"

@@ -1,31 +1,54 @@
 # The page: every number and picture of the experiments, beside the paper's.
 
+from wood.report.items import ITEMS
+from wood.workflow.report_inputs import sources
+
+ITEMS_CATEGORY = "Tables and figures of the paper"
+WHOLE_PAGE = report(
+    paths.report("index.html"),
+    caption="captions/page.rst",
+    category="The whole page",
+)
+ITEM_PAGE = report(
+    paths.report("items/{item}.html"),
+    caption="captions/item.rst",
+    category=ITEMS_CATEGORY,
+    labels={"item": "{item}", "kind": "page"},
+)
+ITEM_DATA = report(
+    paths.report("items/{item}.csv"),
+    caption="captions/data.rst",
+    category=ITEMS_CATEGORY,
+    labels={"item": "{item}", "kind": "data"},
+)
+ITEM_DRAWING = report(
+    paths.report("items/{item}.svg"),
+    caption="captions/item.rst",
+    category=ITEMS_CATEGORY,
+    labels={"item": "{item}", "kind": "drawing"},
+)
+
 
 # One self-contained HTML page, and one for each experiment.
 rule report_page:
     input:
-        specified_files(report_specification()),
-        counts=counts_of_images(),
-        templates=report_sources(),
+        page.page_files,
+        counts=page.counts(),
+        templates=sources(),
     output:
-        page=report(
-            f"{RESULTS}/report/index.html",
-            caption="captions/page.rst",
-            category="The whole page",
-        ),
-        experiments=directory(f"{RESULTS}/report/experiments"),
+        page=WHOLE_PAGE,
+        experiments=directory(paths.report("experiments")),
     log:
-        f"{LOGS}/report/report_page.log",
+        paths.log("report/report_page"),
     benchmark:
-        f"{BENCHMARKS}/report/report_page.tsv"
+        paths.benchmark("report/report_page")
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
-        runtime=60,
+        **asks(3000, 60),
     params:
-        specification=report_specification(),
+        specification=page.page,
         config=config,
         code=code_digest("wood.report.page", "wood.report.experiment"),
     script:
@@ -35,25 +58,24 @@ rule report_page:
 # Tables, and the figure with classes as bars: a page, and the numbers as CSV.
 rule report_table:
     input:
-        item_inputs,
-        templates=report_sources(),
+        page.item_files,
+        templates=sources(),
     output:
-        page=item_output("html", "page", "captions/item.rst"),
-        csv=item_output("csv", "data", "captions/data.rst"),
+        page=ITEM_PAGE,
+        csv=ITEM_DATA,
     log:
-        f"{LOGS}/report/items/{{item}}.log",
+        paths.log("report/items/{item}"),
     benchmark:
-        f"{BENCHMARKS}/report/items/{{item}}.tsv"
+        paths.benchmark("report/items/{item}")
     wildcard_constraints:
         item="table[A0-9]+|figure6",
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
-        runtime=60,
+        **asks(3000, 60),
     params:
-        specification=lambda wildcards: item_specification(wildcards.item),
+        specification=page.item_specification,
         code=code_digest("wood.report.item"),
     script:
         "../workflow_scripts/report_item.py"
@@ -62,9 +84,9 @@ rule report_table:
 # Figures that are drawn: a page, the drawing, and its data.
 use rule report_table as report_drawing with:
     output:
-        page=item_output("html", "page", "captions/item.rst"),
-        csv=item_output("csv", "data", "captions/data.rst"),
-        svg=item_output("svg", "drawing", "captions/item.rst"),
+        page=ITEM_PAGE,
+        csv=ITEM_DATA,
+        svg=ITEM_DRAWING,
     wildcard_constraints:
         item="figure[57]",
 
@@ -72,7 +94,7 @@ use rule report_table as report_drawing with:
 # Pictures: a page.
 use rule report_table as report_pictures with:
     output:
-        page=item_output("html", "page", "captions/item.rst"),
+        page=ITEM_PAGE,
     wildcard_constraints:
         item="figure(2|3|4|A[1-4])",
 
@@ -84,7 +106,7 @@ for item in ITEMS:
         name:
             item
         input:
-            lambda wildcards, item=item: item_files(item),
+            page.target(item),
         localrule: True
 
 
@@ -93,21 +115,20 @@ rule provenance:
     input:
         rules.report_page.output,
     output:
-        f"{RESULTS}/provenance.json",
+        f"{paths.results}/provenance.json",
     log:
-        f"{LOGS}/report/provenance.log",
+        paths.log("report/provenance"),
     benchmark:
-        f"{BENCHMARKS}/report/provenance.tsv"
+        paths.benchmark("report/provenance")
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000),
-        runtime=60,
+        **asks(1000, 60),
     params:
         results=subpath(output[0], parent=True),
         config=config,
-        inputs=settings.named_inputs(config),
+        inputs=named_inputs(config),
         code=code_digest("wood.runtime.provenance"),
     script:
         "../workflow_scripts/provenance.py"

@@ -4,29 +4,25 @@
 # Trains a classifier by Eq. 3 and 4.
 rule train_classifier:
     input:
-        unpack(initial_weights),
-        unpack(ood_inputs),
-        images=f"{RESULTS}/data/train.csv",
-        labels=f"{RESULTS}/data/labels.parquet",
+        unpack(inputs.training_files),
+        **inputs.labelled,
     output:
-        weights=f"{CLASSIFIER}/model.safetensors",
-        log=f"{CLASSIFIER}/training.jsonl",
-        epochs=directory(f"{CLASSIFIER}/epochs"),
+        weights=paths.classifier("model.safetensors"),
+        log=paths.classifier("training.jsonl"),
+        epochs=directory(paths.classifier("epochs")),
     log:
-        f"{LOGS}/seeds/train_classifier/{{classifier}}-{{seed}}.log",
+        paths.log("seeds/train_classifier/{classifier}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/seeds/train_classifier/{{classifier}}-{{seed}}.tsv"
+        paths.benchmark("seeds/train_classifier/{classifier}-{seed}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["training"]
     resources:
-        mem_mb=memory(6000),
-        runtime=720,
-        gpu=TRAINING_GPUS,
+        **asks(6000, 720, gpu=TRAINING_GPUS),
     params:
-        settings=classifier_settings,
-        whole_images=whole_images_to_refresh,
-        class_names=CLASSES,
+        settings=inputs.classifier,
+        whole_images=inputs.whole_images,
+        class_names=config["classes"],
         threads=config["threads"]["training"],
         code=code_digest("wood.seeds.classifier"),
     script:
@@ -36,28 +32,24 @@ rule train_classifier:
 # Features z of D_in or D_ood, hard, random or unreviewed, on whole images.
 rule features:
     input:
-        images=lambda wildcards: image_list(wildcards.domain, wildcards.seed),
-        classifier=f"{CLASSIFIER}/model.safetensors",
+        images=inputs.feature_images,
+        classifier=paths.classifier("model.safetensors"),
     output:
-        f"{CLASSIFIER}/features-{{domain}}.safetensors",
+        paths.classifier("features-{domain}.safetensors"),
     log:
-        f"{LOGS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.log",
+        paths.log("seeds/features/{classifier}-{seed}-{domain}"),
     benchmark:
-        f"{BENCHMARKS}/seeds/features/{{classifier}}-{{seed}}-{{domain}}.tsv"
+        paths.benchmark("seeds/features/{classifier}-{seed}-{domain}")
     wildcard_constraints:
         domain="in|ood|random|unreviewed",
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=memory(4000),
-        runtime=120,
-        gpu=SHARD_GPUS,
+        **asks(4000, 120, gpu=SHARD_GPUS),
     params:
+        **inputs.batches,
         long_side=config["ood"]["long_side"],
-        max_batch_pixels=config["max_batch_pixels"],
-        max_failed_fraction=config["data"]["max_failed_fraction"],
-        threads=config["threads"]["inference"],
         code=code_digest("wood.seeds.features"),
     script:
         "../workflow_scripts/features.py"
@@ -66,31 +58,26 @@ rule features:
 # Features of two classes and of their OoD images before and after each epoch (Fig. 7).
 rule epoch_features:
     input:
-        ood_list=ood_list,
-        images=f"{RESULTS}/data/train.csv",
-        labels=f"{RESULTS}/data/labels.parquet",
-        start=lambda wildcards: parent_file(wildcards, "model.safetensors"),
-        epochs=f"{CLASSIFIER}/epochs",
+        **inputs.labelled,
+        ood_list=inputs.ood_list,
+        start=inputs.parent_weights,
+        epochs=paths.classifier("epochs"),
     output:
-        f"{CLASSIFIER}/epoch-features.safetensors",
+        paths.classifier("epoch-features.safetensors"),
     log:
-        f"{LOGS}/seeds/epoch_features/{{classifier}}-{{seed}}.log",
+        paths.log("seeds/epoch_features/{classifier}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/seeds/epoch_features/{{classifier}}-{{seed}}.tsv"
+        paths.benchmark("seeds/epoch_features/{classifier}-{seed}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=memory(4000),
-        runtime=120,
-        gpu=SHARD_GPUS,
+        **asks(4000, 120, gpu=SHARD_GPUS),
     params:
+        **inputs.batches,
         figure=config["figure7"],
-        settings=classifier_settings,
+        settings=inputs.classifier,
         long_side=config["ood"]["long_side"],
-        max_batch_pixels=config["max_batch_pixels"],
-        max_failed_fraction=config["data"]["max_failed_fraction"],
-        threads=config["threads"]["inference"],
         code=code_digest("wood.seeds.epochs"),
     script:
         "../workflow_scripts/epoch_features.py"
@@ -99,27 +86,24 @@ rule epoch_features:
 # p^in and p^ood, from the features of the classifier that a W-OoD classifier starts from.
 rule centers:
     input:
-        images=f"{RESULTS}/data/train.csv",
-        labels=f"{RESULTS}/data/labels.parquet",
-        ood_list=ood_list,
-        features_in=lambda wildcards: parent_file(wildcards, "features-in.safetensors"),
-        features_ood=features_of_ood,
+        **inputs.labelled,
+        ood_list=inputs.ood_list,
+        features_in=inputs.features_in,
+        features_ood=inputs.features_ood,
     output:
-        f"{CLASSIFIER}/centers.safetensors",
+        paths.classifier("centers.safetensors"),
     log:
-        f"{LOGS}/seeds/centers/{{classifier}}-{{seed}}.log",
+        paths.log("seeds/centers/{classifier}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/seeds/centers/{{classifier}}-{{seed}}.tsv"
+        paths.benchmark("seeds/centers/{classifier}-{seed}")
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
-        runtime=60,
-        gpu=SHARD_GPUS,
+        **asks(4000, 60, gpu=SHARD_GPUS),
     params:
-        ood=settings_of_centers,
-        data=lambda wildcards: classifier_settings(wildcards)["data"],
+        ood=inputs.centers,
+        data=inputs.parts,
         code=code_digest("wood.ood.centers"),
     script:
         "../workflow_scripts/centers.py"
@@ -128,29 +112,24 @@ rule centers:
 # One shard of localization maps.
 rule localize:
     input:
-        images=f"{RESULTS}/data/train.csv",
-        labels=f"{RESULTS}/data/labels.parquet",
-        classifier=f"{CLASSIFIER}/model.safetensors",
+        **inputs.labelled,
+        classifier=paths.classifier("model.safetensors"),
     output:
-        f"{CLASSIFIER}/maps/{{localization}}/{{shard}}.safetensors",
+        paths.classifier("maps/{localization}/{shard}.safetensors"),
     log:
-        f"{LOGS}/seeds/localize/{{classifier}}-{{seed}}-{{localization}}-{{shard}}.log",
+        paths.log("seeds/localize/{classifier}-{seed}-{localization}-{shard}"),
     benchmark:
-        f"{BENCHMARKS}/seeds/localize/{{classifier}}-{{seed}}-{{localization}}-{{shard}}.tsv"
+        paths.benchmark("seeds/localize/{classifier}-{seed}-{localization}-{shard}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=memory(4000),
-        runtime=240,
-        gpu=SHARD_GPUS,
+        **asks(4000, 240, gpu=SHARD_GPUS),
     params:
-        settings=lambda wildcards: config["localizations"][wildcards.localization],
+        **inputs.batches,
+        settings=inputs.localization,
         shard_count=config["shards"]["images"],
-        class_names=CLASSES,
-        max_batch_pixels=config["max_batch_pixels"],
-        max_failed_fraction=config["data"]["max_failed_fraction"],
-        threads=config["threads"]["inference"],
+        class_names=config["classes"],
         code=code_digest("wood.seeds.localize"),
     script:
         "../workflow_scripts/localize.py"
@@ -159,26 +138,24 @@ rule localize:
 # mIoU, precision, recall and F1 of the seeds, with the curve over thresholds.
 rule score_seeds:
     input:
-        maps=lambda wildcards: map_shards(wildcards.experiment, wildcards.seed),
-        images=f"{RESULTS}/data/evaluation.csv",
-        masks=MASKS,
+        maps=inputs.maps,
+        images=paths.data("evaluation.csv"),
+        masks=paths.masks,
     output:
-        score=f"{SCORES}/seeds/{{experiment}}/seed-{{seed}}.json",
-        images=f"{SCORES}/seeds/{{experiment}}/seed-{{seed}}.csv",
+        score=paths.score("seeds"),
+        images=paths.counts("seeds"),
     log:
-        f"{LOGS}/seeds/score_seeds/{{experiment}}-{{seed}}.log",
+        paths.log("seeds/score_seeds/{experiment}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/seeds/score_seeds/{{experiment}}-{{seed}}.tsv"
+        paths.benchmark("seeds/score_seeds/{experiment}-{seed}")
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
-        runtime=120,
+        **asks(2000, 120),
     params:
-        class_names=CLASSES,
-        all_classes=ALL_CLASSES,
-        threshold=lambda wildcards: experiment_settings(wildcards)["threshold"],
+        **inputs.classes,
+        threshold=inputs.threshold,
         split=config["data"]["evaluation"],
         code=code_digest("wood.scoring.seeds"),
     script:

@@ -4,25 +4,23 @@
 # DeepLab-v2 on the pseudo-masks.
 rule train_segmentation:
     input:
-        masks=lambda wildcards: pseudo_mask_folder(wildcards.experiment, wildcards.seed),
-        images=f"{RESULTS}/data/train.csv",
+        masks=inputs.pseudo_masks,
+        images=paths.data("train.csv"),
     output:
-        weights=f"{EXPERIMENT}/network.safetensors",
-        log=f"{EXPERIMENT}/network.jsonl",
+        weights=paths.experiment("network.safetensors"),
+        log=paths.experiment("network.jsonl"),
     log:
-        f"{LOGS}/segmentation/train_segmentation/{{experiment}}-{{seed}}.log",
+        paths.log("segmentation/train_segmentation/{experiment}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/segmentation/train_segmentation/{{experiment}}-{{seed}}.tsv"
+        paths.benchmark("segmentation/train_segmentation/{experiment}-{seed}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["training"]
     resources:
-        mem_mb=memory(6000),
-        runtime=1440,
-        gpu=TRAINING_GPUS,
+        **asks(6000, 1440, gpu=TRAINING_GPUS),
     params:
-        settings=lambda wildcards: training_of_network(segmentation_settings(wildcards)),
-        class_names=CLASSES,
+        settings=inputs.network,
+        class_names=config["classes"],
         threads=config["threads"]["training"],
         max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.segmentation.train"),
@@ -33,28 +31,25 @@ rule train_segmentation:
 # One shard of predictions on val, without and with dense CRF.
 rule segment:
     input:
-        images=f"{RESULTS}/data/val.csv",
-        network=f"{EXPERIMENT}/network.safetensors",
+        images=paths.data("val.csv"),
+        network=paths.experiment("network.safetensors"),
     output:
-        plain=temp(directory(f"{EXPERIMENT}/prediction_shards/plain/{{shard}}")),
-        crf=temp(directory(f"{EXPERIMENT}/prediction_shards/crf/{{shard}}")),
+        plain=temp(directory(paths.experiment("prediction_shards/plain/{shard}"))),
+        crf=temp(directory(paths.experiment("prediction_shards/crf/{shard}"))),
     log:
-        f"{LOGS}/segmentation/segment/{{experiment}}-{{seed}}-{{shard}}.log",
+        paths.log("segmentation/segment/{experiment}-{seed}-{shard}"),
     benchmark:
-        f"{BENCHMARKS}/segmentation/segment/{{experiment}}-{{seed}}-{{shard}}.tsv"
+        paths.benchmark("segmentation/segment/{experiment}-{seed}-{shard}")
     conda:
         "../envs/wood.yaml"
     threads: config["threads"]["inference"]
     resources:
-        mem_mb=memory(4000),
-        runtime=240,
-        gpu=SHARD_GPUS,
+        **asks(4000, 240, gpu=SHARD_GPUS),
     params:
-        settings=lambda wildcards: segmentation_settings(wildcards)["inference"],
+        **inputs.inference,
+        settings=inputs.segment,
         shard_count=config["shards"]["images"],
-        class_names=CLASSES,
-        max_failed_fraction=config["data"]["max_failed_fraction"],
-        threads=config["threads"]["inference"],
+        class_names=config["classes"],
         code=code_digest("wood.segmentation.inference"),
     script:
         "../workflow_scripts/segment.py"
@@ -63,17 +58,13 @@ rule segment:
 # One folder of predictions.
 rule collect_predictions:
     input:
-        expand(
-            f"{EXPERIMENT}/prediction_shards/{{kind}}/{{shard}}",
-            shard=SHARDS["images"],
-            allow_missing=True,
-        ),
+        targets.of_images(paths.experiment("prediction_shards/{kind}/{shard}")),
     output:
-        directory(f"{EXPERIMENT}/predictions/{{kind}}"),
+        directory(paths.experiment("predictions/{kind}")),
     log:
-        f"{LOGS}/segmentation/collect_predictions/{{experiment}}-{{seed}}-{{kind}}.log",
+        paths.log("segmentation/collect_predictions/{experiment}-{seed}-{kind}"),
     benchmark:
-        f"{BENCHMARKS}/segmentation/collect_predictions/{{experiment}}-{{seed}}-{{kind}}.tsv"
+        paths.benchmark("segmentation/collect_predictions/{experiment}-{seed}-{kind}")
     wildcard_constraints:
         kind="plain|crf",
     localrule: True
@@ -81,8 +72,7 @@ rule collect_predictions:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000),
-        runtime=30,
+        **asks(1000, 30),
     params:
         code=code_digest("wood.runtime.store"),
     script:
@@ -92,26 +82,24 @@ rule collect_predictions:
 # mIoU and per-class IoU on val, without and with dense CRF.
 rule score_segmentation:
     input:
-        plain=f"{EXPERIMENT}/predictions/plain",
-        crf=f"{EXPERIMENT}/predictions/crf",
-        images=f"{RESULTS}/data/val.csv",
-        masks=MASKS,
+        plain=paths.experiment("predictions/plain"),
+        crf=paths.experiment("predictions/crf"),
+        images=paths.data("val.csv"),
+        masks=paths.masks,
     output:
-        score=f"{SCORES}/segmentation/{{experiment}}/seed-{{seed}}.json",
-        images=f"{SCORES}/segmentation/{{experiment}}/seed-{{seed}}.csv",
+        score=paths.score("segmentation"),
+        images=paths.counts("segmentation"),
     log:
-        f"{LOGS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.log",
+        paths.log("segmentation/score_segmentation/{experiment}-{seed}"),
     benchmark:
-        f"{BENCHMARKS}/segmentation/score_segmentation/{{experiment}}-{{seed}}.tsv"
+        paths.benchmark("segmentation/score_segmentation/{experiment}-{seed}")
     conda:
         "../envs/wood.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
-        runtime=120,
+        **asks(2000, 120),
     params:
-        class_names=CLASSES,
-        all_classes=ALL_CLASSES,
+        **inputs.classes,
         split=config["data"]["val"],
         code=code_digest("wood.scoring.evaluation"),
     script:
@@ -123,39 +111,34 @@ if config["data"]["test"] is not None:
     # One shard of predictions on the test set.
     use rule segment as segment_test with:
         input:
-            images=f"{RESULTS}/data/test.csv",
-            network=f"{EXPERIMENT}/network.safetensors",
+            images=paths.data("test.csv"),
+            network=paths.experiment("network.safetensors"),
         output:
-            plain=temp(directory(f"{EXPERIMENT}/test_shards/plain/{{shard}}")),
-            crf=temp(directory(f"{EXPERIMENT}/test_shards/crf/{{shard}}")),
+            plain=temp(directory(paths.experiment("test_shards/plain/{shard}"))),
+            crf=temp(directory(paths.experiment("test_shards/crf/{shard}"))),
         log:
-            f"{LOGS}/segmentation/segment_test/{{experiment}}-{{seed}}-{{shard}}.log",
+            paths.log("segmentation/segment_test/{experiment}-{seed}-{shard}"),
         benchmark:
-            f"{BENCHMARKS}/segmentation/segment_test/{{experiment}}-{{seed}}-{{shard}}.tsv"
+            paths.benchmark("segmentation/segment_test/{experiment}-{seed}-{shard}")
 
     # What VOC's evaluation server takes: the predictions with dense CRF, checked and packed.
     rule submission_archive:
         input:
-            masks=expand(
-                f"{EXPERIMENT}/test_shards/crf/{{shard}}",
-                shard=SHARDS["images"],
-                allow_missing=True,
-            ),
-            images=f"{RESULTS}/data/test.csv",
+            masks=targets.of_images(paths.experiment("test_shards/crf/{shard}")),
+            images=paths.data("test.csv"),
         output:
-            f"{EXPERIMENT}/comp6_test_cls.tar.gz",
+            paths.experiment("comp6_test_cls.tar.gz"),
         log:
-            f"{LOGS}/segmentation/submission_archive/{{experiment}}-{{seed}}.log",
+            paths.log("segmentation/submission_archive/{experiment}-{seed}"),
         benchmark:
-            f"{BENCHMARKS}/segmentation/submission_archive/{{experiment}}-{{seed}}.tsv"
+            paths.benchmark("segmentation/submission_archive/{experiment}-{seed}")
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(2000),
-            runtime=60,
+            **asks(2000, 60),
         params:
-            class_names=CLASSES,
+            class_names=config["classes"],
             expected_images=config["data"]["test_images"],
             code=code_digest("wood.segmentation.submission"),
         script:
@@ -164,96 +147,87 @@ if config["data"]["test"] is not None:
 
 # The upper bound: the same network, FULLY SUPERVISED by the true masks of the images that seeds are
 # scored on. It is the one training that reads them, and no default target asks for it.
-if HAS_MASKS and HAS_VAL:
-    FULLY_SUPERVISED = f"{RESULTS}/fully_supervised/seed-{{seed}}"
+if targets.has_masks and targets.has_val:
 
     # The true masks with the values of the configured classes.
     rule true_masks:
         input:
-            masks=MASKS,
-            images=f"{RESULTS}/data/evaluation.csv",
+            masks=paths.masks,
+            images=paths.data("evaluation.csv"),
         output:
-            directory(f"{RESULTS}/fully_supervised/true_masks"),
+            directory(paths.true_masks),
         log:
-            f"{LOGS}/segmentation/true_masks.log",
+            paths.log("segmentation/true_masks"),
         benchmark:
-            f"{BENCHMARKS}/segmentation/true_masks.tsv"
+            paths.benchmark("segmentation/true_masks")
         conda:
             "../envs/wood.yaml"
         threads: 1
         resources:
-            mem_mb=memory(1000),
-            runtime=30,
+            **asks(1000, 30),
         params:
-            class_names=CLASSES,
-            all_classes=ALL_CLASSES,
+            **inputs.classes,
             code=code_digest("wood.data.masks"),
         script:
             "../workflow_scripts/true_masks.py"
 
     use rule train_segmentation as train_fully_supervised with:
         input:
-            masks=f"{RESULTS}/fully_supervised/true_masks",
-            images=f"{RESULTS}/data/evaluation.csv",
+            masks=paths.true_masks,
+            images=paths.data("evaluation.csv"),
         output:
-            weights=f"{FULLY_SUPERVISED}/network.safetensors",
-            log=f"{FULLY_SUPERVISED}/network.jsonl",
+            weights=paths.supervised("network.safetensors"),
+            log=paths.supervised("network.jsonl"),
         log:
-            f"{LOGS}/segmentation/train_fully_supervised/{{seed}}.log",
+            paths.log("segmentation/train_fully_supervised/{seed}"),
         benchmark:
-            f"{BENCHMARKS}/segmentation/train_fully_supervised/{{seed}}.tsv"
+            paths.benchmark("segmentation/train_fully_supervised/{seed}")
         params:
-            settings=training_of_network(config["experiment"]["segmentation"]),
-            class_names=CLASSES,
+            settings=inputs.supervised_network,
+            class_names=config["classes"],
             threads=config["threads"]["training"],
             max_failed_fraction=config["data"]["max_failed_fraction"],
             code=code_digest("wood.segmentation.train"),
 
     use rule segment as segment_fully_supervised with:
         input:
-            images=f"{RESULTS}/data/val.csv",
-            network=f"{FULLY_SUPERVISED}/network.safetensors",
+            images=paths.data("val.csv"),
+            network=paths.supervised("network.safetensors"),
         output:
-            plain=temp(
-                directory(f"{FULLY_SUPERVISED}/prediction_shards/plain/{{shard}}")
-            ),
-            crf=temp(directory(f"{FULLY_SUPERVISED}/prediction_shards/crf/{{shard}}")),
+            plain=temp(directory(paths.supervised("prediction_shards/plain/{shard}"))),
+            crf=temp(directory(paths.supervised("prediction_shards/crf/{shard}"))),
         log:
-            f"{LOGS}/segmentation/segment_fully_supervised/{{seed}}-{{shard}}.log",
+            paths.log("segmentation/segment_fully_supervised/{seed}-{shard}"),
         benchmark:
-            f"{BENCHMARKS}/segmentation/segment_fully_supervised/{{seed}}-{{shard}}.tsv"
+            paths.benchmark("segmentation/segment_fully_supervised/{seed}-{shard}")
         params:
             settings=config["experiment"]["segmentation"]["inference"],
             shard_count=config["shards"]["images"],
-            class_names=CLASSES,
+            class_names=config["classes"],
             max_failed_fraction=config["data"]["max_failed_fraction"],
             threads=config["threads"]["inference"],
             code=code_digest("wood.segmentation.inference"),
 
     use rule collect_predictions as collect_fully_supervised with:
         input:
-            expand(
-                f"{FULLY_SUPERVISED}/prediction_shards/{{kind}}/{{shard}}",
-                shard=SHARDS["images"],
-                allow_missing=True,
-            ),
+            targets.of_images(paths.supervised("prediction_shards/{kind}/{shard}")),
         output:
-            directory(f"{FULLY_SUPERVISED}/predictions/{{kind}}"),
+            directory(paths.supervised("predictions/{kind}")),
         log:
-            f"{LOGS}/segmentation/collect_fully_supervised/{{seed}}-{{kind}}.log",
+            paths.log("segmentation/collect_fully_supervised/{seed}-{kind}"),
         benchmark:
-            f"{BENCHMARKS}/segmentation/collect_fully_supervised/{{seed}}-{{kind}}.tsv"
+            paths.benchmark("segmentation/collect_fully_supervised/{seed}-{kind}")
 
     use rule score_segmentation as score_fully_supervised with:
         input:
-            plain=f"{FULLY_SUPERVISED}/predictions/plain",
-            crf=f"{FULLY_SUPERVISED}/predictions/crf",
-            images=f"{RESULTS}/data/val.csv",
-            masks=MASKS,
+            plain=paths.supervised("predictions/plain"),
+            crf=paths.supervised("predictions/crf"),
+            images=paths.data("val.csv"),
+            masks=paths.masks,
         output:
-            score=f"{SCORES}/fully_supervised/seed-{{seed}}.json",
-            images=f"{SCORES}/fully_supervised/seed-{{seed}}.csv",
+            score=paths.supervised_score("json"),
+            images=paths.supervised_score("csv"),
         log:
-            f"{LOGS}/segmentation/score_fully_supervised/{{seed}}.log",
+            paths.log("segmentation/score_fully_supervised/{seed}"),
         benchmark:
-            f"{BENCHMARKS}/segmentation/score_fully_supervised/{{seed}}.tsv"
+            paths.benchmark("segmentation/score_fully_supervised/{seed}")

@@ -6,13 +6,14 @@ from wood.runtime.jobs import job
 with job(snakemake.log[0]):
     prepare_voc(
         snakemake.params.voc_root,
-        classes=snakemake.params.classes,
+        classes=snakemake.params.class_names,
         all_classes=snakemake.params.all_classes,
         image_set=snakemake.params.image_set,
-        sbd_root=snakemake.params.sbd_root,
+        sbd_root=snakemake.params.get("sbd_root"),
         output_list=snakemake.output.images,
         output_labels=snakemake.output.get("labels"),
         skipped=snakemake.output.skipped,
-        keep_unlabelled=snakemake.params.get("keep_unlabelled", False),
+        # The test set has no annotations.
+        keep_unlabelled=snakemake.wildcards.get("role") == "test",
         max_failed_fraction=snakemake.params.max_failed_fraction,
     )

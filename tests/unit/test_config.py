@@ -128,7 +128,7 @@ def test_advcams_thresholds_stand_in_the_papers_configuration(config):
 
 def test_table_3_has_a_wide_resnet38_on_the_same_masks(config):
     paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
-    assert settings.sharing(paper, "advcam-wood-wide") == "advcam-wood"
+    assert settings.owners(paper)["advcam-wood-wide"] == "advcam-wood"
     network = settings.experiment(paper, "advcam-wood-wide")["segmentation"]
     assert (network["backbone"], network["crop"]) == ("wide_resnet38", 448)
     assert network["output_stride"] == 8
@@ -347,11 +347,11 @@ def test_experiments_with_equal_pseudo_masks_share_them(config):
         "classifier": "cam-wood",
         "segmentation": {"backbone": "wide_resnet38"},
     }
-    assert settings.sharing(config, "wide") == "irn-wood"
+    assert settings.owners(config)["wide"] == "irn-wood"
     config["experiments"]["wide"]["pseudo"] = {"instances": True}
-    assert settings.sharing(config, "wide") == "irn-wood"
+    assert settings.owners(config)["wide"] == "irn-wood"
     config["experiments"]["wide"]["pseudo"] = {"power": 1.5}
-    assert settings.sharing(config, "wide") == "wide"
+    assert settings.owners(config)["wide"] == "wide"
 
 
 def test_a_path_that_is_not_there_is_named_with_its_key(config, tmp_path):

@@ -6,6 +6,7 @@ line; its resolved parameters are what its rules depend on.
 
 import copy
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -168,24 +169,24 @@ def experiment(config: Tree, name: str) -> dict[str, Any]:
     return merge(config["experiment"], config["experiments"][name] or {})
 
 
-def sharing(config: Tree, name: str) -> str:
-    """Return the first experiment whose pseudo-masks are made in the same way as those of `name`.
+def owners(config: Tree) -> dict[str, str]:
+    """Return, for each experiment with pseudo-masks, the first whose masks are made as its own are.
 
     A stage runs once for all the experiments that share it, under that experiment's name.
     """
-    wanted = _pseudo_mask_settings(config, name)
-    return next(
-        other
-        for other in experiments(config, "pseudo_masks")
-        if _pseudo_mask_settings(config, other) == wanted
-    )
+    first: dict[str, str] = {}
+    return {
+        name: first.setdefault(_pseudo_mask_settings(config, name), name)
+        for name in experiments(config, "pseudo_masks")
+    }
 
 
-def _pseudo_mask_settings(config: Tree, name: str) -> list[Any]:
+def _pseudo_mask_settings(config: Tree, name: str) -> str:
     settings = experiment(config, name)
     # Instances are made beside the masks, which are the same without them.
     settings["pseudo"].pop("instances")
-    return [settings[key] for key in ("classifier", "localization", "pseudo")]
+    made_from = [settings[key] for key in ("classifier", "localization", "pseudo")]
+    return json.dumps(made_from, sort_keys=True, default=str)
 
 
 def experiments(config: Tree, stage: str) -> list[str]:

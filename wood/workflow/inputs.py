@@ -1,0 +1,290 @@
+"""What single jobs read and are told: functions of their wildcards, for the rules."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from wood.workflow import config as settings
+from wood.workflow.targets import Targets
+
+DOWNLOAD_SETTINGS = (
+    "sources",
+    "connections",
+    "rate_limit",
+    "retries",
+    "timeout",
+    "max_bytes",
+    "max_pixels",
+    "user_agent",
+    "max_failed_fraction",
+)
+DOMAINS = {"hard": "ood", "random": "random", "unreviewed": "unreviewed"}
+
+
+class Inputs:
+    """The input and parameter functions of the rules; `wildcards` has the rule's attributes."""
+
+    def __init__(self, targets: Targets):
+        self.targets = targets
+        self.config = targets.config
+        self.paths = targets.paths
+
+    # Parameters that several rules share.
+
+    @property
+    def classes(self) -> dict[str, Any]:
+        """The foreground classes, and those of the devkit in the order of its mask indices."""
+        return {
+            "class_names": self.config["classes"],
+            "all_classes": settings.data_set_classes(self.config),
+        }
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """How image-level labels are read."""
+        return {**self.classes, **self.tolerance}
+
+    @property
+    def inference(self) -> dict[str, Any]:
+        """How a network is run on images."""
+        return {"threads": self.config["threads"]["inference"], **self.tolerance}
+
+    @property
+    def batches(self) -> dict[str, Any]:
+        """How a network is run on batches of images."""
+        return {"max_batch_pixels": self.config["max_batch_pixels"], **self.inference}
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """How a network is trained; the number of threads is part of what makes it repeatable."""
+        return {"threads": self.config["threads"]["training"], **self.tolerance}
+
+    @property
+    def tolerance(self) -> dict[str, Any]:
+        """The share of unreadable images at which a stage fails."""
+        return {"max_failed_fraction": self.config["data"]["max_failed_fraction"]}
+
+    @property
+    def candidates(self) -> dict[str, Any]:
+        """Which photographs are candidates."""
+        openimages = self.config["ood"]["openimages"]
+        keys = ("class_map", "machine_threshold", "splits", "max_candidates")
+        return {
+            "classes": self.config["classes"],
+            **{key: openimages[key] for key in keys},
+            "seed": self.targets.seeds[0],
+        }
+
+    @property
+    def download(self) -> dict[str, Any]:
+        """How photographs are downloaded."""
+        return {key: self.config["ood"]["openimages"][key] for key in DOWNLOAD_SETTINGS}
+
+    @property
+    def image_base(self) -> str:
+        """The folder or address where the photographs lie."""
+        return self.config["ood"]["openimages"]["image_base"] or f"{self.paths.pool}/images"
+
+    @property
+    def wanted(self) -> str:
+        """The argument of the review that says how many accepted images a class should get."""
+        wanted = self.config["ood"]["review"]["wanted"]
+        return f"--wanted {wanted}" if wanted else ""
+
+    # Data.
+
+    @property
+    def devkit(self) -> dict[str, str]:
+        """The folders of a devkit; its masks are not among them."""
+        folders = {"annotations": "Annotations", "images": "JPEGImages"}
+        return {name: f"{self.paths.voc}/{folder}" for name, folder in folders.items()}
+
+    @property
+    def labelled(self) -> dict[str, str]:
+        """The images of D_in and their image-level labels."""
+        return {
+            "images": self.paths.data("train.csv"),
+            "labels": self.paths.data("labels.parquet"),
+        }
+
+    def image_set_files(self, role: str) -> list[str]:
+        """Return the files of a devkit that say which images belong to `role`'s image set."""
+        name = self.config["data"][role]
+        if self.config["data"]["source"] == "demo":
+            return [f"{self.paths.voc}/ImageSets"]
+        folder = f"{self.paths.voc}/ImageSets/Segmentation"
+        sbd = self.config["data"]["sbd_root"]
+        if name == "train_aug" and sbd and not os.path.exists(f"{folder}/{name}.txt"):
+            return [f"{folder}/train.txt", f"{folder}/val.txt", sbd]
+        return [f"{folder}/{name}.txt"]
+
+    def image_list(self, domain: str, seed: int | str) -> str:
+        """Return the list of the images of D_in, or of those that stand for D_ood."""
+        if domain == "in":
+            return self.paths.data("train.csv")
+        lists = {
+            "ood": "hard_ood.csv",
+            "random": f"random_ood/seed-{seed}.csv",
+            "unreviewed": "unreviewed_ood.csv",
+        }
+        return self.paths.ood(lists[domain])
+
+    def pool_folder(self) -> list[str]:
+        """Return the folder of Open Images, if it is one and not an address."""
+        return [] if "://" in self.paths.pool else [self.paths.pool]
+
+    # Classifiers.
+
+    def classifier(self, wildcards: Any) -> Mapping[str, Any]:
+        """Return a classifier's resolved parameters."""
+        return self.targets.classifier(wildcards.classifier)
+
+    def parent_file(self, wildcards: Any, file: str) -> str:
+        """Return a file of the classifier that this one starts from."""
+        return self.paths.classifier(file, self.classifier(wildcards)["init"], wildcards.seed)
+
+    def parent_weights(self, wildcards: Any) -> str:
+        """Return the weights that a classifier starts from."""
+        return self.parent_file(wildcards, "model.safetensors")
+
+    def features_in(self, wildcards: Any) -> str:
+        """Return the features of D_in, by the classifier that this one starts from."""
+        return self.parent_file(wildcards, "features-in.safetensors")
+
+    def features_ood(self, wildcards: Any) -> str:
+        """Return the features of its OoD images, by the classifier that this one starts from."""
+        return self.parent_file(wildcards, f"features-{self.ood_domain(wildcards)}.safetensors")
+
+    def ood_domain(self, wildcards: Any) -> str:
+        """Return the images that stand for D_ood: ood (the hard ones), random or unreviewed."""
+        return DOMAINS[settings.ood_images(self.classifier(wildcards))]
+
+    def ood_list(self, wildcards: Any) -> str:
+        """Return the list of the OoD images that a classifier is trained with."""
+        return self.image_list(self.ood_domain(wildcards), wildcards.seed)
+
+    def feature_images(self, wildcards: Any) -> str:
+        """Return the list of the images whose features are taken."""
+        return self.image_list(wildcards.domain, wildcards.seed)
+
+    def training_files(self, wildcards: Any) -> dict[str, str]:
+        """Return what a classifier is trained with beside D_in: initial weights, D_ood, centres."""
+        chosen, found = self.classifier(wildcards), {}
+        if chosen["init"]:
+            found["init"] = self.parent_weights(wildcards)
+        if chosen["wood"]:
+            found["ood_list"] = self.ood_list(wildcards)
+        if settings.uses_distance(chosen):
+            place = (wildcards.classifier, wildcards.seed)
+            found["centers"] = self.paths.classifier("centers.safetensors", *place)
+        return found
+
+    def centers(self, wildcards: Any) -> dict[str, Any]:
+        """Return what the centres depend on."""
+        chosen = self.classifier(wildcards)["wood"]
+        return {key: chosen[key] for key in ("clusters", "grouping", "kmeans", "min_long_side")}
+
+    def parts(self, wildcards: Any) -> Mapping[str, Any]:
+        """Return the parts of the images that a classifier is trained with."""
+        return self.classifier(wildcards)["data"]
+
+    def whole_images(self, wildcards: Any) -> dict[str, Any] | None:
+        """Return how whole images are taken, for a classifier that finds its centres anew."""
+        chosen = self.classifier(wildcards)
+        if not settings.uses_distance(chosen) or not chosen["wood"]["refresh_epochs"]:
+            return None
+        return {
+            "long_side": self.config["ood"]["long_side"],
+            "max_batch_pixels": self.config["max_batch_pixels"],
+            **self.tolerance,
+        }
+
+    def localization(self, wildcards: Any) -> Mapping[str, Any]:
+        """Return the settings of a localization method."""
+        return self.config["localizations"][wildcards.localization]
+
+    # Experiments.
+
+    def experiment(self, wildcards: Any) -> Mapping[str, Any]:
+        """Return an experiment's resolved parameters."""
+        return self.targets.experiment(wildcards.experiment)
+
+    def threshold(self, wildcards: Any) -> float:
+        """Return the threshold of an experiment's seeds."""
+        return self.experiment(wildcards)["threshold"]
+
+    def maps(self, wildcards: Any) -> list[str]:
+        """Return the localization maps of an experiment."""
+        return self.targets.map_shards(wildcards.experiment, wildcards.seed)
+
+    def maps_of_shard(self, wildcards: Any) -> str:
+        """Return the shard of an experiment's localization maps that has the wildcards' number."""
+        return self.maps(wildcards)[int(wildcards.shard)]
+
+    def weights(self, wildcards: Any) -> str:
+        """Return the classifier whose localization maps an experiment uses."""
+        name = self.experiment(wildcards)["classifier"]
+        return self.targets.classifier_weights(name, wildcards.seed)
+
+    def ir_labels(self, wildcards: Any) -> dict[str, Any]:
+        """Return the settings of the IR labels."""
+        keys = ("foreground_threshold", "background_threshold", "gt_prob")
+        return self._pseudo(wildcards, keys)
+
+    def gt_prob(self, wildcards: Any) -> float:
+        """Return the probability of the labels in the CRF."""
+        return self.experiment(wildcards)["pseudo"]["gt_prob"]
+
+    def irnet(self, wildcards: Any) -> Mapping[str, Any]:
+        """Return the settings of IRNet."""
+        return self.experiment(wildcards)["pseudo"]["irnet"]
+
+    def walk(self, wildcards: Any) -> dict[str, Any]:
+        """Return the settings of the random walk and of the masks made from it."""
+        keys = ("radius", "beta", "exp_times", "mask_threshold", "power")
+        return self._pseudo(wildcards, keys)
+
+    def _pseudo(self, wildcards: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+        chosen = self.experiment(wildcards)["pseudo"]
+        return {key: chosen[key] for key in keys}
+
+    def pseudo_masks(self, wildcards: Any) -> str:
+        """Return the pseudo-masks of an experiment."""
+        return self.targets.pseudo_masks(wildcards.experiment, wildcards.seed)
+
+    def network(self, wildcards: Any) -> dict[str, Any]:
+        """Return what the training of a segmentation network depends on."""
+        return training_of_network(self.experiment(wildcards)["segmentation"])
+
+    @property
+    def supervised_network(self) -> dict[str, Any]:
+        """What the training of the fully supervised upper bound depends on."""
+        return training_of_network(self.config["experiment"]["segmentation"])
+
+    def segment(self, wildcards: Any) -> Mapping[str, Any]:
+        """Return how a segmentation network's predictions are made."""
+        return self.experiment(wildcards)["segmentation"]["inference"]
+
+    def browsed(self) -> dict[str, dict[str, Any]]:
+        """Return what `browse` shows of each experiment with pseudo-masks, for the first seed."""
+        seed = self.targets.seeds[0]
+        return {
+            name: {
+                "maps": self.targets.map_shards(name, seed),
+                "masks": self.targets.pseudo_masks(name, seed),
+                "threshold": self.targets.experiment(name)["threshold"],
+                **{
+                    kind: [
+                        self.targets.owned(f"pseudo/{kind}/{shard}", name, seed)
+                        for shard in self.targets.image_shards
+                    ]
+                    for kind in ("ir_labels", "boundaries")
+                },
+            }
+            for name in self.targets.experiments("pseudo_masks")
+        }
+
+
+def training_of_network(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a segmentation network's training depends on, of its settings."""
+    return {key: value for key, value in chosen.items() if key != "inference"}

@@ -1,0 +1,53 @@
+"""How a run begins: its configuration is checked, and it says that it works here."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from wood.runtime.errors import InputError
+from wood.runtime.locks import hold_results, record_owner, remove_stale_locks
+from wood.workflow import config as settings
+
+
+def configuration(merged: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of a run: checked, complete, and in one order.
+
+    Args:
+        merged: the files, as Snakemake put them over one another.
+        given: what `--config` says, which comes over them.
+
+    Raises:
+        SystemExit: something is wrong with it, with a sentence that names the key.
+    """
+    config = settings.merge(merged, settings.typed(given))
+    try:
+        settings.check(config)
+        settings.check_files(config)
+    except InputError as error:
+        raise SystemExit(f"Error: {error}") from None
+    config = settings.expanded(config)
+    settings.sort_keys(config)
+    return config
+
+
+def claim(results: str) -> None:
+    """Say that a run works in this directory and in its results, and clear what a dead one left.
+
+    Called before Snakemake takes its lock, which then is never without a known owner.
+
+    Raises:
+        SystemExit: a living run of another directory has the results.
+    """
+    if remove_stale_locks():
+        print("Removed the lock of a run that was killed.", file=sys.stderr)
+    record_owner()
+    try:
+        hold_results(results)
+    except InputError as error:
+        raise SystemExit(f"Error: {error}") from None
+
+
+def overlays(paths: Any) -> list[str]:
+    """Return configuration files as a user names them: from the working directory."""
+    return [os.path.relpath(path) for path in paths or []]
