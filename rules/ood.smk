@@ -62,7 +62,7 @@ if config["ood"]["source"] == "openimages":
             splits=config["ood"]["openimages"]["splits"],
             files=config["ood"]["openimages"]["files"],
             checksums=paths.ood("metadata-checksums.json"),
-            user_agent=config["ood"]["openimages"]["user_agent"],
+            knobs=inputs.metadata_knobs,
             code=code_digest("wood.ood.metadata"),
         script:
             "../workflow_scripts/metadata.py"
@@ -111,6 +111,7 @@ if config["ood"]["source"] == "openimages":
             base=inputs.image_base,
             shard_count=config["shards"]["candidates"],
             settings=inputs.download,
+            knobs=inputs.download_knobs,
             code=code_digest("wood.ood.download"),
         script:
             "../workflow_scripts/candidate_images.py"

@@ -45,9 +45,9 @@ rule train_irnet:
     resources:
         **asks(6000, 720, gpu=TRAINING_GPUS),
     params:
+        **inputs.training,
         settings=inputs.irnet,
-        threads=config["threads"]["training"],
-        max_failed_fraction=config["data"]["max_failed_fraction"],
+        knobs=inputs.irnet_knobs,
         code=code_digest("wood.affinity.train"),
     script:
         "../workflow_scripts/train_irnet.py"

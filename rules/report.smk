@@ -49,7 +49,7 @@ rule report_page:
         **asks(3000, 60),
     params:
         specification=page.page,
-        config=config,
+        config=page.configuration,
         code=code_digest("wood.report.page", "wood.report.experiment"),
     script:
         "../workflow_scripts/report_page.py"
@@ -127,7 +127,7 @@ rule provenance:
         **asks(1000, 60),
     params:
         results=subpath(output[0], parent=True),
-        config=config,
+        config=inputs.whole_configuration,
         inputs=named_inputs(config),
         code=code_digest("wood.runtime.provenance"),
     script:

@@ -20,10 +20,10 @@ rule train_classifier:
     resources:
         **asks(6000, 720, gpu=TRAINING_GPUS),
     params:
+        **inputs.training,
         settings=inputs.classifier,
+        knobs=inputs.classifier_knobs,
         whole_images=inputs.whole_images,
-        class_names=config["classes"],
-        threads=config["threads"]["training"],
         code=code_digest("wood.seeds.classifier"),
     script:
         "../workflow_scripts/train_classifier.py"

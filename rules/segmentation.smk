@@ -19,10 +19,9 @@ rule train_segmentation:
     resources:
         **asks(6000, 1440, gpu=TRAINING_GPUS),
     params:
+        **inputs.training,
         settings=inputs.network,
-        class_names=config["classes"],
-        threads=config["threads"]["training"],
-        max_failed_fraction=config["data"]["max_failed_fraction"],
+        knobs=inputs.network_knobs,
         code=code_digest("wood.segmentation.train"),
     script:
         "../workflow_scripts/train_segmentation.py"
@@ -183,10 +182,9 @@ if targets.has_masks and targets.has_val:
         benchmark:
             paths.benchmark("segmentation/train_fully_supervised/{seed}")
         params:
+            **inputs.training,
             settings=inputs.supervised_network,
-            class_names=config["classes"],
-            threads=config["threads"]["training"],
-            max_failed_fraction=config["data"]["max_failed_fraction"],
+            knobs=inputs.supervised_knobs,
             code=code_digest("wood.segmentation.train"),
 
     use rule segment as segment_fully_supervised with:

@@ -12,4 +12,5 @@ with job(snakemake.log[0]):
         shard_index=int(snakemake.wildcards.shard),
         shard_count=snakemake.params.shard_count,
         **snakemake.params.settings,
+        **snakemake.params.knobs,
     )

@@ -10,5 +10,5 @@ with job(snakemake.log[0]):
         splits=snakemake.params.splits,
         files=snakemake.params.files,
         checksums=snakemake.params.checksums,
-        user_agent=snakemake.params.user_agent,
+        **snakemake.params.knobs,
     )

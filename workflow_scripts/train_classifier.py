@@ -1,6 +1,7 @@
 """Train one classifier: F_in, W-OoD, or a control; or take published weights for it."""
 
 from wood.runtime.jobs import checkpoint_path, job
+from wood.runtime.knobs import with_knobs
 from wood.runtime.launch import launch
 from wood.seeds.classifier import train_classifier, use_published
 
@@ -16,7 +17,7 @@ with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gp
             images=snakemake.input.images,
             labels=snakemake.input.labels,
             **made,
-            settings=chosen,
+            settings=with_knobs(chosen, snakemake.params.knobs),
             class_names=snakemake.params.class_names,
             seed=int(snakemake.wildcards.seed),
             checkpoint=checkpoint_path(output.weights, snakemake.input, dict(snakemake.params)),

@@ -2,10 +2,11 @@
 
 from wood.affinity.train import train_irnet
 from wood.runtime.jobs import checkpoint_path, job
+from wood.runtime.knobs import with_knobs
 from wood.runtime.launch import launch
 
 with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
-    chosen = snakemake.params.settings
+    chosen = with_knobs(snakemake.params.settings, snakemake.params.knobs)
     launch(
         train_irnet,
         ir_labels=snakemake.input.ir_labels,

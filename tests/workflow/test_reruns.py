@@ -15,6 +15,7 @@ from tests.workflow.plan import plan, pretend
 from tests.workflow.workflow import ROOT, SMALL
 from wood.data.masks import VOC_CLASSES
 from wood.runtime import digest
+from wood.runtime.knobs import KNOBS
 from wood.workflow.config import merge
 
 # What follows from each step, from the last to the first.
@@ -38,6 +39,8 @@ SCORES = {"score_seeds", "score_pseudo_masks", "score_segmentation"} | PAGE
 
 # For each key, or pattern of keys, what reruns when its value changes.
 TABLE = {
+    # How fast something is made, not what.
+    **{f"*.{knob}": set() for knob in sorted(KNOBS)},
     "dataset": EVERYTHING,
     "seeds": CANDIDATES,
     "classes": LISTS | CANDIDATES,
@@ -70,12 +73,7 @@ TABLE = {
     "ood.openimages.machine_threshold": CANDIDATES,
     "ood.openimages.max_candidates": CANDIDATES,
     "ood.openimages.files.*": METADATA,
-    "ood.openimages.user_agent": METADATA,
     "ood.openimages.sources": PHOTOGRAPHS,
-    "ood.openimages.connections": PHOTOGRAPHS,
-    "ood.openimages.rate_limit": PHOTOGRAPHS,
-    "ood.openimages.retries": PHOTOGRAPHS,
-    "ood.openimages.timeout": PHOTOGRAPHS,
     "ood.openimages.max_bytes": PHOTOGRAPHS,
     "ood.openimages.max_pixels": PHOTOGRAPHS,
     "ood.openimages.max_failed_fraction": PHOTOGRAPHS,

@@ -71,13 +71,14 @@ def checkpoint_path(
 ) -> Path:
     """Return where the state of an unfinished training of `output` is kept.
 
-    The name carries a digest of the parameters and of the inputs' sizes and times, so that a
-    training never goes on from what other parameters or data had begun; such leftovers are removed,
-    with what was kept beside them (`kept_epochs`).
+    The name carries a digest of the parameters, but for `knobs`, and of the inputs' sizes and
+    times, so that a training never goes on from what other parameters or data had begun; such
+    leftovers are removed, with what was kept beside them (`kept_epochs`).
     """
     output = Path(output)
     state = [(str(path), *_size_and_time(Path(path))) for path in inputs]
-    text = json.dumps([state, parameters], sort_keys=True, default=str)
+    kept = {key: value for key, value in parameters.items() if key != "knobs"}
+    text = json.dumps([state, kept], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = output.with_name(f".{output.stem}.{digest}.checkpoint")
     for other in output.parent.glob(f".{output.stem}.*.checkpoint"):

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from wood.runtime.knobs import without_knobs
 from wood.runtime.store import PROVENANCE, file_sha256, write_json
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pydensecrf2", "snakemake")
@@ -80,8 +81,8 @@ def record(
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Return a hash of a configuration, whatever the order of its keys."""
-    text = json.dumps(config, sort_keys=True, default=str)
+    """Return a hash of a configuration, whatever its knobs and the order of its keys."""
+    text = json.dumps(without_knobs(config), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -15,6 +15,7 @@ import yaml
 
 from wood.report import figure5
 from wood.runtime.errors import InputError
+from wood.runtime.knobs import without_knobs
 from wood.seeds.methods import METHODS
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
@@ -185,7 +186,7 @@ def _pseudo_mask_settings(config: Tree, name: str) -> str:
     settings = experiment(config, name)
     # Instances are made beside the masks, which are the same without them.
     settings["pseudo"].pop("instances")
-    made_from = [settings[key] for key in ("classifier", "localization", "pseudo")]
+    made_from = [without_knobs(settings[key]) for key in ("classifier", "localization", "pseudo")]
     return json.dumps(made_from, sort_keys=True, default=str)
 
 

@@ -4,20 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from wood.runtime.knobs import only_knobs, without_knobs
 from wood.workflow import config as settings
 from wood.workflow.targets import Targets
 
-DOWNLOAD_SETTINGS = (
-    "sources",
-    "connections",
-    "rate_limit",
-    "retries",
-    "timeout",
-    "max_bytes",
-    "max_pixels",
-    "user_agent",
-    "max_failed_fraction",
-)
+DOWNLOAD_SETTINGS = ("sources", "max_bytes", "max_pixels", "max_failed_fraction")
+DOWNLOAD_KNOBS = ("connections", "rate_limit", "retries", "timeout", "user_agent")
 DOMAINS = {"hard": "ood", "random": "random", "unreviewed": "unreviewed"}
 
 
@@ -57,7 +49,11 @@ class Inputs:
     @property
     def training(self) -> dict[str, Any]:
         """How a network is trained; the number of threads is part of what makes it repeatable."""
-        return {"threads": self.config["threads"]["training"], **self.tolerance}
+        return {
+            "class_names": self.config["classes"],
+            "threads": self.config["threads"]["training"],
+            **self.tolerance,
+        }
 
     @property
     def tolerance(self) -> dict[str, Any]:
@@ -77,8 +73,21 @@ class Inputs:
 
     @property
     def download(self) -> dict[str, Any]:
-        """How photographs are downloaded."""
+        """Which photographs are downloaded."""
         return {key: self.config["ood"]["openimages"][key] for key in DOWNLOAD_SETTINGS}
+
+    def download_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
+        """Return how photographs are downloaded."""
+        knobs = only_knobs(self.config["ood"])["openimages"]
+        return {key: knobs[key] for key in DOWNLOAD_KNOBS}
+
+    def metadata_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
+        """Return how the lists of Open Images are downloaded."""
+        return {"user_agent": self.config["ood"]["openimages"]["user_agent"]}
+
+    def whole_configuration(self, wildcards: Any, input: Any) -> dict[str, Any]:
+        """Return the configuration with its knobs, which reruns nothing."""
+        return dict(self.config)
 
     @property
     def image_base(self) -> str:
@@ -136,8 +145,12 @@ class Inputs:
     # Classifiers.
 
     def classifier(self, wildcards: Any) -> Mapping[str, Any]:
-        """Return a classifier's resolved parameters."""
-        return self.targets.classifier(wildcards.classifier)
+        """Return a classifier's resolved parameters, without knobs."""
+        return without_knobs(self.targets.classifier(wildcards.classifier))
+
+    def classifier_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
+        """Return the knobs of a classifier's training."""
+        return only_knobs(self.targets.classifier(wildcards.classifier))
 
     def parent_file(self, wildcards: Any, file: str) -> str:
         """Return a file of the classifier that this one starts from."""
@@ -236,8 +249,12 @@ class Inputs:
         return self.experiment(wildcards)["pseudo"]["gt_prob"]
 
     def irnet(self, wildcards: Any) -> Mapping[str, Any]:
-        """Return the settings of IRNet."""
-        return self.experiment(wildcards)["pseudo"]["irnet"]
+        """Return the settings of IRNet, without knobs."""
+        return without_knobs(self.experiment(wildcards)["pseudo"]["irnet"])
+
+    def irnet_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
+        """Return the knobs of IRNet's training."""
+        return only_knobs(self.experiment(wildcards)["pseudo"]["irnet"])
 
     def walk(self, wildcards: Any) -> dict[str, Any]:
         """Return the settings of the random walk and of the masks made from it."""
@@ -256,10 +273,18 @@ class Inputs:
         """Return what the training of a segmentation network depends on."""
         return training_of_network(self.experiment(wildcards)["segmentation"])
 
+    def network_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
+        """Return the knobs of a segmentation network's training."""
+        return only_knobs(self.experiment(wildcards)["segmentation"])
+
     @property
     def supervised_network(self) -> dict[str, Any]:
         """What the training of the fully supervised upper bound depends on."""
         return training_of_network(self.config["experiment"]["segmentation"])
+
+    def supervised_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
+        """Return the knobs of the training of the fully supervised upper bound."""
+        return only_knobs(self.config["experiment"]["segmentation"])
 
     def segment(self, wildcards: Any) -> Mapping[str, Any]:
         """Return how a segmentation network's predictions are made."""
@@ -287,4 +312,4 @@ class Inputs:
 
 def training_of_network(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a segmentation network's training depends on, of its settings."""
-    return {key: value for key, value in chosen.items() if key != "inference"}
+    return without_knobs({key: value for key, value in chosen.items() if key != "inference"})

@@ -7,6 +7,7 @@ from typing import Any
 
 from wood.report import figure5
 from wood.report.items import ITEMS, experiments_of, what_to_add
+from wood.runtime.knobs import without_knobs
 from wood.scoring.per_image import counts_path
 from wood.workflow import config as settings
 from wood.workflow.targets import Targets
@@ -66,6 +67,11 @@ class ReportInputs:
             "items": [self._entry(key) for key in ITEMS],
             "commands": {title: self.command(name) for title, name in TARGETS.items()},
         }
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """The configuration as far as results depend on it."""
+        return without_knobs(self.config)
 
     @property
     def page_files(self) -> list[str]:
@@ -183,8 +189,8 @@ class ReportInputs:
         """The settings of an experiment, of its classifier and of its localization maps."""
         chosen = self.targets.experiment(name)
         return {
-            "experiment": chosen,
-            "classifier": self.targets.classifier(chosen["classifier"]),
+            "experiment": without_knobs(chosen),
+            "classifier": without_knobs(self.targets.classifier(chosen["classifier"])),
             "localization": self.config["localizations"][chosen["localization"]],
         }
 
