@@ -24,7 +24,7 @@ def configuration(experiments: int) -> dict:
         "demo": {"train_images": 10_582, "pool_images": 9_000_000},
         "shards": {"images": 20, "candidates": 200},
         "classifiers": {
-            name: {"init": "cam", "ood": {"distance_weight": 0.001 * (number + 1)}}
+            name: {"init": "cam", "wood": {"distance_weight": 0.001 * (number + 1)}}
             for number, name in enumerate(names)
         },
         "experiments": {name: {"classifier": name, "title": name} for name in names},
