@@ -13,6 +13,7 @@ env: $(VENV)/.installed
 $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # $(call packages,PROGRAMS,PACKAGES): installs the packages (Debian, Ubuntu) if a program is missing.

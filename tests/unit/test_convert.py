@@ -6,6 +6,7 @@ import torch
 import torchvision
 
 from tests.published import irn_resnet50, seam_wide_resnet38
+from wood.cli import main
 from wood.data.masks import VOC_CLASSES
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
@@ -13,7 +14,6 @@ from wood.models.classifiers import load_classifier
 from wood.models.convert import (
     convert_irnet,
     convert_seam,
-    main,
     published_classifier,
 )
 from wood.models.irnet import IRNet, load_irnet
@@ -49,7 +49,7 @@ def cam(resnet):
 def test_a_cam_checkpoint_becomes_our_file_by_the_command(cam, resnet, tmp_path):
     torch.save(cam, tmp_path / "res50_cam.pth")
     path = tmp_path / "model.safetensors"
-    assert main(["cam", str(tmp_path / "res50_cam.pth"), str(path)]) == 0
+    assert main(["convert", "cam", str(tmp_path / "res50_cam.pth"), str(path)]) == 0
     model, metadata = load_classifier(path)
     assert metadata["class_names"] == list(VOC_CLASSES)
     assert (metadata["backbone"], metadata["output_stride"]) == ("resnet50", 16)
@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_one_sentence(cam, change, message, tmp_path, capsy
     with pytest.raises(InputError, match=rf"res50_cam\.pth: .*{message}") as error:
         published_classifier(path, "cam", VOC_CLASSES)
     assert "\n" not in str(error.value)
-    assert main(["cam", str(path), str(tmp_path / "model.safetensors")]) == 1
+    assert main(["convert", "cam", str(path), str(tmp_path / "model.safetensors")]) == 1
     assert "res50_cam.pth" in capsys.readouterr().err
     assert not (tmp_path / "model.safetensors").exists()
 
@@ -136,7 +136,7 @@ def test_irnets_checkpoint_becomes_our_file(resnet, tmp_path):
     published |= irn_resnet50(backbone, stem_alone=True)
     torch.save(published, tmp_path / "res50_irn.pth")
     path = tmp_path / "irnet.safetensors"
-    assert main(["irnet", str(tmp_path / "res50_irn.pth"), str(path)]) == 0
+    assert main(["convert", "irnet", str(tmp_path / "res50_irn.pth"), str(path)]) == 0
     loaded, metadata = load_irnet(path)
     assert metadata["backbone"] == "resnet50"
     for name, tensor in loaded.state_dict().items():

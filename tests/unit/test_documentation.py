@@ -9,6 +9,7 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser, parse_config
 
+from wood.cli import COMMANDS, make_parser
 from wood.report.items import ITEMS
 from wood.workflow.config import check, merge, typed
 
@@ -79,6 +80,14 @@ def test_each_module_and_option_exists(path):
         source = Path(module.origin).read_text()
         for option in (word for word in command[3:] if word.startswith("--")):
             assert option == "--help" or f'"{option}"' in source, command
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_the_command_wood_knows_each_command(path):
+    for command in commands(path, "wood "):
+        assert command[1] in COMMANDS, command
+        if len(command) > 2 and "--help" not in command:
+            make_parser(command[1]).parse_args(command[1:])
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)

@@ -14,6 +14,8 @@ LAYERS = [
     {"seeds", "affinity", "segmentation"},
     {"review", "report"},
     {"workflow"},
+    {"cli"},
+    {"__main__"},
 ]
 STOREY = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from tests.unit.openimages import Mirror
-from wood.ood.openimages import main, positive_labels
+from wood.cli import main
+from wood.ood.openimages import positive_labels
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_command_writes_the_first_images_of_each_class(mirror, tmp_path, cap
     mirror.add([("Room", 1)])
     output = tmp_path / "out" / "labels.csv"
     command = ["--base", str(mirror.write()), "--labels", "cat=Cat", "dog=Dog", "--per-class", "3"]
-    assert main([*command, "-o", str(output)]) == 0
+    assert main(["openimages", *command, "-o", str(output)]) == 0
     assert "5 images (cat 3, dog 2)" in capsys.readouterr().out
     table = pd.read_csv(output, dtype=str)
     assert table.columns.tolist() == ["image_id", "cat", "dog"]
@@ -60,6 +61,9 @@ def test_bad_input_is_one_sentence(mirror, tmp_path, capsys, labels, sentence):
     mirror.add([("Cat", 1)])
     mirror.add([("Room", 1)])
     output = tmp_path / "labels.csv"
-    assert main(["--base", str(mirror.write()), "--labels", labels, "-o", str(output)]) == 1
+    assert (
+        main(["openimages", "--base", str(mirror.write()), "--labels", labels, "-o", str(output)])
+        == 1
+    )
     assert sentence in capsys.readouterr().err
     assert not output.exists()

@@ -8,6 +8,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from wood.cli import main
 from wood.crf import DEEPLAB_CRF, refine
 from wood.data.lists import write_image_list
 from wood.data.masks import VOC_PALETTE, load_mask
@@ -16,7 +17,7 @@ from wood.models.deeplab import DeepLabV2, save_network
 from wood.runtime.errors import InputError
 from wood.segmentation import inference
 from wood.segmentation.inference import MultiScale, class_probabilities, segment_images
-from wood.segmentation.predict import main, predict
+from wood.segmentation.predict import predict
 from wood.segmentation.tiles import Tiling, cut_tiles
 
 CPU = torch.device("cpu")
@@ -221,10 +222,10 @@ def test_the_command_writes_a_mask_or_says_what_is_wrong(photographs, capsys):
     image, output = photographs / "photo0.png", photographs / "one" / "mask.png"
     command = ["--weights", str(photographs / "network.safetensors"), str(image), "-o", str(output)]
     options = ["--scales", "1", "0.75", "--merge", "mean"]
-    assert main([*command, *options]) == 0
+    assert main(["predict", *command, *options]) == 0
     assert "background" in capsys.readouterr().out
     masks = segment(photographs)
     assert output.read_bytes() == (masks / "photo0.png").read_bytes()
     command[2] = str(photographs / "nowhere.png")
-    assert main(command) == 1
+    assert main(["predict", *command]) == 1
     assert "nowhere.png: no such image" in capsys.readouterr().err

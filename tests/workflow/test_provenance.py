@@ -10,7 +10,7 @@ from wood.runtime.store import PROVENANCE, read_json
 
 def verify(folder):
     return subprocess.run(
-        [sys.executable, "-m", "wood.runtime.store", "verify", str(folder)],
+        [sys.executable, "-m", "wood", "verify", str(folder)],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
 

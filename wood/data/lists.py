@@ -1,19 +1,23 @@
 """Image lists: what every stage takes its photographs from."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from wood.runtime.errors import InputError
 from wood.runtime.store import atomic_path
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 COLUMNS = ["image_id", "path"]
 
-Items = TypeVar("Items", bound=Sequence | pd.DataFrame)
+Items = TypeVar("Items", bound="Sequence | pd.DataFrame")
 
 
 def write_image_list(path: str | Path, images: pd.DataFrame) -> None:
@@ -29,6 +33,8 @@ def read_image_list(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, lacks a column, is empty, or names an image twice.
     """
+    import pandas as pd
+
     try:
         images = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:

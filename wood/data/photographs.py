@@ -1,13 +1,15 @@
 """Photographs for training with image-level labels, and for inference one after another."""
 
+from __future__ import annotations
+
 import logging
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor
@@ -15,6 +17,9 @@ from torch import Tensor
 from wood.data.images import load_image
 from wood.data.transforms import Augmentation, Normalization
 from wood.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 

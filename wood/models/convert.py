@@ -1,6 +1,6 @@
 """Make files of this project from published checkpoints, whose tensors have other names.
 
-    python -m wood.models.convert cam res50_cam.pth model.safetensors
+    wood convert cam res50_cam.pth model.safetensors
 
 Backbones need no conversion: their published files are read as they are (`weights` in the
 configuration), and so are a classifier's (`published`).
@@ -8,7 +8,6 @@ configuration), and so are a classifier's (`published`).
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,11 +144,8 @@ def _below(part: str, state: State) -> dict[str, Tensor]:
     return {f"{part}.{name}": tensor for name, tensor in state.items()}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; bad input is one sentence and exit code 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m wood.models.convert", description=__doc__.split("\n")[0]
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `wood convert` takes."""
     parser.add_argument(
         "kind",
         choices=[*CLASSIFIERS, "irnet"],
@@ -160,21 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--classes", nargs="+", default=VOC_CLASSES, help="of the classifier (default: VOC's 20)"
     )
-    options = parser.parse_args(arguments)
-    try:
-        if options.kind == "irnet":
-            model = published_irnet(options.checkpoint)
-            save_irnet(options.output, model, {"backbone": "resnet50", "crop": 512})
-        else:
-            model, metadata = published_classifier(
-                options.checkpoint, options.kind, options.classes
-            )
-            save_classifier(options.output, model, metadata)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write a published network in this project's form."""
+    if options.kind == "irnet":
+        model = published_irnet(options.checkpoint)
+        save_irnet(options.output, model, {"backbone": "resnet50", "crop": 512})
+    else:
+        model, metadata = published_classifier(options.checkpoint, options.kind, options.classes)
+        save_classifier(options.output, model, metadata)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

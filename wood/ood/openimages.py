@@ -1,12 +1,11 @@
 """Image-level labels of one's own classes from Open Images, as the CSV of `data.source: csv`.
 
-python -m wood.ood.openimages --base FOLDER --split validation \\
+wood openimages --base FOLDER --split validation \\
     --labels bed=Bed house=House -o labels.csv
 """
 
 import argparse
 import logging
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,12 +77,8 @@ def _class_entry(text: str) -> tuple[str, list[str]]:
     return name, labels.split(",")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 1 after bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m wood.ood.openimages",
-        description="Make a CSV of image-level labels from those of Open Images.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `wood openimages` takes."""
     parser.add_argument("--base", default=BASE, help="address or folder (default: %(default)s)")
     parser.add_argument("--split", default="validation", choices=SPLITS)
     parser.add_argument("--labels", nargs="+", required=True, type=_class_entry, metavar="C=LABEL")
@@ -91,24 +86,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--per-class", type=int, metavar="N", help="images for a class; default all"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help=".csv file")
-    options = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the CSV of labels, and print how many images of each class it has."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        labels = positive_labels(
-            options.output.parent / "metadata",
-            dict(options.labels),
-            base=options.base,
-            split=options.split,
-            per_class=options.per_class,
-        )
-        write_labels_csv(options.output, labels)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    labels = positive_labels(
+        options.output.parent / "metadata",
+        dict(options.labels),
+        base=options.base,
+        split=options.split,
+        per_class=options.per_class,
+    )
+    write_labels_csv(options.output, labels)
     counts = ", ".join(f"{name} {count}" for name, count in labels.sum().items())
     print(f"{options.output}: {len(labels)} images ({counts})")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,17 @@
 """Progress of long work: a bar with rate and time left on a terminal, plain lines in a log."""
 
+from __future__ import annotations
+
 import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 
 Item = TypeVar("Item")
 
@@ -19,6 +23,8 @@ SECONDS_BETWEEN_LINES = 30
 def progress(iterable: Iterable[Item], total: int | None, description: str) -> Iterator[Item]:
     """Yield from `iterable`, showing how far it is."""
     if sys.stderr.isatty():
+        from tqdm import tqdm
+
         yield from tqdm(iterable, total=total, desc=description, dynamic_ncols=True)
         return
     started = shown = time.monotonic()
@@ -51,6 +57,8 @@ class Transfer:
         self.done += count
         if sys.stderr.isatty():
             if self.bar is None:
+                from tqdm import tqdm
+
                 self.bar = tqdm(
                     desc=self.description, initial=self.at_start, total=self.total,
                     unit="B", unit_scale=True, dynamic_ncols=True,

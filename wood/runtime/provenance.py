@@ -1,5 +1,6 @@
 """What made a result: code, versions, devices, configuration, inputs, and what each job took."""
 
+import argparse
 import csv
 import hashlib
 import json
@@ -12,8 +13,9 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from wood.runtime.errors import InputError
 from wood.runtime.knobs import without_knobs
-from wood.runtime.store import PROVENANCE, file_sha256, write_json
+from wood.runtime.store import PROVENANCE, file_sha256, read_json, write_json
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pydensecrf2", "snakemake")
 
@@ -151,3 +153,40 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def verify(folder: str | Path) -> list[str]:
+    """Compare the files below `folder` with those that its `provenance.json` records.
+
+    Returns:
+        One sentence for each recorded file that is missing or is another one.
+
+    Raises:
+        InputError: there is no such record, or it is not one.
+    """
+    folder = Path(folder)
+    record = read_json(folder / PROVENANCE)
+    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
+        raise InputError(f"{folder / PROVENANCE}: it records no files.")
+    problems = []
+    for name, digest in record["files"].items():
+        if not (folder / name).is_file():
+            problems.append(f"{folder / name}: it is missing.")
+        elif file_sha256(folder / name) != digest:
+            problems.append(f"{folder / name}: it is not the file that was recorded.")
+    return problems
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `wood verify` takes."""
+    parser.add_argument("folder", type=Path, help="results/<dataset>")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print each file that is not the one that was recorded; the exit status is 1 if any is."""
+    problems = verify(options.folder)
+    for problem in problems:
+        print(f"Error: {problem}", file=sys.stderr)
+    if not problems:
+        print("Every file is the one that was recorded.")
+    return int(bool(problems))

@@ -1,27 +1,24 @@
-"""Files that appear whole or not at all: written beside, then renamed.
+"""Files that appear whole or not at all: written beside, then renamed."""
 
-`python -m wood.runtime.store verify results/<dataset>` checks that every file is the one that was
-recorded.
-"""
+from __future__ import annotations
 
 import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from wood.runtime.errors import InputError
 from wood.runtime.parts import remove_old, replace_folder, reserved_file, reserved_folder
 from wood.runtime.sentences import listed, quoted, reason
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
 METADATA_KEY = "wood"
@@ -139,7 +136,7 @@ def _no_number(name: str) -> None:
 
 def save_tensors(
     path: str | Path,
-    tensors: "Mapping[str, torch.Tensor | np.ndarray]",
+    tensors: Mapping[str, torch.Tensor | np.ndarray],
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write named tensors and a JSON-able `metadata` to one safetensors file, atomically."""
@@ -156,7 +153,7 @@ def save_tensors(
         save_file(contiguous, temporary, metadata={METADATA_KEY: text})
 
 
-def load_tensors(path: str | Path) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
+def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote: the tensors by name, and the metadata.
 
     Raises:
@@ -218,45 +215,3 @@ def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, as hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def verify(folder: str | Path) -> list[str]:
-    """Compare the files below `folder` with those that its `provenance.json` records.
-
-    Returns:
-        One sentence for each recorded file that is missing or is another one.
-
-    Raises:
-        InputError: there is no such record, or it is not one.
-    """
-    folder = Path(folder)
-    record = read_json(folder / PROVENANCE)
-    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
-        raise InputError(f"{folder / PROVENANCE}: it records no files.")
-    problems = []
-    for name, digest in record["files"].items():
-        if not (folder / name).is_file():
-            problems.append(f"{folder / name}: it is missing.")
-        elif file_sha256(folder / name) != digest:
-            problems.append(f"{folder / name}: it is not the file that was recorded.")
-    return problems
-
-
-def main(arguments: list[str]) -> int:
-    """Run `verify` on a folder of results, and say what it found."""
-    if len(arguments) != 2 or arguments[0] != "verify":
-        print("usage: python -m wood.runtime.store verify results/<dataset>", file=sys.stderr)
-        return 2
-    try:
-        problems = verify(arguments[1])
-    except InputError as error:
-        problems = [str(error)]
-    for problem in problems:
-        print(f"Error: {problem}", file=sys.stderr)
-    if not problems:
-        print("Every file is the one that was recorded.")
-    return int(bool(problems))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,14 +1,12 @@
 """A trained network as an ONNX file, for use without this project and without torch.
 
-python -m wood.segmentation.export --weights network.safetensors -o network.onnx
+wood export --weights network.safetensors -o network.onnx
 
 Needs the Python packages onnx and onnxscript.
 """
 
 import argparse
 import json
-import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -72,21 +70,13 @@ def export_onnx(weights: str | Path, output: str | Path) -> None:
         program.save(temporary, external_data=False)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 1 after bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m wood.segmentation.export", description="Write a network as ONNX."
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `wood export` takes."""
     parser.add_argument("--weights", type=Path, required=True, help="network, .safetensors")
     parser.add_argument("-o", "--output", type=Path, required=True, help=".onnx file")
-    options = parser.parse_args(arguments)
-    try:
-        export_onnx(options.weights, options.output)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the network as ONNX."""
+    export_onnx(options.weights, options.output)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

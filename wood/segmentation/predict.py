@@ -1,11 +1,9 @@
 """A trained network outside the pipeline: one photograph in, one mask out.
 
-python -m wood.segmentation.predict --weights network.safetensors image.jpg -o mask.png
+wood predict --weights network.safetensors image.jpg -o mask.png
 """
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ from wood.data.images import load_image
 from wood.data.masks import save_mask
 from wood.models.deeplab import DeepLabV2, load_network
 from wood.runtime.devices import find_device
-from wood.runtime.errors import InputError
 from wood.segmentation.inference import MultiScale, score_tiles
 from wood.segmentation.tiles import MaskAssembly, Tiling, labels_of
 
@@ -43,33 +40,26 @@ def predict(
     return masks[0]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 1 after bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m wood.segmentation.predict",
-        description="Segment one photograph; the mask is a palette PNG in Pascal VOC's colours.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `wood predict` takes."""
     parser.add_argument("image", type=Path)
     parser.add_argument("--weights", type=Path, required=True, help="network, .safetensors")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="mask, .png")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="mask, .png in Pascal VOC's colours"
+    )
     parser.add_argument("--scales", type=float, nargs="+", default=[0.75, 1.0, 1.25])
     parser.add_argument("--no-flip", dest="flip", action="store_false")
     parser.add_argument("--merge", choices=("mean", "max"), default="mean")
-    options = parser.parse_args(arguments)
-    try:
-        method = MultiScale(tuple(options.scales), options.flip, options.merge)
-        network, metadata = load_network(options.weights)
-        image = load_image(options.image)
-        mask = predict(network.to(find_device()), image, method, name=str(options.image))
-        save_mask(options.output, mask)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Segment the photograph, write its mask, and print the share of each label."""
+    method = MultiScale(tuple(options.scales), options.flip, options.merge)
+    network, metadata = load_network(options.weights)
+    image = load_image(options.image)
+    mask = predict(network.to(find_device()), image, method, name=str(options.image))
+    save_mask(options.output, mask)
     names = ["background", *metadata["class_names"]]
     for value, pixels in zip(*np.unique(mask, return_counts=True), strict=True):
         print(f"{value:3d} {names[value]:15s} {pixels / mask.size:7.1%}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
