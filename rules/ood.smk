@@ -188,6 +188,7 @@ if config["ood"]["source"] == "openimages":
             policy=config["ood"]["review"]["policy"],
             classes=config["classes"],
             minimum=targets.needed_hard_ood,
+            max_unmatched_fraction=config["ood"]["review"]["max_unmatched_fraction"],
             code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/hard_ood_list.py"

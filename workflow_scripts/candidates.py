@@ -13,5 +13,6 @@ with job(snakemake.log[0]):
         machine_threshold=snakemake.params.machine_threshold,
         splits=snakemake.params.splits,
         max_candidates=snakemake.params.max_candidates,
+        max_unlabelled_fraction=snakemake.params.max_unlabelled_fraction,
         seed=snakemake.params.seed,
     )

@@ -15,4 +15,5 @@ with job(snakemake.log[0]):
         images=snakemake.input.images,
         classes=snakemake.params.classes,
         minimum=snakemake.params.minimum,
+        max_unmatched_fraction=snakemake.params.max_unmatched_fraction,
     )

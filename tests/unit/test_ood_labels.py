@@ -121,7 +121,7 @@ def test_a_header_row_is_optional(tmp_path, header):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"/m/1,Egg\n/m/2,Caf\xe9\n", "row 2 is not UTF-8"),
+        (b"/m/1,Egg\n/m/2,Caf\xe9\n", "line 2: not text in UTF-8"),
         (b"/m/1,Egg\n/m/2\n", "row 2 has 1 columns"),
         (b"ImageID,Source\nabc,verification\n", "row 2: 'abc' is not a label id"),
         (b"", "no label in the class description file"),
@@ -148,7 +148,7 @@ def test_a_bad_hierarchy_is_named(tmp_path, text):
         ("cat: {labels: [Cat], part: true}", "unknown key 'part'"),
         ("cat: {finer: [Cat]}", "'cat' names no Open Images label"),
         ("- cat", "not a map"),
-        ("cat: [", "not a YAML file"),
+        ("cat: [", "line 1: not YAML"),
     ],
 )
 def test_a_bad_class_map_is_named(tmp_path, text, message):

@@ -205,7 +205,10 @@ def test_images_that_the_truth_does_not_know_are_not_used(ranked, tmp_path):
     ranked(*SHARDS)
     truth = tmp_path / "truth.csv"
     truth.write_text("ImageID,foreground_class\na,\n")
-    table, stats = select(tmp_path, policy="truth", truth=truth)
+    settings = {"policy": "truth", "truth": truth}
+    with pytest.raises(InputError, match="only 1 of its 5 images, such as 'c', is in"):
+        select(tmp_path, **settings)
+    table, stats = select(tmp_path, **settings, max_unmatched_fraction=0.9)
     assert list(table["image_id"]) == ["a"]
     assert stats["checked"] == 1
 
@@ -279,7 +282,7 @@ def test_a_class_without_accepted_images_has_no_cost_by_the_formula():
     ("text", "message"),
     [
         ("name,class\na,\n", "the columns are not image_id and foreground_class"),
-        ("ImageID,foreground_class\na,\na,cat\n", "the image 'a' is listed twice"),
+        ("ImageID,foreground_class\na,\na,cat\n", "row 3: the image 'a' is listed twice"),
         ("", "not a CSV file"),
     ],
 )
@@ -377,9 +380,9 @@ def test_an_existing_csv_keeps_what_it_says(tmp_path):
     [
         (b"a\nmissing\n", "missing.jpg is missing"),
         (b"../a\n", "leaves the folder"),
-        (b"a\na.jpg\n", "the image 'a' is listed twice"),
-        (b"\n", "the list names no image"),
-        (b"\xff\xfe\x00", "not a text file in UTF-8"),
+        (b"a\na.jpg\n", "line 2 names the image 'a' again, after line 1"),
+        (b"\n", "the list of OoD images is empty, it names no image"),
+        (b"\xff\xfe\x00", "not text in UTF-8"),
     ],
 )
 def test_a_bad_list_is_named(tmp_path, content, message):

@@ -72,6 +72,7 @@ TABLE = {
     "ood.openimages.class_map": CANDIDATES,
     "ood.openimages.machine_threshold": CANDIDATES,
     "ood.openimages.max_candidates": CANDIDATES,
+    "ood.openimages.max_unlabelled_fraction": CANDIDATES,
     "ood.openimages.files.*": METADATA,
     "ood.openimages.sources": PHOTOGRAPHS,
     "ood.openimages.max_bytes": PHOTOGRAPHS,
@@ -84,6 +85,7 @@ TABLE = {
     "ood.review.decisions": PAGE,  # of another policy
     "ood.review.truth": HARD_OOD,
     "ood.review.wanted": PAGE,  # which the review alone shows
+    "ood.review.max_unmatched_fraction": HARD_OOD,
     "ood.review.seconds_per_image": PAGE,
     "classifier.preset": CLASSIFIER,  # of cam-wood
     "classifier.*": F_IN,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from wood.data.image_ids import as_image_id
+from wood.data.tables import read_table, write_table
 from wood.runtime.errors import InputError
-from wood.runtime.store import atomic_path
+from wood.runtime.sentences import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,35 +25,39 @@ Items = TypeVar("Items", bound="Sequence | pd.DataFrame")
 def write_image_list(path: str | Path, images: pd.DataFrame) -> None:
     """Write the columns image_id and path (and any others there are) as CSV, atomically."""
     others = [column for column in images.columns if column not in COLUMNS]
-    with atomic_path(path) as temporary:
-        images[COLUMNS + others].to_csv(temporary, index=False, lineterminator="\n")
+    write_table(path, images[COLUMNS + others])
 
 
 def read_image_list(path: str | Path) -> pd.DataFrame:
     """Read a CSV with at least the columns image_id and path; every value is a string.
 
     Raises:
-        InputError: the file is missing, lacks a column, is empty, or names an image twice.
+        InputError: the file is missing, no CSV (`wood.data.tables`), lacks a column, is empty, or
+            has an id that is none (`wood.data.image_ids`) or stands there twice.
     """
-    import pandas as pd
-
-    try:
-        images = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image list.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV file ({str(error).strip()}).") from None
-    missing = [column for column in COLUMNS if column not in images.columns]
-    if missing:
-        raise InputError(f"{path}: the column {missing[0]!r} is missing.")
+    images = read_table(path, COLUMNS, "image list")
     if images.empty:
         raise InputError(f"{path}: the list names no image.")
-    if not isinstance(images.index, pd.RangeIndex):
-        raise InputError(f"{path}: the rows have more values than the header has columns.")
-    twice = images["image_id"][images["image_id"].duplicated()]
-    if not twice.empty:
-        raise InputError(f"{path}: the image {twice.iloc[0]!r} is listed twice.")
-    return images
+    images["image_id"] = check_ids(path, images["image_id"])
+    return images.reset_index(drop=True)
+
+
+def check_ids(path: str | Path, ids: pd.Series) -> list[str]:
+    """Return the ids of a table's column, by the one rule; its index numbers the file's lines.
+
+    Raises:
+        InputError: a value is no image id, or stands there twice.
+    """
+    lines: dict[str, int] = {}
+    for line, text in ids.items():
+        name = as_image_id(text, f"{path}: row {line}")
+        if name in lines:
+            raise InputError(
+                f"{path}: row {line}: the image {quoted(name)} is listed twice, it is in row "
+                f"{lines[name]} already."
+            )
+        lines[name] = line
+    return list(lines)
 
 
 def subset(images: pd.DataFrame, count: int | None, seed: int, source: str) -> pd.DataFrame:

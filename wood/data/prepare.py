@@ -1,14 +1,15 @@
 """Image lists and image-level labels from a VOC devkit, or from one's own images and a CSV."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from wood.data.labels import write_labels
-from wood.data.lists import write_image_list
+from wood.data.lists import check_ids, write_image_list
 from wood.data.masks import VOC_CLASSES
+from wood.data.tables import read_table, write_table
 from wood.data.voc import (
     IMAGE_SETS,
     annotated_classes,
@@ -21,7 +22,7 @@ from wood.data.voc import (
 )
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
-from wood.runtime.store import atomic_path
+from wood.runtime.sentences import quoted
 
 logger = logging.getLogger(__name__)
 
@@ -99,12 +100,11 @@ def prepare_csv(
     `require_every_class`) a class has no image.
     """
     _check_class_list(classes, classes)
-    table = _read_csv(csv)
-    missing = [name for name in ("image_id", *classes) if name not in table.columns]
-    if missing:
-        raise InputError(f"{csv}: the column {missing[0]!r} is missing.")
-    _check_ids(csv, table["image_id"])
-    labels = _read_values(csv, table, classes)
+    table = read_table(csv, ["image_id", *classes], "label file")
+    if table.empty:
+        raise InputError(f"{csv}: the label file names no image.")
+    ids = check_ids(csv, table["image_id"])
+    labels = _read_values(csv, table, classes).set_axis(pd.Index(ids, name="image_id"))
     paths = _find_images(labels.index, images_folder, f"{csv} names")
     if not keep_unlabelled:
         labels = _drop_unlabelled(labels, str(csv))
@@ -175,9 +175,7 @@ def _read_annotations(
 
 def _write_skipped(path: str | Path | None, failures: dict[str, str]) -> None:
     if path is not None:
-        table = pd.DataFrame({"image_id": failures.keys(), "reason": failures.values()})
-        with atomic_path(path) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+        write_table(path, pd.DataFrame({"image_id": failures.keys(), "reason": failures.values()}))
 
 
 def _check_failures(failures: dict[str, str], total: int, max_failed_fraction: float) -> None:
@@ -220,49 +218,14 @@ def _write(
     logger.info("%s: %d images%s", output_list, len(images), f" ({counts})" if counts else "")
 
 
-def _read_csv(csv: str | Path) -> pd.DataFrame:
-    try:
-        # Read as text so that an id like 007 stays what it is.
-        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{csv}: no such label file.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{csv}: not a CSV file ({str(error).strip()}).") from None
-    if table.empty:
-        raise InputError(f"{csv}: the label file names no image.")
-    # Where every row is longer than the header, pandas takes the first column for an index.
-    if not isinstance(table.index, pd.RangeIndex):
-        raise InputError(f"{csv}: the rows have more values than the header has columns.")
-    return table
-
-
-def _check_ids(csv: str | Path, image_ids: pd.Series) -> None:
-    rows: dict[str, int] = {}
-    # Row 1 is the header.
-    for row, image_id in enumerate(image_ids, start=2):
-        if not image_id.strip() or image_id in (".", "..") or _contains(image_id, "/\\\0"):
-            raise InputError(
-                f"{csv}: row {row}: the image_id {image_id!r} is not a plain file name."
-            )
-        if image_id in rows:
-            raise InputError(
-                f"{csv}: row {row}: the image_id {image_id!r} is in row {rows[image_id]} already."
-            )
-        rows[image_id] = row
-
-
-def _contains(text: str, characters: Collection[str]) -> bool:
-    return any(character in text for character in characters)
-
-
 def _read_values(csv: str | Path, table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    values = table[list(classes)].apply(lambda column: column.str.strip())
+    values = table[list(classes)]
     wrong = ~values.isin(["0", "1"])
     if wrong.any(axis=None):
         row = int(wrong.any(axis=1).to_numpy().argmax())
         column = wrong.columns[wrong.iloc[row].to_numpy().argmax()]
         raise InputError(
-            f"{csv}: row {row + 2}, column {column!r}: the value is 0 or 1, "
-            f"not {table[column].iloc[row]!r}."
+            f"{csv}: row {table.index[row]}, column {quoted(column)}: the value is 0 or 1, not "
+            f"{quoted(table[column].iloc[row])}."
         )
-    return (values == "1").set_index(table["image_id"])
+    return values == "1"

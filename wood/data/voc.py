@@ -1,11 +1,17 @@
 """The Pascal VOC devkit: image sets, image-level labels, SBD's additional training images."""
 
+import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from wood.data.image_ids import as_image_id, file_id
+from wood.data.tables import read_lines
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import quoted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# The first file name of a line: up to the first ending that a space, or nothing, follows.
+FILE_NAME = re.compile(r".*?\.(?:jpe?g|png)(?=\s|$)", re.IGNORECASE)
 IMAGE_SETS = Path("ImageSets", "Segmentation")
 
 
@@ -31,40 +37,38 @@ def read_image_set(voc_root: str | Path, image_set: str) -> list[str]:
     return read_ids(Path(voc_root) / IMAGE_SETS / f"{image_set}.txt")
 
 
-def read_ids(path: str | Path) -> list[str]:
-    """The image ids in a list with one image a line.
+def read_ids(path: str | Path, what: str = "image set") -> list[str]:
+    """The image ids in a list with one image a line; the one reader of such lists.
 
-    A line is an id or, as in the usual lists of the augmented set, ``/JPEGImages/<id>.jpg
-    /SegmentationClassAug/<id>.png``.
+    A line is an id, a file name or path with an ending (the name is the id), or, as in the usual
+    lists of the augmented set, ``/JPEGImages/<id>.jpg /SegmentationClassAug/<id>.png``. Names may
+    hold spaces.
 
-    Raises InputError naming the file if it is missing or empty, or names an image twice.
+    Raises InputError naming the file if it is missing or empty, names an image twice, or has a line
+    that is no id.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image set.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file ({error}).") from None
-    first_line: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        image_id = _image_id(line.split()[0])
-        if image_id in first_line:
+    return list(read_entries(path, what))
+
+
+def read_entries(path: str | Path, what: str = "image set") -> dict[str, str]:
+    """The ids of a list as in `read_ids`, each with the name that the line gives its file."""
+    entries: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    for number, line in read_lines(path, what):
+        with_ending = FILE_NAME.match(line)
+        name = (with_ending[0] if with_ending else line).replace("\\", "/")
+        stem = PurePosixPath(name).stem if with_ending else PurePosixPath(name).name
+        name_id = as_image_id(stem, f"{path}: line {number}")
+        if name_id in lines:
             raise InputError(
-                f"{path}: line {number} names the image {image_id!r} again, "
-                f"after line {first_line[image_id]}."
+                f"{path}: line {number} names the image {quoted(name_id)} again, after line "
+                f"{lines[name_id]}."
             )
-        first_line[image_id] = number
-    if not first_line:
-        raise InputError(f"{path}: the image set is empty.")
-    return list(first_line)
-
-
-def _image_id(entry: str) -> str:
-    name = Path(entry).name
-    return Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
+        lines[name_id] = number
+        entries[name_id] = name
+    if not entries:
+        raise InputError(f"{path}: the {what} is empty, it names no image.")
+    return entries
 
 
 def derive_train_aug(voc_root: str | Path, sbd_root: str | Path) -> list[str]:
@@ -143,5 +147,5 @@ def index_images(folder: str | Path) -> dict[str, list[Path]]:
     images: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            images.setdefault(path.stem, []).append(path)
+            images.setdefault(file_id(path), []).append(path)
     return images

@@ -1,16 +1,13 @@
 """Candidate OoD images: Open Images without the foreground classes (paper, Sec. 3.1).
 
-The label files of Open Images have over a hundred million rows. They are read once, as a stream,
-and sorted into buckets by the first two digits of the image id; what follows works on one bucket
-at a time, so that memory does not grow with the number of rows.
+`wood.ood.buckets` reads and sorts the rows; what follows works on one bucket at a time.
 """
 
-import csv
 import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +16,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wood.ood.image_ids import SAFE_ID, check_image_id
+from wood.ood.buckets import Buckets
 from wood.ood.labels_map import foreground_labels, read_hierarchy, read_label_names
 from wood.ood.metadata import read_metadata
 from wood.ood.parquet import row_groups
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
+from wood.runtime.sentences import quoted
 from wood.runtime.store import atomic_path
 
 if TYPE_CHECKING:
@@ -32,19 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BUCKET_BYTES = 1 << 26
-MAX_BUCKETS = 256
-ROWS_WAITING = 1 << 20  # in all buckets together, for their next row group
-LABEL_COLUMNS = ("ImageID", "LabelName", "Confidence")
-IMAGE_COLUMNS = {
-    "ImageID": "image_id",
-    "License": "license",
-    "Author": "author",
-    "OriginalLandingURL": "landing_url",
-    "OriginalURL": "original_url",
-    "Thumbnail300KURL": "thumbnail_url",
-    "Rotation": "rotation",
-}
 CANDIDATES = pa.schema(
     [
         ("image_id", pa.string()),
@@ -78,6 +63,16 @@ class CandidateCounts:
     candidates: int
 
 
+@dataclass
+class Join:
+    """What of image lists and label files did not meet: ids of images without a positive label,
+    how many labelled images are not listed, and one of them."""
+
+    alone: list[str]
+    elsewhere: int = 0
+    example: str = ""
+
+
 def filter_candidates(
     metadata: str | Path | Mapping[str, Any],
     output: str | Path,
@@ -88,6 +83,7 @@ def filter_candidates(
     machine_threshold: float = 0.5,
     splits: Sequence[str] | None = None,
     max_candidates: int | None = None,
+    max_unlabelled_fraction: float = 0.1,
     seed: int = 0,
     temporary: str | Path | None = None,
 ) -> CandidateCounts:
@@ -109,12 +105,15 @@ def filter_candidates(
         machine_threshold: least confidence in [0, 1] at which a machine label counts.
         splits: None takes all that the metadata has.
         max_candidates: keep a random sample of this many; the same for the same seed.
+        max_unlabelled_fraction: share of the listed images that no row of the label files may
+            name: nothing keeps them from being candidates, whatever they show.
         seed: of the sample.
         temporary: folder for the buckets (about 10 bytes a positive label row); None takes the
             folder of `output`.
 
     Raises:
-        InputError: a label, a column, a row or an image id is bad, or no candidate is left.
+        InputError: a label, a column, a row or an image id is bad, labels and lists do not belong
+            together, or no candidate is left.
     """
     if not classes:
         raise InputError("classes: name at least one foreground class.")
@@ -132,19 +131,20 @@ def filter_candidates(
     output = Path(output)
     folder = Path(temporary) if temporary else output.parent
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".buckets.", dir=folder) as buckets:
-        sorter = _Sorter(Path(buckets), index, splits, machine_threshold)
-        sorter.sort_labels(set(names.names))
-        sorter.sort_images()
+    with tempfile.TemporaryDirectory(prefix=".buckets.", dir=folder) as folder_of_buckets:
+        rows = Buckets(Path(folder_of_buckets), index, splits, machine_threshold)
+        rows.sort_labels(set(names.names))
+        rows.sort_images()
         with atomic_path(explanation) as reasons, atomic_path(output) as kept:
-            counts = _filter_buckets(sorter, kept, reasons, names.names, foreground)
+            counts, join = _filter_buckets(rows, kept, reasons, names.names, foreground)
+            _check_join(rows, join, counts.listed, max_unlabelled_fraction)
             if not counts.candidates:
                 lists = ", ".join(index["images"][split] for split in splits)
                 reason = "is without a foreground label" if counts.listed else "is listed"
                 raise InputError(f"{lists}: no image {reason}, so there is no candidate.")
             if max_candidates is not None and counts.candidates > max_candidates:
                 _sample(kept, max_candidates, seed)
-                counts = CandidateCounts(counts.listed, counts.excluded, max_candidates)
+                counts = replace(counts, candidates=max_candidates)
     logger.info(
         "%d images listed, %d excluded by a foreground label, %d candidates",
         counts.listed,
@@ -154,192 +154,13 @@ def filter_candidates(
     return counts
 
 
-class _Sorter:
-    """Sorts the rows of label files and image lists into buckets of image ids."""
-
-    def __init__(
-        self, folder: Path, index: Mapping[str, Any], splits: Sequence[str], threshold: float
-    ) -> None:
-        self.folder = folder
-        self.label_files = {
-            (source, split): Path(index[source][split])
-            for source in ("human", "machine")
-            for split in splits
-        }
-        self.image_files = {split: Path(index["images"][split]) for split in splits}
-        self.threshold = threshold
-        files = [*self.label_files.values(), *self.image_files.values()]
-        for path in files:
-            if not path.is_file():
-                raise InputError(f"{path}: no such metadata file.")
-        size = sum(path.stat().st_size for path in files)
-        self.buckets = min(MAX_BUCKETS, size // BUCKET_BYTES + 1)
-
-    def _sink(self, rows: "pl.LazyFrame", kind: str, path: Path) -> None:
-        import polars as pl
-
-        # Ids of Open Images are 16 hexadecimal digits; others all go to the first bucket.
-        prefix = pl.col("image_id").str.slice(0, 2).str.to_integer(base=16, strict=False)
-        bucket = (prefix.fill_null(0) * self.buckets // 256).clip(0).cast(pl.UInt8)
-        target = pl.PartitionBy(
-            self.folder / kind,
-            key={"bucket": bucket},
-            include_key=False,
-            approximate_bytes_per_file=1 << 60,
-        )
-        try:
-            rows.sink_parquet(
-                target,
-                compression="lz4",
-                row_group_size=ROWS_WAITING // self.buckets,
-                mkdir=True,
-                engine="streaming",
-            )
-        except pl.exceptions.ComputeError as error:
-            raise InputError(f"{path}: {str(error).splitlines()[0]}.") from None
-
-    def sort_labels(self, known: set[str]) -> None:
-        """Keep the positive rows of all label files: image_id, label, source, confidence."""
-        import polars as pl
-
-        for (source, split), path in self.label_files.items():
-            logger.info("reading %s", path)
-            _require_columns(path, LABEL_COLUMNS)
-            confidence = pl.col("Confidence").cast(pl.Float32, strict=False)
-            bad = confidence.is_null() | pl.col("ImageID").is_null() | pl.col("LabelName").is_null()
-            threshold = 1.0 if source == "human" else self.threshold
-            rows = (
-                pl.scan_csv(
-                    path,
-                    infer_schema=False,
-                    encoding="utf8-lossy",
-                    quote_char=None,
-                    truncate_ragged_lines=True,
-                )
-                .filter((confidence >= threshold) | bad)
-                .select(
-                    pl.col("ImageID").fill_null("").alias("image_id"),
-                    pl.when(bad).then(None).otherwise(pl.col("LabelName")).alias("label"),
-                    confidence.alias("confidence"),
-                )
-            )
-            self._sink(rows, f"{source}-{split}", path)
-            self._refuse_bad_rows(path, f"{source}-{split}", known)
-
-    def _refuse_bad_rows(self, path: Path, kind: str, known: set[str]) -> None:
-        import polars as pl
-
-        files = list((self.folder / kind).rglob("*.parquet"))
-        if not files:
-            return
-        labels = pl.scan_parquet(files).select(pl.col("label").unique()).collect(engine="streaming")
-        found = set(labels["label"])
-        if None in found:
-            number, reason = _first_bad_row(path)
-            raise InputError(f"{path}: row {number} {reason}.")
-        unknown = found - known
-        if found and len(unknown) == len(found):
-            raise InputError(
-                f"{path}: none of its labels, such as {min(unknown)!r}, is in the class "
-                "description file; is it of another version?"
-            )
-        if unknown:
-            logger.warning("%s: %d labels have no name", path, len(unknown))
-
-    def sort_images(self) -> None:
-        """Keep the wanted columns of all image lists."""
-        import polars as pl
-
-        for split, path in self.image_files.items():
-            logger.info("reading %s", path)
-            header = _require_columns(path, ("ImageID",))
-            _refuse_short_rows(path)
-            rows = pl.scan_csv(
-                path, infer_schema=False, encoding="utf8-lossy", truncate_ragged_lines=True
-            ).select(
-                (pl.col(column) if column in header else pl.lit(None, pl.String)).alias(name)
-                for column, name in IMAGE_COLUMNS.items()
-            )
-            self._sink(rows.with_columns(pl.col("image_id").fill_null("")), f"images-{split}", path)
-
-    def bucket(self, kind: str, number: int) -> "pl.DataFrame | None":
-        """Return the rows of one bucket of one file, None where it has none."""
-        import polars as pl
-
-        files = sorted((self.folder / kind / f"bucket={number}").glob("*.parquet"))
-        return pl.read_parquet(files, hive_partitioning=False) if files else None
-
-
-def _require_columns(path: Path, columns: Sequence[str]) -> list[str]:
-    try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            header = next(csv.reader(file), [])
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file ({error}).") from None
-    for column in columns:
-        if column not in header:
-            raise InputError(f"{path}: the column {column!r} is missing.")
-    return header
-
-
-def _refuse_short_rows(path: Path) -> None:
-    """Refuse a row with too few columns, which polars would fill up without a word."""
-    from pyarrow import csv as quick
-
-    only_ids = quick.ConvertOptions(
-        include_columns=["ImageID"], column_types={"ImageID": pa.binary()}
-    )
-    parse = quick.ParseOptions(newlines_in_values=True)
-    try:
-        with quick.open_csv(path, parse_options=parse, convert_options=only_ids) as batches:
-            for _ in batches:
-                pass
-    except pa.ArrowInvalid:
-        # Some row has another number of columns; too many do no harm.
-        if short := _first_short_row(path):
-            raise InputError(f"{path}: {short}.") from None
-
-
-def _first_short_row(path: Path) -> str | None:
-    number = 1
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        rows = csv.reader(file)
-        columns = len(next(rows))
-        try:
-            for number, row in enumerate(rows, start=2):
-                if row and len(row) < columns:
-                    return f"row {number} has {len(row)} columns, not {columns}"
-        except csv.Error as error:
-            return f"row {number + 1} is not CSV ({error})"
-    return None
-
-
-def _first_bad_row(path: Path) -> tuple[int, str]:
-    """Find the row that made the fast reader stumble, for the message."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        rows = csv.reader(file, quoting=csv.QUOTE_NONE)
-        header = next(rows)
-        places = [header.index(column) for column in LABEL_COLUMNS]
-        for number, row in enumerate(rows, start=2):
-            if len(row) <= max(places):
-                return number, f"has {len(row)} columns, not {len(header)}"
-            image_id, label, confidence = (row[place] for place in places)
-            if not image_id or not label:
-                return number, "has no image id or no label"
-            try:
-                float(confidence)
-            except ValueError:
-                return number, f"has the confidence {confidence!r}, which is no number"
-    return 0, "cannot be read"
-
-
 def _filter_buckets(
-    sorter: _Sorter,
+    buckets: Buckets,
     kept: Path,
     reasons: Path,
     names: Mapping[str, str],
     foreground: Mapping[str, str],
-) -> CandidateCounts:
+) -> tuple[CandidateCounts, Join]:
     import polars as pl
 
     name_table = pl.DataFrame(
@@ -350,18 +171,22 @@ def _filter_buckets(
         {"label": list(foreground), "class": list(foreground.values())},
         schema={"label": pl.String, "class": pl.String},
     )
-    listed = excluded = candidates = elsewhere = 0
+    listed = excluded = candidates = 0
+    join = Join([])
     with (
         pq.ParquetWriter(kept, CANDIDATES, compression="zstd") as keep,
         pq.ParquetWriter(reasons, EXPLANATION, compression="zstd") as explain,
     ):
-        numbers = progress(range(sorter.buckets), sorter.buckets, "filtering candidates")
+        numbers = progress(range(buckets.count), buckets.count, "filtering candidates")
         for number in numbers:
-            images = _images(sorter, number)
-            labels = _labels(sorter, number)
+            images = buckets.images(number)
+            labels = buckets.labels(number)
             listed += len(images)
             known = labels.join(images.select("image_id"), on="image_id", how="semi")
-            elsewhere += labels["image_id"].n_unique() - known["image_id"].n_unique()
+            join.alone += images.join(labels, on="image_id", how="anti")["image_id"].to_list()
+            strangers = labels.join(images, on="image_id", how="anti")["image_id"].unique()
+            join.elsewhere += len(strangers)
+            join.example = join.example or next(iter(strangers.sort().head(1)), "")
             found = known.join(foreground_table, on="label")
             explain.write_table(
                 _with_names(found, name_table)
@@ -377,52 +202,37 @@ def _filter_buckets(
             shown = _shown_labels(_with_names(of_remaining, name_table))
             table = remaining.join(shown, on="image_id", how="left")
             keep.write_table(_candidate_columns(table).to_arrow().cast(CANDIDATES))
-    if elsewhere:
-        logger.info("%d labelled images are not in the image lists and are left out", elsewhere)
-    return CandidateCounts(listed, excluded, candidates)
-
-
-def _images(sorter: _Sorter, number: int) -> "pl.DataFrame":
-    import polars as pl
-
-    parts = [
-        bucket.with_columns(pl.lit(split).alias("split"))
-        for split in sorter.image_files
-        if (bucket := sorter.bucket(f"images-{split}", number)) is not None
-    ]
-    if not parts:
-        schema = dict.fromkeys([*IMAGE_COLUMNS.values(), "split"], pl.String)
-        return pl.DataFrame(schema=schema)
-    images = pl.concat(parts)
-    unsafe = images.filter(~pl.col("image_id").str.contains(SAFE_ID)).head(1)
-    for bad in unsafe.iter_rows(named=True):
-        check_image_id(bad["image_id"], str(sorter.image_files[bad["split"]]))
-    twice = images.filter(pl.col("image_id").is_duplicated()).sort("image_id").head(1)
-    for row in twice.iter_rows(named=True):
-        path = sorter.image_files[row["split"]]
-        raise InputError(f"{path}: the image {row['image_id']!r} is listed twice.")
-    return images.sort("image_id")
-
-
-def _labels(sorter: _Sorter, number: int) -> "pl.DataFrame":
-    import polars as pl
-
-    source = pl.Enum(["human", "machine"])
-    parts = [
-        bucket.with_columns(pl.lit(kind).cast(source).alias("source"))
-        for kind, split in sorter.label_files
-        if (bucket := sorter.bucket(f"{kind}-{split}", number)) is not None
-    ]
-    if not parts:
-        return pl.DataFrame(
-            schema={
-                "image_id": pl.String,
-                "label": pl.String,
-                "confidence": pl.Float32,
-                "source": source,
-            }
+    if join.elsewhere:
+        logger.info(
+            "%d labelled images are not in the image lists and are left out", join.elsewhere
         )
-    return pl.concat(parts)
+    return CandidateCounts(listed, excluded, candidates), join
+
+
+def _check_join(buckets: Buckets, join: Join, listed: int, most: float) -> None:
+    """Refuse image lists and label files that do not belong together.
+
+    An image that no label names stays a candidate, whatever it shows. Labels that are not positive
+    are looked at only where it matters: they are most of the rows.
+    """
+    alone = join.alone
+    if len(alone) <= most * listed and (len(alone) < listed or not listed):
+        return
+    alone = buckets.without_rows(alone)
+    lists = ", ".join(map(str, buckets.image_files.values()))
+    labels = ", ".join(map(str, buckets.label_files.values()))
+    theirs = f", which name {quoted(join.example)}, for one" if join.example else ""
+    if len(alone) == listed:
+        raise InputError(
+            f"{lists}: none of the {listed} images, such as {quoted(alone[0])}, is in {labels}"
+            f"{theirs}: the files do not belong together."
+        )
+    if len(alone) > most * listed:
+        raise InputError(
+            f"{lists}: {len(alone)} of {listed} images, such as {quoted(alone[0])}, are not in "
+            f"{labels}{theirs}: more than the share of {most:g} that "
+            "ood.openimages.max_unlabelled_fraction allows."
+        )
 
 
 def _with_names(labels: "pl.DataFrame", names: "pl.DataFrame") -> "pl.DataFrame":
@@ -453,7 +263,6 @@ def _shown_labels(named: "pl.DataFrame") -> "pl.DataFrame":
 def _candidate_columns(table: "pl.DataFrame") -> "pl.DataFrame":
     import polars as pl
 
-    rotation = pl.col("rotation").cast(pl.Float32, strict=False).fill_nan(None)
     texts = ("labels", "license", "author", "thumbnail_url", "original_url", "landing_url")
     return (
         table.with_columns(pl.col(name).fill_null("") for name in texts)
@@ -462,7 +271,6 @@ def _candidate_columns(table: "pl.DataFrame") -> "pl.DataFrame":
             .then(pl.col("landing_url"))
             .otherwise(pl.col("original_url"))
             .alias("url"),
-            rotation.cast(pl.Int16).alias("rotation"),
         )
         .sort("image_id")
         .select(CANDIDATES.names)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from wood.ood.image_ids import check_image_id
+from wood.data.image_ids import as_image_id
 from wood.runtime.errors import InputError
 
 ACCEPT, REJECT, UNDO = "accept", "reject", "undo"
@@ -211,7 +211,7 @@ def _line(fields: Sequence[str]) -> bytes:
 
 
 def _check(row: Mapping[str, str], where: str) -> None:
-    check_image_id(row["image_id"], where)
+    as_image_id(row["image_id"], where)
     if row["decision"] not in WORDS:
         raise InputError(
             f"{where}: {row['decision']!r} is not a decision, write {', '.join(WORDS)}."

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from PIL import Image
 
+from wood.data.image_ids import as_image_id
 from wood.data.images import load_image
-from wood.ood.image_ids import check_image_id
 from wood.ood.parquet import read_shard
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
@@ -120,7 +120,7 @@ def download_images(
     if rows.empty:
         raise InputError(f"{candidates}: there is no candidate in shard {shard_index}.")
     for name in pd.concat([rows["image_id"], rows["split"].drop_duplicates()]):
-        check_image_id(name, str(candidates))
+        as_image_id(name, str(candidates))
     folder = local_folder(base)
     images_dir = Path(images_dir)
     if folder is not None:

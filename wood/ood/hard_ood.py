@@ -1,19 +1,23 @@
 """The hard OoD set: ranked candidates without a foreground object (paper, Sec. 3.1)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from wood.data.lists import read_image_list
+from wood.data.lists import check_ids, read_image_list
+from wood.data.tables import read_table as read_csv
+from wood.data.tables import write_table
+from wood.data.voc import FILE_NAME, read_entries
 from wood.ood.decisions import ACCEPT, REJECT, log_disagreements, merge, read_history
 from wood.ood.download import FAILED, MISSING, OK
 from wood.ood.ranking import class_thresholds
 from wood.ood.statistics import review_statistics
 from wood.runtime.errors import InputError
-from wood.runtime.store import atomic_path, read_table, write_json
+from wood.runtime.sentences import listed, quoted
+from wood.runtime.store import read_table, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,7 @@ def select_hard_ood(
     total: int | None = None,
     per_class: int | None = None,
     minimum: int = 1,
+    max_unmatched_fraction: float = 0.5,
 ) -> pd.DataFrame:
     """Take the accepted images of a ranking as the hard OoD set, and count what that cost.
 
@@ -51,9 +56,12 @@ def select_hard_ood(
         total: take at most so many images.
         per_class: take at most so many of each predicted class.
         minimum: fewest images that the next steps can use, such as the number of clusters K.
+        max_unmatched_fraction: share of the decided images that may be outside the ranking, and of
+            the ranked ones that the truth may not name.
 
     Raises:
-        InputError: the policy is unknown or lacks its file, or there are too few accepted images.
+        InputError: the policy is unknown or lacks its file, answers and ranking do not belong
+            together, or there are too few accepted images.
     """
     ranked = read_table(ranking)
     history, disagreements = None, []
@@ -64,9 +72,14 @@ def select_hard_ood(
         answers, conflicts = merge(files)
         log_disagreements(conflicts)
         disagreements = conflicts.to_dict("records")
+        check_join(
+            answers["image_id"], ranked["image_id"], files, [ranking], max_unmatched_fraction
+        )
         answers = answers[answers["image_id"].isin(ranked["image_id"])]
     elif policy == "truth":
-        known = read_truth(_files(truth, "truth")[0])
+        files = _files(truth, "truth")
+        known = read_truth(files[0])
+        check_join(ranked["image_id"], known.index, [ranking], files, max_unmatched_fraction)
         answers = _answer(ranked, known, total, per_class)
     elif policy == "none":
         answers = pd.DataFrame({"image_id": [], "decision": []}, dtype=object)
@@ -92,6 +105,42 @@ def select_hard_ood(
     write_json(statistics, stats | {"disagreements": disagreements})
     logger.info("%d hard OoD images of %d above the threshold", len(chosen), len(ranked))
     return chosen[COLUMNS]
+
+
+def check_join(
+    ids: Iterable[str],
+    others: Iterable[str],
+    files: Sequence[str | Path],
+    other_files: Sequence[str | Path],
+    most: float,
+) -> None:
+    """Refuse two files that do not belong together.
+
+    Args:
+        ids: of `files`, each of which is looked for among `others`.
+        others: the ids of `other_files`.
+        files, other_files: for the message.
+        most: share of `ids` that may be missing; all of them never may.
+
+    Raises:
+        InputError: more of them are missing; the sentence names an id of each side.
+    """
+    ids, others = list(dict.fromkeys(ids)), set(others)
+    missing = [image_id for image_id in ids if image_id not in others]
+    if not missing or (len(missing) < len(ids) and len(missing) <= most * len(ids)):
+        return
+    theirs = f", which name {quoted(min(others))}, for one" if others else ""
+    count = "none" if len(missing) == len(ids) else f"only {len(ids) - len(missing)}"
+    allowed = (
+        ""
+        if len(missing) == len(ids)
+        else (f" (ood.review.max_unmatched_fraction allows {most:g} to be missing)")
+    )
+    raise InputError(
+        f"{', '.join(map(str, files))}: {count} of its {len(ids)} images, such as "
+        f"{quoted(missing[0])}, is in {', '.join(map(str, other_files))}{theirs}: the files do not "
+        f"belong together{allowed}."
+    )
 
 
 def select_unreviewed_ood(
@@ -126,8 +175,7 @@ def _count_photographs(manifests: Sequence[str | Path]) -> dict[str, int] | None
 
 def write_hard_ood(path: str | Path, images: pd.DataFrame) -> None:
     """Write hard_ood.csv: `COLUMNS`, scores with six digits."""
-    with atomic_path(path) as temporary:
-        images[COLUMNS].to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    write_table(path, images[COLUMNS], float_format="%.6f")
 
 
 def read_truth(path: str | Path) -> pd.Series:
@@ -138,19 +186,14 @@ def read_truth(path: str | Path) -> pd.Series:
     Raises:
         InputError: the file is missing, has other columns, or names an image twice.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such truth file.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV file ({str(error).strip()}).") from None
+    table = read_csv(path, what="truth file")
     if len(table.columns) < 2 or table.columns[0] not in ("ImageID", "image_id"):
-        raise InputError(f"{path}: the columns are not image_id and foreground_class.")
-    truth = table.set_index(table.columns[0])[table.columns[1]]
-    if truth.index.has_duplicates:
-        twice = truth.index[truth.index.duplicated()][0]
-        raise InputError(f"{path}: the image {twice!r} is listed twice.")
-    return truth
+        raise InputError(
+            f"{path}: the columns are not image_id and foreground_class; columns found: "
+            f"{listed(table.columns)}."
+        )
+    ids = check_ids(path, table.iloc[:, 0])
+    return pd.Series(table.iloc[:, 1].to_numpy(), index=ids, dtype=object)
 
 
 def select_random_ood(
@@ -237,21 +280,9 @@ def from_list(listing: str | Path, images: str | Path | None, output: str | Path
 
 
 def _read_names(listing: Path) -> pd.DataFrame:
-    try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{listing}: no such list of OoD images.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{listing}: not a text file in UTF-8.") from None
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise InputError(f"{listing}: the list names no image.")
-    paths = [name if Path(name).suffix else f"{name}.jpg" for name in names]
-    table = pd.DataFrame({"image_id": [Path(path).stem for path in paths], "path": paths})
-    twice = table["image_id"][table["image_id"].duplicated()]
-    if not twice.empty:
-        raise InputError(f"{listing}: the image {twice.iloc[0]!r} is listed twice.")
-    return table
+    entries = read_entries(listing, "list of OoD images")
+    paths = [name if FILE_NAME.match(name) else f"{name}.jpg" for name in entries.values()]
+    return pd.DataFrame({"image_id": list(entries), "path": paths})
 
 
 def _existing(listing: Path, folder: Path, name: str) -> str:

@@ -1,6 +1,5 @@
 """Which Open Images labels say that a foreground class is present (paper, Sec. 3.1)."""
 
-import csv
 import difflib
 import logging
 from collections import defaultdict
@@ -9,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from wood.data.tables import read_rows
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import quoted
 from wood.runtime.store import read_json
+from wood.runtime.yaml_files import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -79,25 +79,19 @@ def read_label_names(path: str | Path) -> LabelNames:
     """
     path = Path(path)
     names: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.reader(file), start=1):
-                if len(row) != 2 and row:
-                    raise InputError(
-                        f"{path}: row {number} has {len(row)} columns, not a label id and a name."
-                    )
-                if row and row[0].startswith("/"):
-                    if names.setdefault(row[0], row[1]) != row[1]:
-                        raise InputError(f"{path}: row {number} names the label {row[0]!r} again.")
-                elif row and number > 1:
-                    raise InputError(f"{path}: row {number}: {row[0]!r} is not a label id.")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such class description file.") from None
-    except UnicodeDecodeError as error:
-        row_number = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}: the text near row {row_number} is not UTF-8.") from None
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file ({error}).") from None
+    first = True
+    for number, row in read_rows(path, "class description file"):
+        if len(row) != 2:
+            raise InputError(
+                f"{path}: row {number} has {len(row)} columns, not a label id and a name."
+            )
+        label_id, name = row
+        if label_id.startswith("/"):
+            if names.setdefault(label_id, name) != name:
+                raise InputError(f"{path}: row {number} names the label {quoted(label_id)} again.")
+        elif not first:
+            raise InputError(f"{path}: row {number}: {quoted(label_id)} is not a label id.")
+        first = False
     if not names:
         raise InputError(f"{path}: there is no label in the class description file.")
     return LabelNames(names, path)
@@ -148,7 +142,7 @@ def read_hierarchy(path: str | Path) -> Hierarchy:
     """
     try:
         hierarchy = Hierarchy(read_json(path))
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, RecursionError):
         hierarchy = None
     if hierarchy is None or hierarchy.empty():
         raise InputError(f"{path}: not a hierarchy of Open Images labels.")
@@ -161,34 +155,48 @@ def read_class_map(path: str | Path = CLASS_MAP) -> dict[str, dict[str, Any]]:
     Raises:
         InputError: the file is missing, not YAML, or has an entry that cannot be understood.
     """
-    try:
-        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such class map.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a YAML file ({str(error).splitlines()[0]}).") from None
+    entries = read_yaml(path, "class map")
     if not isinstance(entries, dict):
         raise InputError(f"{path}: not a map from classes to labels.")
-    return {str(name): _entry(name, entry, path) for name, entry in entries.items()}
+    for name in entries:
+        if not isinstance(name, str):
+            raise InputError(f"{path}: the class {quoted(name)} is not text; write it in quotes.")
+    return {name: _entry(name, entry, path) for name, entry in entries.items()}
 
 
 def _entry(name: str, entry: Any, source: str | Path) -> dict[str, Any]:
     """Bring one class's entry (a label name, a list of them, or the full form) to the full form."""
     if isinstance(entry, str):
         entry = [entry]
-    if isinstance(entry, Sequence):
+    if isinstance(entry, list | tuple):
         entry = {"labels": list(entry)}
     if not isinstance(entry, Mapping) or not entry.get("labels"):
-        raise InputError(f"{source}: the class {name!r} names no Open Images label.")
-    labels = entry["labels"]  # names, or names with their ids
-    if not isinstance(labels, list | tuple | Mapping) or not all(
-        isinstance(label, str) for label in labels
-    ):
-        raise InputError(f"{source}: the labels of the class {name!r} are not a list of names.")
-    unknown = sorted(set(entry) - KEYS)
+        raise InputError(f"{source}: the class {quoted(name)} names no Open Images label.")
+    where = f"{source}: the class {quoted(name)}"
+    unknown = sorted(map(str, set(entry) - KEYS))
     if unknown:
-        raise InputError(f"{source}: the class {name!r} has the unknown key {unknown[0]!r}.")
+        raise InputError(f"{where} has the unknown key {quoted(unknown[0])}.")
+    if not isinstance(entry.get("parts", True), bool):
+        raise InputError(f"{where}: `parts` is true or false, not {quoted(entry['parts'])}.")
+    for key in KEYS - {"parts"}:
+        _check_names(entry.get(key) or [], f"{where}: `{key}`", key in ("labels", "finer"))
     return dict(entry)
+
+
+def _check_names(value: Any, where: str, may_have_ids: bool) -> None:
+    """Refuse what is no list of names (or, where `may_have_ids`, a mapping of names to their ids).
+
+    Text alone would be taken letter by letter.
+    """
+    names = list(value.items()) if isinstance(value, Mapping) and may_have_ids else value
+    if not isinstance(names, list | tuple):
+        raise InputError(f"{where} is not a list of names, it is {quoted(value)}.")
+    for entry in names:
+        for text in entry if isinstance(value, Mapping) else [entry]:
+            if not isinstance(text, str) or not text.strip():
+                raise InputError(f"{where} holds {quoted(text)}, which is no name.")
+        if not isinstance(value, Mapping) and names.count(entry) > 1:
+            raise InputError(f"{where} names {quoted(entry)} twice.")
 
 
 def foreground_labels(

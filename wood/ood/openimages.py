@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from wood.data.tables import write_table
 from wood.ood.candidates import filter_candidates
 from wood.ood.metadata import BASE, SPLITS, fetch_metadata
 from wood.runtime.errors import InputError
-from wood.runtime.store import atomic_path, read_table
+from wood.runtime.store import read_table
 
 
 def positive_labels(
@@ -66,8 +67,7 @@ def positive_labels(
 
 def write_labels_csv(path: str | Path, labels: pd.DataFrame) -> None:
     """Write labels as `wood.data.prepare.prepare_csv` reads them: image_id, then 0 and 1."""
-    with atomic_path(path) as temporary:
-        labels.astype(int).to_csv(temporary, index_label="image_id", lineterminator="\n")
+    write_table(path, labels.astype(int).rename_axis("image_id"), index=True)
 
 
 def _class_entry(text: str) -> tuple[str, list[str]]:

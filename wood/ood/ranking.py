@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from wood.data.tables import write_table as write_csv
 from wood.ood.parquet import row_groups
 from wood.runtime.errors import InputError
-from wood.runtime.store import atomic_path, read_table, write_table
+from wood.runtime.store import read_table, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +85,7 @@ def rank(
     )
     ranking = ranking.fillna({name: "" for name in FROM_CANDIDATES[1:]})[COLUMNS]
     write_table(output, ranking)
-    with atomic_path(output_csv) as temporary:
-        ranking.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
+    write_csv(output_csv, ranking, float_format="%.4f")
     logger.info("%d of %d candidates are above the threshold", len(ranking), total)
     return ranking
 

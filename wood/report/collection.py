@@ -8,6 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from wood.data.images import load_image
+from wood.data.tables import read_table
 from wood.ood.statistics import images_to_check
 from wood.report.paper import paper_number
 from wood.report.plots import data_uri
@@ -77,10 +78,7 @@ def collection_section(spec: Spec) -> CollectionSection | None:
 def _listed(collection: Collection) -> pd.DataFrame | None:
     if collection.hard_ood is None:
         return None
-    listed = pd.read_csv(collection.hard_ood, dtype=str, keep_default_na=False)
-    if "class" not in listed.columns:
-        raise InputError(f"{collection.hard_ood}: the column 'class' is missing.")
-    return listed
+    return read_table(collection.hard_ood, ["class"])
 
 
 def _sheet(path: str) -> Sheet:

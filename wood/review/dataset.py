@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from wood.data.image_ids import as_image_id
 from wood.maps import read_maps
-from wood.ood.image_ids import check_image_id
 from wood.runtime.errors import InputError
 from wood.runtime.store import read_table
 
@@ -47,7 +47,7 @@ def read_ranking(path: str | Path) -> pd.DataFrame:
     """
     ranking = read_table(path, RANKING_COLUMNS).sort_values("rank", ignore_index=True)
     for image_id in ranking["image_id"]:
-        check_image_id(image_id, str(path))
+        as_image_id(image_id, str(path))
     repeated = ranking.loc[ranking["image_id"].duplicated(), "image_id"]
     if len(repeated):
         raise InputError(f"{path}: the image {repeated.iloc[0]} is ranked twice.")

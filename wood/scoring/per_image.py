@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from wood.data.lists import half
+from wood.data.tables import from_text, write_table
 from wood.runtime.errors import InputError
-from wood.runtime.store import atomic_path
 
 COUNTS = ["intersection", "target", "predicted"]  # pixels
 COLUMNS = ["image_id", "step", "class", *COUNTS]
@@ -69,8 +69,7 @@ def write_counts(
             images[image_id].any(axis=0) | (np.arange(len(class_names)) == 0)
         )
     ]
-    with atomic_path(counts_path(score)) as temporary:
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
+    write_table(counts_path(score), pd.DataFrame(rows, columns=COLUMNS))
 
 
 def read_counts(score: str | Path, step: str) -> ImageCounts | None:
@@ -89,6 +88,7 @@ def read_counts(score: str | Path, step: str) -> ImageCounts | None:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: these are not pixel counts of images ({reason}).") from None
     table = table[table["step"] == step]
+    table = table.assign(**{name: table[name].map(from_text) for name in COLUMNS[:3]})
     if table.empty:
         return None
     if table.duplicated(["image_id", "class"]).any():

@@ -64,7 +64,8 @@ class Inputs:
     def candidates(self) -> dict[str, Any]:
         """Which photographs are candidates."""
         openimages = self.config["ood"]["openimages"]
-        keys = ("class_map", "machine_threshold", "splits", "max_candidates")
+        shares = ("max_unlabelled_fraction",)
+        keys = ("class_map", "machine_threshold", "splits", "max_candidates", *shares)
         return {
             "classes": self.config["classes"],
             **{key: openimages[key] for key in keys},
