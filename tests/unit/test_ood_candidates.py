@@ -155,7 +155,7 @@ def test_image_ids_that_are_no_file_names_are_refused(tmp_path, bad):
     mirror = Mirror(tmp_path / "mirror")
     mirror.add([("Room", 1)])
     mirror.add([("Room", 1)] if bad else (), ImageID=bad)
-    with pytest.raises(InputError, match="the image id .* (is|begins)") as error:
+    with pytest.raises(InputError, match=r"the image id .* (is|begins)") as error:
         collect(mirror.write(), tmp_path / "out")
     assert f"'{bad}'".replace("\t", "\\t") in str(error.value)
     assert IMAGES in str(error.value)
