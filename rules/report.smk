@@ -1,12 +1,17 @@
 # The page: every number and picture of the experiments, beside the paper's.
 
-from wood.report.items import ITEMS
+from wood.report.items import ITEMS, pattern
 from wood.workflow.report_inputs import sources
 
 ITEMS_CATEGORY = "Tables and figures of the paper"
 WHOLE_PAGE = report(
     paths.report("index.html"),
     caption="captions/page.rst",
+    category="The whole page",
+)
+ALL_SCORES = report(
+    paths.report("scores.csv"),
+    caption="captions/scores.rst",
     category="The whole page",
 )
 ITEM_PAGE = report(
@@ -38,6 +43,7 @@ rule report_page:
     output:
         page=WHOLE_PAGE,
         experiments=directory(paths.report("experiments")),
+        scores=ALL_SCORES,
     log:
         paths.log("report/report_page"),
     benchmark:
@@ -55,7 +61,7 @@ rule report_page:
         "../workflow_scripts/report_page.py"
 
 
-# Tables, and the figure with classes as bars: a page, and the numbers as CSV.
+# Items with numbers: a page, and the numbers as CSV.
 rule report_table:
     input:
         page.item_files,
@@ -68,7 +74,7 @@ rule report_table:
     benchmark:
         paths.benchmark("report/items/{item}")
     wildcard_constraints:
-        item="table[A0-9]+|figure6",
+        item=pattern("csv"),
     conda:
         "../envs/wood.yaml"
     threads: 1
@@ -81,22 +87,22 @@ rule report_table:
         "../workflow_scripts/report_item.py"
 
 
-# Figures that are drawn: a page, the drawing, and its data.
+# Items that are drawn: a page, the drawing, and its data.
 use rule report_table as report_drawing with:
     output:
         page=ITEM_PAGE,
         csv=ITEM_DATA,
         svg=ITEM_DRAWING,
     wildcard_constraints:
-        item="figure[57]",
+        item=pattern("csv", "svg"),
 
 
-# Pictures: a page.
+# Items of pictures: a page.
 use rule report_table as report_pictures with:
     output:
         page=ITEM_PAGE,
     wildcard_constraints:
-        item="figure(2|3|4|A[1-4])",
+        item=pattern(),
 
 
 # `snakemake table1`, ..., `snakemake figureA4`: one table or figure and what it needs.

@@ -21,5 +21,6 @@ with job(snakemake.log[0]):
         }
     )
     scores = Scores(spec)
+    scores.write(snakemake.output.scores)
     build_page(spec, snakemake.output.page, scores)
     build_experiment_pages(spec, scores, snakemake.output.experiments)

@@ -327,6 +327,26 @@ def test_other_than_hard_images_need_candidates_to_take(config, images):
         settings.check(config)
 
 
+@pytest.mark.parametrize(
+    ("paper", "message"),
+    [({"7": None}, "Table 7 has no row None; the tables are 1, 2"), ({"1": "IRM"}, "no row 'IRM'")],
+)
+def test_a_row_that_the_papers_table_lacks_stops_before_the_work(config, paper, message):
+    config["experiments"]["irn"]["paper"] = paper
+    with pytest.raises(InputError, match=r"experiments\.irn\.paper: the paper's .*" + message):
+        settings.check(config)
+
+
+def test_the_report_is_told_what_a_row_rests_on(config):
+    assert settings.basis(config, "irn-wood") == []
+    config["classifiers"]["cam-wood"]["preset"] = "paper"
+    config["classifiers"]["cam-cls-ood"]["preset"] = "reference-code"
+    assert settings.basis(config, "irn-wood") == ["preset paper"]
+    assert settings.basis(config, "irn-cls-ood") == ["preset paper", "preset reference-code"]
+    config["experiment"]["threshold"] = "half-a"
+    assert settings.basis(config, "irn") == ["threshold half-a"]
+
+
 def test_an_overlay_drops_a_name(config):
     config["experiments"]["irn-more"] = None
     settings.check(config)

@@ -10,7 +10,7 @@ import yaml
 from snakemake.cli import get_argument_parser, parse_config
 
 from wood.cli import COMMANDS, make_parser
-from wood.report.items import ITEMS
+from wood.report.items import ITEMS, documented
 from wood.workflow.config import check, merge, typed
 
 ROOT = Path(__file__).parents[2]
@@ -108,3 +108,7 @@ def test_each_link_within_the_repository_leads_somewhere(path):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
     missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
     assert missing == []
+
+
+def test_the_table_of_items_is_the_registrys():
+    assert documented() in (ROOT / "docs" / "reproduction.md").read_text()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,14 @@ import yaml
 
 from tests.unit.test_report_page import CLASSES, Reader, written  # noqa: F401
 from tests.unit.test_report_scores import write_scores
-from wood.report import figures, plots, tables
+from wood.report import builders, figures, item_tables, plots, tables
+from wood.report.builders import class_that_loses_most
+from wood.report.columns import METHOD, SEED, metrics
 from wood.report.embedding import embed_epochs, points_table
 from wood.report.experiment import build_experiment_pages
-from wood.report.item import BUILDERS, build_item, class_that_loses_most
-from wood.report.items import ITEMS, carries, experiments_of
+from wood.report.item import build_item
+from wood.report.items import ITEMS, Item, documented, pattern
+from wood.report.membership import experiments_of, what_to_add
 from wood.report.page import build_page
 from wood.report.paper import paper_rows
 from wood.report.pictures import RANDOM, draw, most_lost
@@ -62,8 +66,28 @@ def test_an_item_has_the_experiments_that_carry_it(key, names):
 
 
 def test_every_item_has_a_builder():
-    assert set(ITEMS) == set(BUILDERS)
-    assert len(ITEMS) == 18
+    for key, item in ITEMS.items():
+        assert key == item.key
+        assert callable(getattr(builders, item.builder))
+    assert len([key for key in ITEMS if key.startswith(("table", "figure"))]) == 18
+
+
+def test_the_rules_share_the_items():
+    rules = [pattern(*formats) for formats in (("csv",), ("csv", "svg"), ())]
+    assert [[bool(re.fullmatch(rule, key)) for rule in rules].count(True) for key in ITEMS] == (
+        [1] * len(ITEMS)
+    )
+    assert re.fullmatch(pattern("csv", "svg"), "figure5")
+    assert not re.fullmatch(pattern("csv"), "figure5")
+
+
+def test_an_item_without_experiments_says_what_to_add():
+    assert what_to_add(ITEMS["table4"]) == (
+        'an experiment that names table "4" (paper) and runs to seeds (until)'
+    )
+    assert "runs to segmentation" in what_to_add(ITEMS["figure4"])
+    for key in ("figure2", "figure5", "figure7", "figureA2"):
+        assert what_to_add(ITEMS[key]) == ITEMS[key].lacks
 
 
 def rows_of_ours(table):
@@ -155,7 +179,7 @@ def test_boxes_hold_all_parts_and_seeds_of_one_number(amounts):
 
 
 def test_runs_of_fig_5_as_csv(amounts):
-    text = tables.csv_text(tables.amounts_of_seeds(amounts, Scores(amounts)))
+    text = tables.csv_text(item_tables.amounts_of_seeds(ITEMS["figure5"], amounts, Scores(amounts)))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 12
     part = [row for row in rows if row["Experiment"] == "part-ood-5-0"]
@@ -259,7 +283,7 @@ def test_the_class_that_loses_most(written):  # noqa: F811
     scores = Scores(spec)
     name, change = class_that_loses_most(spec, scores, spec.experiments)
     gains = {row[0].text: row[4].value for row in
-             tables.class_table(spec, scores, spec.experiments).rows}  # fmt: skip
+             item_tables.class_table(spec, scores, spec.experiments).rows}  # fmt: skip
     assert name in CLASSES
     assert change == pytest.approx(min(gains[c] for c in CLASSES), abs=1e-3)
 
@@ -299,8 +323,16 @@ def test_a_row_that_the_paper_lacks_is_named():
 
 
 def test_a_control_of_ablations_is_in_no_stage_table():
-    assert carries(entry("x", "control"), "1")
-    assert not carries(entry("x", "control", {"5": "(a)"}), "1")
+    assert experiments_of(ITEMS["table1"], [entry("x", "control")]) == ["x"]
+    assert experiments_of(ITEMS["table1"], [entry("x", "control", {"5": "(a)"})]) == []
+
+
+def test_an_experiment_of_no_role_is_in_table_1_unless_it_is_an_ablation():
+    assert experiments_of(ITEMS["table1"], [entry("mine")]) == ["mine"]
+    assert experiments_of(ITEMS["table1"], [entry("mine", paper={"4": None})]) == []
+    assert experiments_of(ITEMS["table1"], [entry("mine", paper={"4": None, "1": None})]) == [
+        "mine"
+    ]
 
 
 def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path):  # noqa: F811
@@ -328,3 +360,86 @@ def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path): 
     assert sum(link.startswith("data:image/jpeg") for link in page.links) == 5 * 4
     others = Reader((tmp_path / "experiments" / "irn.html").read_text())
     assert "No training log" in others.text
+
+
+OWN = Item(
+    "own",
+    "Table Z. Recall of half B",
+    "the recall of half B",
+    "stage_table",
+    ("seeds",),
+    table="Z",
+    file="own",
+    caption="Of {where}.",
+    columns=(METHOD, *metrics("Half B", SEED.on("B"), "recall")),
+)
+
+
+def test_an_entry_of_the_registry_is_all_that_a_table_needs(written, tmp_path, monkeypatch):  # noqa: F811
+    """Its page, its place on the page of all, its target's rule, its row in the documentation."""
+    monkeypatch.setitem(ITEMS, "own", OWN)
+    score = json.loads((tmp_path / written["experiments"][0]["runs"][0]["seeds"]).read_text())
+    recall = f"{100 * score['halves']['B']['configured']['recall']:.1f}"
+    build_item("own", only(written, OWN.files), tmp_path / "a.html", csv=tmp_path / "a.csv")
+    build_page({**written, "dataset": "tiny"}, tmp_path / "index.html")
+    for page in ("a.html", "index.html"):
+        rows = Reader((tmp_path / page).read_text()).tables["tiny-own.csv"]
+        assert rows[2] == ["title of irn", recall]
+        assert len(rows) == 2 + 3
+    assert (tmp_path / "a.csv").read_text().startswith("Method,Half B: Recall\n")
+    assert re.fullmatch(pattern("csv"), "own")
+    assert "| Table Z | `snakemake own` | none | the recall of half B |  |\n" in documented()
+    experiment = {**written["experiments"][0], "paper": {"Z": "IRN"}}
+    with pytest.raises(InputError, match="Table Z has no row 'IRN'"):
+        parse_spec({**written, "experiments": [experiment]})
+    parse_spec({**written, "experiments": [{**experiment, "paper": {"Z": None}}]})
+
+
+def test_recall_and_precision_stand_per_class_and_experiment(written, tmp_path):  # noqa: F811
+    build_item("recall", only(written, ("seeds",)), tmp_path / "a.html", csv=tmp_path / "a.csv")
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert [(row["Method"], row["Metric"]) for row in rows] == [
+        (f"title of {name}", metric)
+        for name in ("irn", "irn-more", "irn-wood")
+        for metric in ("recall", "precision")
+    ]
+    run = written["experiments"][2]["runs"][0]
+    score = json.loads((tmp_path / run["seeds"]).read_text())["configured"]
+    for row, metric in zip(rows[4:], ("recall", "precision"), strict=True):
+        assert float(row["Mean"]) == pytest.approx(100 * score[metric], abs=1e-4)
+        for name in ("background", *CLASSES):
+            expected = 100 * score["per_class"][name][metric]
+            assert float(row[name]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_page_and_the_target_show_the_same_rows(written, tmp_path):  # noqa: F811
+    """With an experiment of no role, an ablation, and one that stops before the masks."""
+    baseline, control, wood = (dict(e) for e in written["experiments"])
+    control["runs"] = [{k: v for k, v in control["runs"][0].items() if k in ("seed", "seeds")}]
+    mine = {**wood, "name": "mine", "title": "mine", "role": "other", "paper": {}}
+    ablation = {**mine, "name": "k30", "title": "K = 30", "paper": {"4": None}}
+    for entry_ in (baseline, wood, mine):
+        mask = tmp_path / entry_["name"] / "mask.json"
+        mask.parent.mkdir()
+        mask.write_text(json.dumps({"miou": 0.5, "per_class": {}}))
+        entry_["runs"] = [{**entry_["runs"][0], "pseudo_masks": str(mask)}]
+    values = {**written, "experiments": [baseline, control, wood, mine, ablation]}
+    build_page(values, tmp_path / "index.html")
+    page = Reader((tmp_path / "index.html").read_text()).tables
+    for key, file, names in (
+        ("table1", "tiny-table-1-seeds.csv", ["irn", "irn-more", "irn-wood"]),
+        ("table2", "tiny-table-2-pseudo-masks.csv", ["irn", "irn-wood"]),
+    ):
+        build_item(key, only(values, ITEMS[key].files), tmp_path / "a.html")
+        rows = Reader((tmp_path / "a.html").read_text()).tables[file]
+        assert page[file] == rows
+        assert [row[0] for row in rows[2:]] == [*(f"title of {name}" for name in names), "mine"]
+
+
+def test_a_row_says_what_it_rests_on(written, tmp_path):  # noqa: F811
+    experiment = {**written["experiments"][0], "basis": ["preset reference-code"]}
+    values = {**written, "experiments": [experiment]}
+    build_item("table1", only(values, ("seeds",)), tmp_path / "a.html", csv=tmp_path / "a.csv")
+    html = (tmp_path / "a.html").read_text()
+    assert 'title of irn <small class="tag">preset reference-code</small>' in html
+    assert "title of irn," in (tmp_path / "a.csv").read_text()

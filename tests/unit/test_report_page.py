@@ -15,9 +15,10 @@ from PIL import Image
 from wood.data.lists import write_image_list
 from wood.data.masks import save_mask
 from wood.maps import LocalizationMaps, write_maps
-from wood.report import figures, plots, tables
-from wood.report.page import build_page, flatten
+from wood.report import figures, item_tables, plots, tables
+from wood.report.page import build_page
 from wood.report.pictures import GAIN, LOSS, RANDOM, choose, seed_grids, seed_labels
+from wood.report.render import flatten
 from wood.report.scores import Measure, Scores, points
 from wood.report.spec import parse_spec
 from wood.runtime.errors import InputError
@@ -356,7 +357,7 @@ def test_the_cost_stands_on_the_card_and_in_its_figure(written, tmp_path):
 
 def test_classes_are_sorted_by_the_gain(written):
     spec = parse_spec(written)
-    table = tables.class_table(spec, Scores(spec), spec.experiments)
+    table = item_tables.class_table(spec, Scores(spec), spec.experiments)
     gains = [row[4].value for row in table.rows]
     assert gains == sorted(gains, reverse=True)
     assert {row[0].text for row in table.rows} == {"background", *CLASSES}

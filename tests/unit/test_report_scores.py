@@ -2,13 +2,16 @@
 
 import re
 
+import pandas as pd
 import pytest
 
-from wood.report.scores import Measure, Scores, compare, half_b, headlines
+from wood.report.columns import SEED
+from wood.report.comparison import SEED_CLAIM, compare, headlines
+from wood.report.scores import STAGES, Measure, Scores
 from wood.report.spec import parse_spec
 from wood.report.summary import find_experiments, main, summary_table
 from wood.runtime.errors import InputError
-from wood.runtime.store import write_json
+from wood.runtime.store import read_json, write_json
 
 
 def one(value):
@@ -44,6 +47,22 @@ def write_scores(folder, name, seed, seeds, mask, network, crf=None):
         },
     }.items():
         write_json(folder / "scores" / kind / name / f"seed-{seed}.json", score)
+
+
+def reported(folder, **roles):
+    """The specification of experiments of one family, and the long table that a report leaves."""
+    experiments = [
+        {"name": name, "title": name, "role": role,
+         "runs": [{"seed": 0, **{kind: str(path) for kind in STAGES if (
+             path := folder / "scores" / kind / name / "seed-0.json").exists()}}]}
+        for name, role in roles.items()
+    ]  # fmt: skip
+    spec = parse_spec({"dataset": "x", "class_names": ["cat"], "experiments": experiments})
+    Scores(spec).write(folder / "report" / "scores.csv")
+    return spec
+
+
+IRN = {"irn": "baseline", "irn-wood": "wood"}
 
 
 @pytest.mark.parametrize(
@@ -114,16 +133,23 @@ def test_spread_is_shown_for_several_seeds_only():
     assert Measure({0: 49.0, 1: 51.0}).text == "50.0 ± 1.4"
 
 
-def test_an_empty_half_is_no_half():
-    empty = {"halves": {"B": {"images": 0, "configured": {"miou": None}}}}
-    assert half_b(empty) is None
-    assert half_b({}) is None
+def test_an_empty_half_is_no_half(tmp_path):
+    write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55)
+    path = tmp_path / "scores" / "seeds" / "irn" / "seed-0.json"
+    whole = read_json(path)
+    for halves in ({"B": {"images": 0, "configured": {"miou": None}}}, {}):
+        write_json(path, {**whole, "halves": halves})
+        spec = reported(tmp_path, irn="baseline")
+        scores = Scores(spec)
+        assert scores.measure(spec.experiments[0], SEED.on("B")) is None
+        assert scores.measure(spec.experiments[0], SEED_CLAIM).mean == pytest.approx(50)
+        assert scores.scope(SEED_CLAIM, spec.experiments) == "train, 8 images"
 
 
 def test_claims_rest_on_half_b_and_on_the_last_step(tmp_path):
     write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55, crf=0.58)
     write_scores(tmp_path, "irn-wood", 0, 0.6, 0.61, 0.54, crf=0.56)
-    spec = find_experiments(tmp_path)
+    spec = reported(tmp_path, **IRN)
     seed, mask, network = headlines(Scores(spec), spec.experiments)
     assert seed.measures["wood"].mean == pytest.approx(50)
     assert seed.scope == "train, half B, 4 images"
@@ -138,6 +164,7 @@ def test_summary_table_reads_the_results_folder(tmp_path, capsys):
     write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55)
     write_scores(tmp_path, "irn-more", 0, 0.51, 0.63, 0.552)
     write_scores(tmp_path, "irn-wood", 0, 0.6, 0.61, 0.554)
+    reported(tmp_path, **{**IRN, "irn-more": "control"})
     assert main([str(tmp_path)]) == 0
     lines = [re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0][:4] == ["mIoU (%)", "without", "control", "with W-OoD"]
@@ -149,6 +176,7 @@ def test_summary_table_reads_the_results_folder(tmp_path, capsys):
 def test_summary_table_lacks_what_is_not_there(tmp_path):
     write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55)
     write_scores(tmp_path, "irn-wood", 0, 0.6, 0.61, 0.554)
+    reported(tmp_path, **IRN)
     (tmp_path / "scores/segmentation/irn-wood/seed-0.json").unlink()
     line = summary_table(find_experiments(tmp_path)).splitlines()[-1]
     assert re.split(r"\s{2,}", line)[:6] == ["Segmentation", "55.0", "-", "-", "-", "no comparison"]
@@ -160,6 +188,7 @@ def test_summary_table_shows_what_can_be_compared(tmp_path):
         write_scores(tmp_path, name, 0, 0.5, 0.6, 0.55)
         for kind in ("pseudo_masks", "segmentation"):
             (tmp_path / "scores" / kind / name / "seed-0.json").unlink()
+    reported(tmp_path, **IRN, **{"irn-cls-ood": "other"})
     table = summary_table(find_experiments(tmp_path))
     assert "irn-cls-ood" not in table
     assert [line.split()[0] for line in table.splitlines()] == ["mIoU", "Initial"]
@@ -171,9 +200,30 @@ def test_summary_of_nothing_is_one_sentence(tmp_path, capsys):
 
 
 def test_a_file_that_is_no_score_file_is_named(tmp_path):
+    write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55)
+    reported(tmp_path, irn="baseline")
     write_json(tmp_path / "scores/seeds/irn/seed-0.json", {"miou": 0.5})
     with pytest.raises(InputError, match=r"seed-0\.json.*'configured'"):
         summary_table(find_experiments(tmp_path))
+
+
+def test_the_long_table_has_every_number_once(tmp_path):
+    write_scores(tmp_path, "irn", 0, 0.5, 0.6, 0.55, crf=0.58)
+    spec = reported(tmp_path, irn="baseline")
+    frame = Scores(spec).frame
+    assert not frame.duplicated([c for c in frame.columns if c not in ("threshold", "value")]).any()
+    found = frame[frame["metric"] == "miou"].set_index(["stage", "half", "step"])["value"]
+    assert found.to_dict() == pytest.approx({
+        ("seeds", "all", "configured"): 0.5, ("seeds", "all", "oracle"): 0.55,
+        ("seeds", "A", "configured"): 0.6, ("seeds", "B", "configured"): 0.4,
+        ("pseudo_masks", "all", "mask"): 0.6,
+        ("segmentation", "all", "network"): 0.55, ("segmentation", "all", "crf"): 0.58,
+        ("segmentation", "B", "network"): 0.01,
+    })  # fmt: skip
+    written = pd.read_csv(tmp_path / "report" / "scores.csv")
+    assert list(written.columns[:6]) == ["stage", "family", "experiment", "role", "seed", "split"]
+    cat = written[(written["class_name"] == "cat") & (written["metric"] == "recall")]
+    assert sorted(cat["step"].unique()) == ["configured", "crf", "mask", "network", "oracle"]
 
 
 def specification(**changes):

@@ -10,10 +10,11 @@ from PIL import Image
 from wood.data.images import load_image
 from wood.data.tables import read_table
 from wood.ood.statistics import images_to_check
+from wood.report.columns import Column
 from wood.report.paper import paper_number
 from wood.report.plots import data_uri
 from wood.report.spec import Collection, Spec
-from wood.report.tables import NONE, Cell, Column, Table
+from wood.report.tables import NOTHING, Cell, Table
 from wood.runtime.errors import InputError
 from wood.runtime.store import read_json
 
@@ -152,7 +153,7 @@ def _row(name: str, stats: Mapping[str, Any], listed: int | None) -> list[Cell]:
     row += [_number(_count(stats, key)) for key in COUNTS]
     rate = stats.get("positive_rate")
     if rate is None:
-        row += [Cell(NONE, look="none")] * 2
+        row += [NOTHING] * 2
     else:
         per_image = images_to_check(1, rate)
         row.append(Cell(f"{100 * rate:.1f}", rate))
@@ -165,19 +166,18 @@ def _row(name: str, stats: Mapping[str, Any], listed: int | None) -> list[Cell]:
 
 def _projection(title: str, stats: Mapping[str, Any], n: int, to_check: float) -> list[Cell]:
     """What n hard OoD images cost by the formula, at the measured rate and pace."""
-    nothing = Cell(NONE, look="none")
     seconds = stats.get("seconds_per_decision")
     minutes = None if seconds is None else to_check * seconds / 60
-    checked = [nothing, _number(round(to_check)), _number(n), _number(round(to_check) - n)]
-    return [Cell(title), *checked, nothing, nothing, nothing, _decimal(minutes), nothing]
+    checked = [NOTHING, _number(round(to_check)), _number(n), _number(round(to_check) - n)]
+    return [Cell(title), *checked, NOTHING, NOTHING, NOTHING, _decimal(minutes), NOTHING]
 
 
 def _decimal(value: float | None) -> Cell:
-    return Cell(NONE, look="none") if value is None else Cell(f"{value:,.1f}", value)
+    return NOTHING if value is None else Cell(f"{value:,.1f}", value)
 
 
 def _number(count: int | None) -> Cell:
-    return Cell(NONE, look="none") if count is None else Cell(f"{count:,}", count)
+    return NOTHING if count is None else Cell(f"{count:,}", count)
 
 
 def _count(stats: Mapping[str, Any], key: str) -> int | None:

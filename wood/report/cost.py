@@ -7,13 +7,14 @@ from typing import Any
 
 from wood.ood.statistics import images_to_check
 from wood.report import plots
-from wood.report.scores import CLAIMS, Measure, Scores, member, points, scope_of
+from wood.report.columns import METHOD, Column
+from wood.report.comparison import SEED_CLAIM, member
+from wood.report.scores import Measure, Scores, points
 from wood.report.spec import Experiment, Spec
-from wood.report.tables import NONE, Cell, Column, Table, difference, number
+from wood.report.tables import NOTHING, Cell, Table, difference, number
 from wood.runtime.errors import InputError
 from wood.runtime.store import read_json
 
-SEEDS = CLAIMS[0]
 NAMED = 6  # points in the figure; more have no names beside them
 
 
@@ -137,9 +138,9 @@ def cost_table(
     if len(shown) < 2 or review is None:
         return None
     baseline = member(family, "baseline")
-    reference = scores.measure(baseline, SEEDS.kind, SEEDS.pick) if baseline else None
+    reference = scores.measure(baseline, SEED_CLAIM) if baseline else None
     columns = [
-        Column("Method", numeric=False),
+        METHOD,
         Column("OoD images"),
         Column("Images reviewed"),
         Column("Minutes", hint=review.basis),
@@ -149,10 +150,9 @@ def cost_table(
     rows, looks = [], []
     for role in ("baseline", "control"):
         experiment = member(family, role)
-        measure = scores.measure(experiment, SEEDS.kind, SEEDS.pick) if experiment else None
+        measure = scores.measure(experiment, SEED_CLAIM) if experiment else None
         if experiment and measure:
-            nothing = Cell(NONE, look="none")
-            gain = nothing if role == "baseline" else difference(measure, reference)
+            gain = NOTHING if role == "baseline" else difference(measure, reference)
             none = [Cell("0", 0), Cell("0", 0), Cell("0", 0)]
             rows.append([Cell(experiment.title), *none, number(measure), gain])
             looks.append(role)
@@ -170,7 +170,7 @@ def cost_table(
         )
         looks.append(experiment.role)
     caption = (
-        f"Seeds ({scope_of(SEEDS, scores.of(shown[0][0], SEEDS.kind))}), mIoU in per cent, of one "
+        f"Seeds ({scores.scope(SEED_CLAIM, [shown[0][0]])}), mIoU in per cent, of one "
         "experiment for each collection of OoD images. For a part of n hard OoD images, n / (1 - "
         f"r) are counted as looked at (Sec. 3.1). Minutes: {review.basis}."
     )
@@ -189,7 +189,7 @@ def cost_figure(scores: Scores, review: Review | None, family: Sequence[Experime
         axis = axes[0, 0]
         for role, colour in (("baseline", plots.BASELINE), ("control", plots.CONTROL)):
             experiment = member(family, role)
-            measure = scores.measure(experiment, SEEDS.kind, SEEDS.pick) if experiment else None
+            measure = scores.measure(experiment, SEED_CLAIM) if experiment else None
             if experiment and measure:
                 axis.axhline(measure.mean, color=colour, label=experiment.title)
         for experiment, reviewed, measure in shown:
@@ -225,7 +225,7 @@ def _scored(
     found = []
     for experiment in collections(family) if review else []:
         reviewed = review.reviewed(experiment)
-        measure = scores.measure(experiment, SEEDS.kind, SEEDS.pick)
+        measure = scores.measure(experiment, SEED_CLAIM)
         if reviewed is not None and measure is not None:
             found.append((experiment, reviewed, measure))
     return sorted(found, key=lambda entry: entry[1])

@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 
-from wood.report.scores import (
-    CLAIMS,
-    ONE_RUN_MARGIN,
-    WHOLE,
-    Claim,
-    Interval,
-    Scores,
-    member,
-    paired,
-    points,
-    scope_of,
-)
+from wood.report.columns import Column, group
+from wood.report.comparison import CLAIMS, ONE_RUN_MARGIN, WHOLE, Claim, member, paired
+from wood.report.membership import is_side
+from wood.report.scores import Interval, Scores, points
 from wood.report.spec import Experiment, Spec
-from wood.report.tables import NONE, Cell, Column, Table
+from wood.report.tables import NOTHING, Cell, Table
 from wood.scoring.bootstrap import RESAMPLES
 
+COLUMNS = [
+    *(Column(label, numeric=False) for label in ("Family", "Stage", "Scored on", "Difference of")),
+    Column("mIoU", "In points", hint="mean over the shared training seeds"),
+    *group("95 % over images", Column("from"), Column("to")),
+    *group("95 % over training seeds", Column("from"), Column("to")),
+    Column("Reading", numeric=False),
+]
 PAIRS = (("wood", "baseline"), ("wood", "control"), ("control", "baseline"))
 NAMES = {"wood": "W-OoD", "control": "control", "baseline": "baseline"}
 LOOKS = {"gain": "up", "loss": "down"}
@@ -31,19 +30,7 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
     Raises:
         InputError: two that are compared were not scored on the same images.
     """
-    columns = [
-        Column("Family", numeric=False),
-        Column("Stage", numeric=False),
-        Column("Scored on", numeric=False),
-        Column("Difference of", numeric=False),
-        Column("mIoU", "In points", hint="mean over the shared training seeds"),
-        Column("from", "95 % over images"),
-        Column("to", "95 % over images"),
-        Column("from", "95 % over training seeds"),
-        Column("to", "95 % over training seeds"),
-        Column("Reading", numeric=False),
-    ]
-    claims = sorted((*CLAIMS, *WHOLE), key=lambda claim: [c.kind for c in CLAIMS].index(claim.kind))
+    claims = [c for claim in CLAIMS for c in (claim, *WHOLE) if c.title == claim.title]
     rows: list[list[Cell]] = []
     families = spec.families().values()
     for family in families:
@@ -64,7 +51,7 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
     )
     first = int(len(families) == 1)  # one family needs no column
     shown = [row[first:] for row in rows]
-    return Table("differences", "Differences", caption, columns[first:], shown) if rows else None
+    return Table("differences", "Differences", caption, COLUMNS[first:], shown) if rows else None
 
 
 def _pairs(family: Sequence[Experiment], others: bool) -> list[tuple[Experiment, Experiment, str]]:
@@ -78,7 +65,7 @@ def _pairs(family: Sequence[Experiment], others: bool) -> list[tuple[Experiment,
         for ours, reference in PAIRS
     ]
     for experiment in family if others else []:
-        if experiment.role == "other" and not experiment.ablation_only:
+        if experiment.role == "other" and not is_side(vars(experiment)):
             pairs += [
                 (experiment, members[role], f"{experiment.title} - {NAMES[role]}")
                 for role in ("baseline", "control")
@@ -96,8 +83,8 @@ def _rows(
     for ours, reference, name in pairs:
         pair = ours, reference
         found = paired(
-            *(scores.measure(e, claim.kind, claim.pick) for e in pair),
-            lambda seeds, pair=pair: scores.over_images(claim, *pair, seeds),
+            *(scores.measure(experiment, claim.quantity) for experiment in pair),
+            lambda seeds, pair=pair: scores.over_images(claim.quantity, *pair, seeds),
         )
         if found is None:
             continue
@@ -106,8 +93,8 @@ def _rows(
             [
                 Cell(family[0].family),
                 Cell(claim.title),
-                Cell(scope_of(claim, scores.of(pair[0], claim.kind))),
-                Cell(name, hint=" - ".join(e.title for e in pair)),
+                Cell(scores.scope(claim.quantity, [ours])),
+                Cell(name, hint=" - ".join(experiment.title for experiment in pair)),
                 Cell(points(found.mean), round(found.mean, 4), look),
                 *_ends(found.images),
                 *_ends(found.seeds),
@@ -119,5 +106,5 @@ def _rows(
 
 def _ends(interval: Interval | None) -> list[Cell]:
     if interval is None:
-        return [Cell(NONE, look="none")] * 2
+        return [NOTHING] * 2
     return [Cell(points(end), round(end, 4)) for end in interval]

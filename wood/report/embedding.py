@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wood.report.tables import Cell, Column, Table
+from wood.report.columns import Column
+from wood.report.tables import Cell, Table
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
 

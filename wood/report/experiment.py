@@ -4,19 +4,20 @@ import dataclasses
 from pathlib import Path
 
 from wood.report import figures
-from wood.report.page import STAGE_TITLES, flatten, render
+from wood.report.columns import LAST, MASK, METRICS, ORACLE, SEED, Column, metrics
 from wood.report.pictures import example_grid
 from wood.report.plots import class_colour
-from wood.report.scores import KINDS, Measure, Scores, final, half_b
+from wood.report.render import STAGE_TITLES, flatten, render
+from wood.report.scores import Measure, Scores
 from wood.report.spec import STAGES, Experiment, Spec
-from wood.report.tables import NONE, PAPER_COLUMNS, Cell, Column, Table, number
+from wood.report.tables import NOTHING, Cell, Table, number
 from wood.runtime.store import atomic_directory, write_text
 
 PICTURES = 4
-KIND_TITLES = {
-    "seeds": "Seed, configured threshold",
-    "pseudo_masks": "Pseudo-mask",
-    "segmentation": "Segmentation, last step",
+STEPS = {
+    "Seed, configured threshold": SEED,
+    "Pseudo-mask": MASK,
+    "Segmentation, last step": LAST,
 }
 
 
@@ -58,26 +59,24 @@ def _page(spec: Spec, scores: Scores, experiment: Experiment) -> str:
 def runs_table(scores: Scores, experiment: Experiment) -> Table | None:
     """Every score of an experiment: one row for each stage and training seed; None without any."""
     columns = [Column("Stage", numeric=False), Column("Training seed", numeric=False)]
-    columns += [Column(label, "All images") for label in PAPER_COLUMNS["1"].values()]
+    columns += metrics("All images", SEED)
     columns += [Column("mIoU", "Half B"), Column("mIoU", "Oracle")]
     rows: list[list[Cell]] = []
     looks = []
-    for kind in KINDS:
-        picks = [lambda s, k=key, i=kind: _last(s, i).get(k) for key in PAPER_COLUMNS["1"]]
-        picks.append(
-            lambda s, i=kind: (half_b(s) or {}).get("miou") if i != "segmentation" else None
-        )
-        picks.append(lambda s: ((s.get("oracle") or {}).get("summary") or {}).get("miou"))
-        measures = [scores.measure(experiment, kind, pick) for pick in picks]
+    for title, quantity in STEPS.items():
+        quantities = [quantity.of(metric) for metric in METRICS]
+        measures = [scores.measure(experiment, q) for q in quantities]
         if measures[0] is None:
             continue
+        measures.append(scores.measure(experiment, quantity.on("B")) if quantity != LAST else None)
+        measures.append(scores.measure(experiment, ORACLE) if quantity == SEED else None)
         seeds = list(measures[0].by_seed)
         for seed in seeds:
-            rows.append([Cell(KIND_TITLES[kind]), Cell(str(seed)),
-                         *(_of_seed(measure, seed) for measure in measures)])  # fmt: skip
+            cells = [_of_seed(measure, seed) for measure in measures]
+            rows.append([Cell(title), Cell(str(seed)), *cells])
             looks.append("")
         if len(seeds) > 1:
-            rows.append([Cell(KIND_TITLES[kind]), Cell("mean"), *map(number, measures)])
+            rows.append([Cell(title), Cell("mean"), *map(number, measures)])
             looks.append("total")
     if not rows:
         return None
@@ -88,11 +87,7 @@ def runs_table(scores: Scores, experiment: Experiment) -> Table | None:
     return Table(f"runs-{experiment.name}", "Scores per run", caption, columns, rows, looks)
 
 
-def _last(score, kind: str):
-    return score["configured"] if kind == "seeds" else final(score)
-
-
 def _of_seed(measure: Measure | None, seed: int) -> Cell:
     if measure is None or seed not in measure.by_seed:
-        return Cell(NONE, look="none")
+        return NOTHING
     return Cell(f"{measure.by_seed[seed]:.1f}", round(measure.by_seed[seed], 4))

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from wood.report import plots
+from wood.report.columns import CURVE, SEED
+from wood.report.comparison import SEED_CLAIM, member
 from wood.report.embedding import Embedding
-from wood.report.scores import Scores, member, points, seed_miou
+from wood.report.scores import Scores, points
 from wood.report.spec import Experiment, Spec, TrainingLog
-from wood.report.tables import class_value
 from wood.runtime.errors import InputError
 
 ROLE_COLOURS = {
@@ -61,9 +62,7 @@ def class_bars(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> str 
         if experiment is None:
             continue
         for name in ["background", *spec.class_names]:
-            measure = scores.measure(
-                experiment, "seeds", lambda s, n=name: class_value(s["configured"], n)
-            )
+            measure = scores.measure(experiment, SEED.of("iou", name))
             if measure is not None:
                 ious.setdefault(name, {})[role] = measure.mean
     names = [name for name, values in ious.items() if {"baseline", "wood"} <= values.keys()]
@@ -112,7 +111,7 @@ def amounts(spec: Spec, scores: Scores) -> dict[str, list[tuple[str, list[float]
     """
     found: dict[str, dict[tuple[float, float], list[float]]] = {}
     for experiment in spec.experiments:
-        measure = scores.measure(experiment, "seeds", seed_miou)
+        measure = scores.measure(experiment, SEED_CLAIM)
         for panel, images in experiment.panels.items():
             inside, outside = (
                 float("inf") if images[domain] is None else images[domain]
@@ -201,27 +200,25 @@ def threshold_curves(
     Of `experiments`, or of all that are not there for ablations alone.
     """
     chosen = spec.main() if experiments is None else experiments
-    shown = [e for e in chosen if scores.of(e, "seeds")]
-    if not any(score.get("curve") for e in shown for score in scores.of(e, "seeds")):
+    shown = [e for e in chosen if scores.any("seeds", [e])]
+    if not any(scores.thresholds(e, CURVE) for e in shown):
         return None
     palette = colours({e.name: e.role for e in shown})
+    configured = {e.name: scores.thresholds(e, SEED) for e in shown}
     with plots.figure(900, 340, 1, 2) as (drawn, axes):
         left, right = axes[0]
         for experiment in shown:
             colour = palette[experiment.name]
-            files = [score for score in scores.of(experiment, "seeds") if score.get("curve")]
-            for number, score in enumerate(files):
-                curve = score["curve"]
+            for number, (seed, curve) in enumerate(scores.curves(experiment).items()):
                 label = experiment.title if number == 0 else None
-                thresholds = [point["threshold"] for point in curve]
-                miou = [100 * point["miou"] for point in curve]
-                left.plot(thresholds, miou, color=colour, label=label)
-                recall = [100 * point["recall"] for point in curve]
-                precision = [100 * point["precision"] for point in curve]
+                left.plot(curve.index, 100 * curve["miou"], color=colour, label=label)
+                recall, precision = 100 * curve["recall"], 100 * curve["precision"]
                 right.plot(recall, precision, color=colour)
-                at = min(range(len(curve)), key=lambda i: abs(thresholds[i] - score["threshold"]))
-                right.plot(recall[at], precision[at], "o", color=colour, markersize=7)
-        for threshold in {score["threshold"] for e in shown for score in scores.of(e, "seeds")}:
+                place = abs(curve.index - configured[experiment.name][seed]).argmin()
+                right.plot(
+                    recall.iloc[place], precision.iloc[place], "o", color=colour, markersize=7
+                )
+        for threshold in {at for found in configured.values() for at in found.values()}:
             left.axvline(threshold, color=plots.MUTED, linewidth=1, linestyle=(0, (4, 3)))
         left.set(xlabel="threshold", ylabel="mIoU (%)", title="mIoU over thresholds")
         right.set(xlabel="recall (%)", ylabel="precision (%)", title="Precision against recall")

@@ -1,123 +1,447 @@
-"""The paper's tables and figures by name: what each is made from, and who is in it."""
+"""The registry of tables and figures: what is in each, what it shows, and what builds it.
 
-from collections.abc import Mapping, Sequence
+The page, the targets (`snakemake table1`), the rules' patterns, the early checks and the table in
+docs/reproduction.md follow from `ITEMS`. To add a table, add an entry here; where its shape is new,
+a function in `wood.report.builders`; where the paper has numbers for it, rows in
+`paper_numbers.csv`. `python -m wood.report.items` prints the table for docs/reproduction.md.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wood.report.spec import ABLATION_TABLES
+from wood.report.columns import (
+    LAST,
+    MASK,
+    METHOD,
+    NETWORK,
+    NETWORK_CRF,
+    ORACLE,
+    SEED,
+    SEED_CRF,
+    Column,
+    Quantity,
+    group,
+    metrics,
+)
 
-SHOWS_ROLES = ("1", "2", "3")  # tables of every baseline, control and W-OoD of the configuration
+STAGE_OF = {
+    "seeds": "seeds",
+    "maps": "seeds",
+    "pseudo_masks": "pseudo_masks",
+    "segmentation": "segmentation",
+    "predictions": "segmentation",
+}
 
 
 @dataclass(frozen=True)
 class Item:
     """One table or figure.
 
-    `files` are the fields of `wood.report.spec.Run` and `Collection`, or `epoch_features`, that it
-    is made from. `table` is the paper's table whose experiments are in it. With `pair` it compares
-    baselines with W-OoD. `overlay` is the overlay that fills it, where the configuration does not.
+    `builder` is a function of `wood.report.builders`. `files` are the fields of
+    `wood.report.spec.Run` and `Collection`, or `epoch_features`, that it is made from; the
+    experiments in it run to the stage of the last. `members` says which these are:
+
+    - "all": those that are not there for ablations alone (`membership.is_side`), and those whose
+      `paper` names `table`
+    - "named": those whose `paper` names `table`, in the paper's order
+    - "pairs": as "all", of the families that have both a baseline and a W-OoD
+    - "panels": the runs of Fig. 5
+
+    `paper` are the paper's columns that stand beside ours, by their names in `paper_numbers.csv`.
+    `per_class` are the quantities that a table with a column for each class shows, by the label of
+    their rows. `formats` are the files beside the page. `on_page`: part of the page's scores; the
+    page has sections of its own for pictures. In the documentation, `shows` says what is in it and
+    `protocol` how the paper's numbers beside it were made; `filled` says which configuration fills
+    it where that is not `overlay`.
     """
 
     key: str
     title: str
+    shows: str
+    builder: str
     files: tuple[str, ...]
+    members: str = "all"
     table: str | None = None
-    pair: bool = False
+    file: str = ""
+    caption: str = ""
+    columns: tuple[Column, ...] = ()
+    paper: Mapping[str, str] | None = None
+    per_class: Mapping[str, Quantity] | None = None
+    formats: tuple[str, ...] = ("csv",)
+    on_page: bool = True
+    needs_masks: bool = True
+    lacks: str | None = None
     overlay: str | None = None
+    filled: str | None = None
+    protocol: str = ""
 
     @property
-    def scored(self) -> bool:
-        """Whether it needs true masks."""
-        return bool({"seeds", "pseudo_masks", "segmentation"} & set(self.files))
+    def number(self) -> str:
+        """The short name: "Table 1"; of an item that the paper lacks, the title."""
+        return self.title.split(". ")[0]
+
+    @property
+    def heading(self) -> str:
+        """The title without the number."""
+        return self.title.split(". ")[-1]
 
     @property
     def stage(self) -> str | None:
         """The stage that its experiments must reach; None where it shows no experiment."""
-        stages = {"seeds": "seeds", "maps": "seeds", "pseudo_masks": "pseudo_masks",
-                  "segmentation": "segmentation", "predictions": "segmentation"}  # fmt: skip
-        found = [stages[name] for name in self.files if name in stages]
-        return found[-1] if found else None
+        return next((STAGE_OF[name] for name in reversed(self.files) if name in STAGE_OF), None)
 
 
-ITEMS = {
-    item.key: item
-    for item in (
-        Item("table1", "Table 1. Initial seeds", ("seeds",), "1"),
-        Item("table2", "Table 2. Pseudo ground-truth masks", ("seeds", "pseudo_masks"), "2"),
-        Item("table3", "Table 3. Segmentation", ("segmentation",), "3"),
-        Item("table4", "Table 4. Clusters of OoD images", ("seeds",), "4",
-             overlay="ablations"),
-        Item("table5", "Table 5. Losses", ("seeds",), "5", overlay="ablations"),
-        Item("tableA1", "Table A1. Segmentation with fewer hard OoD images", ("segmentation",),
-             "A1", overlay="table-a1"),
-        Item("tableA2", "Table A2. Hyper-parameters tau and lambda", ("seeds",), "A2",
-             overlay="table-a2"),
-        Item("tableA3", "Table A3. Segmentation per class", ("segmentation",), "3"),
-        Item("figure2", "Figure 2. Hard OoD images per class",
-             ("hard_ood", "review_stats", "contact_sheet")),
-        Item("figure3", "Figure 3. Localization maps", ("maps", "seeds"), "1", pair=True),
-        Item("figure4", "Figure 4. Segmentation", ("predictions",), "3", pair=True),
-        Item("figure5", "Figure 5. Amount of hard OoD images", ("seeds",), overlay="figure5"),
-        Item("figure6", "Figure 6. Seeds per class", ("seeds",), "1", pair=True),
-        Item("figure7", "Figure 7. Features over the training", ("epoch_features",),
-             overlay="figure7"),
-        Item("figureA1", "Figure A1. The class that loses most", ("maps", "seeds"), "1", pair=True),
-        Item("figureA2", "Figure A2. Hard OoD images per cluster", ("cluster_sheet",)),
-        Item("figureA3", "Figure A3. More localization maps", ("maps", "seeds"), "1", pair=True),
-        Item("figureA4", "Figure A4. More segmentations", ("predictions",), "3", pair=True),
-    )
-}  # fmt: skip
+def _pictures(*entry: Any, **options: Any) -> Item:
+    """An item of pictures, for which the page has sections of its own."""
+    return Item(*entry, **{"formats": (), "on_page": False, "needs_masks": False} | options)
 
 
-def carries(experiment: Mapping[str, Any], table: str) -> bool:
-    """Return whether an experiment is in a table of the paper, as on the page of all of them.
+ALL_IMAGES = "mIoU at the configured threshold"
+SEEDS_BY_HALF = (
+    *group(
+        ALL_IMAGES,
+        Column("All", shows=SEED),
+        Column("Half A", hint="settings are chosen here", shows=SEED.on("A")),
+        Column("Half B", hint="claims are made here", shows=SEED.on("B")),
+        Column(
+            "gain",
+            hint="half B, minus the first row, over the training seeds of both",
+            shows="gain",
+        ),
+    ),
+    Column(
+        "All",
+        "Oracle",
+        hint="mIoU at the best threshold on the scored masks themselves",
+        shows=ORACLE,
+    ),
+)
+CLUSTER_SETTINGS = group(
+    "Settings", Column("lambda", shows="lambda"), Column("tau", shows="tau"), Column("K", shows="K")
+)
+ABLATION_CAPTION = (
+    " Seeds against the true masks ({where}), in per cent; the paper's are of the kind called "
+    "oracle. Rows can differ in their training seeds: a gain over the first row is over the seeds "
+    "of both."
+)
+ORACLE_PROTOCOL = "oracle: at the best threshold on the scored masks"
 
-    It is where its `paper` names the table. One with a role is in all of `SHOWS_ROLES`, unless it
-    is there for ablations alone.
-    """
-    named = experiment["paper"]
-    if table in named:
-        return True
-    only_ablations = bool(named) and all(other in ABLATION_TABLES for other in named)
-    return table in SHOWS_ROLES and experiment["role"] != "other" and not only_ablations
+TABLES = (
+    Item(
+        "table1",
+        "Table 1. Initial seeds",
+        "mIoU, precision, recall, F1 of the seeds",
+        "stage_table",
+        ("seeds",),
+        table="1",
+        file="table-1-seeds",
+        caption="Seeds against the true masks ({where}), in per cent. Configured threshold: "
+        "{thresholds}. Half B: the half of the images on which nothing was chosen; our claims rest "
+        "on it. Oracle: the threshold that is best on the scored masks, which is how the paper's "
+        "seed rows are made.",
+        columns=(
+            METHOD,
+            *metrics("Configured threshold", SEED),
+            Column(
+                "mIoU",
+                "Half B",
+                hint="images that chose no threshold or setting",
+                shows=SEED.on("B"),
+            ),
+            *group(
+                "Oracle",
+                Column(
+                    "mIoU",
+                    hint="at the best threshold on the scored masks themselves",
+                    shows=ORACLE,
+                ),
+                Column("at", hint="that threshold", shows="oracle threshold"),
+            ),
+        ),
+        paper={"miou": "mIoU", "precision": "Prec.", "recall": "Recall", "f1": "F1"},
+        filled="none: CAM and AdvCAM; `voc12` and `voc-mini-study` have SEAM too",
+        protocol=ORACLE_PROTOCOL,
+    ),
+    Item(
+        "table2",
+        "Table 2. Pseudo ground-truth masks",
+        "those that run to pseudo-masks: seed, + CRF, mask",
+        "stage_table",
+        ("seeds", "pseudo_masks"),
+        table="2",
+        file="table-2-pseudo-masks",
+        caption="mIoU of the seed at the configured threshold, after the dense CRF, and of the "
+        "mask that the random walk of IRNet makes of it ({where}), in per cent.",
+        columns=(
+            METHOD,
+            *group(
+                "All images",
+                Column("Seed", shows=SEED),
+                Column("+ CRF", shows=SEED_CRF),
+                Column("Mask", shows=MASK),
+            ),
+            Column("Mask", "Half B", shows=MASK.on("B")),
+            *metrics("Mask, all images", MASK, "precision", "recall"),
+        ),
+        paper={"seed": "Seed", "seed_crf": "+ CRF", "mask": "Mask"},
+        protocol="its seeds: oracle",
+    ),
+    Item(
+        "table3",
+        "Table 3. Segmentation",
+        "those with a network, on val; on test what the server answered "
+        "(`experiments.<name>.test_miou`)",
+        "stage_table",
+        ("segmentation",),
+        table="3",
+        file="table-3-segmentation",
+        caption="mIoU of DeepLab-v2 trained on the pseudo-masks ({where}), in per cent. Test: only "
+        "the Pascal VOC server can score its test set; its answer stands here once `test_miou` of "
+        "the experiment has it.",
+        columns=(
+            METHOD,
+            Column("mIoU", "Network alone", shows=NETWORK),
+            Column("mIoU", "With dense CRF", shows=NETWORK_CRF),
+            *metrics("Last step", LAST, "precision", "recall"),
+            Column(
+                "mIoU", "Test", hint="what the evaluation server answered (test_miou)", shows="test"
+            ),
+        ),
+        paper={"val": "val", "test": "test"},
+    ),
+    Item(
+        "table4",
+        "Table 4. Clusters of OoD images",
+        "clusters by predicted class and by K-means",
+        "stage_table",
+        ("seeds",),
+        "named",
+        table="4",
+        file="table-4-ablation",
+        caption="Two ways to make the OoD clusters: by the class that F_in takes an image for, and "
+        "by K-means of its feature." + ABLATION_CAPTION,
+        columns=(METHOD, *CLUSTER_SETTINGS, *SEEDS_BY_HALF),
+        paper={"miou": "mIoU"},
+        overlay="ablations",
+        protocol=ORACLE_PROTOCOL,
+    ),
+    Item(
+        "table5",
+        "Table 5. Losses",
+        "terms of the loss; standard deviations with several `seeds`",
+        "stage_table",
+        ("seeds",),
+        "named",
+        table="5",
+        file="table-5-ablation",
+        caption="Which terms of the loss take part. The paper's check marks are told from its Sec. "
+        "4.3.2; so (c) to (e) adds L_cls on D_ood, which the text calls a gain where its numbers "
+        "fall. Two combinations are not in the paper." + ABLATION_CAPTION,
+        columns=(
+            METHOD,
+            *group(
+                "L_cls",
+                Column("D_in", numeric=False, shows="cls_in"),
+                Column("D_ood", numeric=False, shows="cls_ood"),
+            ),
+            *group(
+                "L_d",
+                Column("D_in", numeric=False, shows="dist_in"),
+                Column("D_ood", numeric=False, shows="dist_ood"),
+            ),
+            *SEEDS_BY_HALF,
+        ),
+        paper={"miou": "mIoU", "sd": "sd"},
+        overlay="ablations",
+        filled="none: (a), (b), (f); all: `ablations`",
+        protocol=ORACLE_PROTOCOL,
+    ),
+    Item(
+        "tableA1",
+        "Table A1. Segmentation with fewer hard OoD images",
+        "networks where fewer hard OoD images were collected",
+        "stage_table",
+        ("segmentation",),
+        "named",
+        table="A1",
+        file="table-A1-segmentation",
+        caption="The segmentation network ({where}) where fewer hard OoD images were collected, in "
+        "per cent. The paper's are of AdvCAM, with ResNet-101.",
+        columns=(
+            METHOD,
+            Column("mIoU", "Network alone", shows=NETWORK),
+            Column("mIoU", "With dense CRF", shows=NETWORK_CRF),
+        ),
+        paper={"val": "val"},
+        overlay="table-a1",
+    ),
+    Item(
+        "tableA2",
+        "Table A2. Hyper-parameters tau and lambda",
+        "tau and lambda at the corners and in the centre",
+        "stage_table",
+        ("seeds",),
+        "named",
+        table="A2",
+        file="table-A2-ablation",
+        caption="Lambda weighs the distance loss, tau is the share of the clusters that counts."
+        + ABLATION_CAPTION,
+        columns=(METHOD, *CLUSTER_SETTINGS, *SEEDS_BY_HALF),
+        paper={"miou": "mIoU"},
+        overlay="table-a2",
+        filled="`table-a2`; all of it: `paper`",
+        protocol=ORACLE_PROTOCOL,
+    ),
+    Item(
+        "tableA3",
+        "Table A3. Segmentation per class",
+        "the network per class on val, beside all the paper's rows for val and test",
+        "class_columns",
+        ("segmentation",),
+        table="A3",
+        file="table-A3-classes",
+        caption="IoU of the last step of the segmentation network per class ({where}), in per "
+        "cent. The paper's rows are of Pascal VOC 2012, shown for classes that are ours too; mIoU "
+        "is over all of its 21.",
+        per_class={"val": LAST},
+    ),
+    Item(
+        "recall",
+        "Recall and precision per class",
+        "the seeds: how much of each class they find, and how much of what they find is right; "
+        "not in the paper",
+        "class_columns",
+        ("seeds",),
+        file="recall",
+        caption="Seeds at the configured threshold ({where}), in per cent. Recall: the share of a "
+        "class's pixels that the seed finds. Precision: the share of the seed's pixels that belong "
+        "to the class. A class whose surroundings pass for it has a low precision.",
+        per_class={"recall": SEED.of("recall"), "precision": SEED.of("precision")},
+    ),
+)
+
+FIGURES = (
+    _pictures(
+        "figure2",
+        "Figure 2. Hard OoD images per class",
+        "the hardest OoD images of each class, by score",
+        "collection",
+        ("hard_ood", "review_stats", "contact_sheet"),
+        lacks="hard OoD images: ood.source is none",
+    ),
+    _pictures(
+        "figure3",
+        "Figure 3. Localization maps",
+        "per class and method the training image that gains most, the one that loses most, one at "
+        "random",
+        "localization",
+        ("maps", "seeds"),
+        "pairs",
+        table="1",
+    ),
+    _pictures(
+        "figure4",
+        "Figure 4. Segmentation",
+        "two validation images that gain most, two that lose most, two at random",
+        "segmentation",
+        ("predictions",),
+        "pairs",
+        table="3",
+    ),
+    Item(
+        "figure5",
+        "Figure 5. Amount of hard OoD images",
+        "seeds with random parts of D_in and D_ood",
+        "amounts",
+        ("seeds",),
+        "panels",
+        file="figure-5-runs",
+        caption="Every run of Fig. 5: seeds against the true masks ({where}), in per cent. Half B: "
+        "images on which no setting was chosen, which the boxes show.",
+        formats=("csv", "svg"),
+        lacks="sizes (figure5.ood)",
+        overlay="figure5",
+    ),
+    Item(
+        "figure6",
+        "Figure 6. Seeds per class",
+        "seeds per class, by the gain",
+        "class_bars",
+        ("seeds",),
+        "pairs",
+        table="1",
+    ),
+    Item(
+        "figure7",
+        "Figure 7. Features over the training",
+        "features of two classes and their OoD images over the epochs, one t-SNE",
+        "features",
+        ("epoch_features",),
+        formats=("csv", "svg"),
+        on_page=False,
+        needs_masks=False,
+        lacks="a classifier with OoD images, `init` and `keep_epochs: true`",
+        overlay="figure7",
+    ),
+    _pictures(
+        "figureA1",
+        "Figure A1. The class that loses most",
+        "the class whose seed IoU loses most (the paper: dining table), its three images that lose "
+        "most",
+        "worst_class",
+        ("maps", "seeds"),
+        "pairs",
+        table="1",
+        needs_masks=True,
+    ),
+    _pictures(
+        "figureA2",
+        "Figure A2. Hard OoD images per cluster",
+        "OoD images of each cluster, at random",
+        "collection",
+        ("cluster_sheet",),
+        lacks="an experiment whose classifier has a distance loss (wood.losses)",
+    ),
+    _pictures(
+        "figureA3",
+        "Figure A3. More localization maps",
+        "three training images a class at random",
+        "more_localization",
+        ("maps", "seeds"),
+        "pairs",
+        table="1",
+    ),
+    _pictures(
+        "figureA4",
+        "Figure A4. More segmentations",
+        "six validation images at random",
+        "more_segmentation",
+        ("predictions",),
+        "pairs",
+        table="3",
+    ),
+)
+
+ITEMS = {item.key: item for item in (*TABLES, *FIGURES)}
 
 
-def experiments_of(item: Item, experiments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the experiments that an item shows, in their order.
-
-    Args:
-        item: one of `ITEMS`.
-        experiments: `name`, `role`, `family`, `paper`, and `panels` of Fig. 5, of those that run
-            at least to the item's stage.
-    """
-    if item.key == "figure5":
-        panels = [experiment for experiment in experiments if experiment["panels"]]
-        return [experiment["name"] for experiment in panels]
-    if item.table is None:
-        return []
-    found = [experiment for experiment in experiments if carries(experiment, item.table)]
-    if item.pair:
-        families = [
-            {e["family"] for e in found if e["role"] == role} for role in ("baseline", "wood")
-        ]
-        found = [
-            e for e in found if e["family"] in families[0] & families[1] and e["role"] != "other"
-        ]
-    return [experiment["name"] for experiment in found]
+def pattern(*formats: str) -> str:
+    """Return the regular expression of the items with these files beside their page."""
+    return "|".join(key for key, item in ITEMS.items() if item.formats == formats)
 
 
-def what_to_add(item: Item) -> str:
-    """Return what the configuration lacks where no experiment is in an item."""
-    if item.key == "figure2":
-        return "hard OoD images: ood.source is none"
-    if item.key == "figureA2":
-        return "an experiment whose classifier has a distance loss (wood.losses)"
-    if item.key == "figure5":
-        return "sizes (figure5.ood)"
-    if item.key == "figure7":
-        return "a classifier with OoD images, `init` and `keep_epochs: true`"
-    reach = f"runs to {item.stage} (until)"
-    if item.pair:
-        return f"a baseline and a W-OoD experiment of one family (role, family) that {reach}"
-    role = "" if item.table in ABLATION_TABLES else ", or has a role,"
-    return f'an experiment that names table "{item.table}" (paper){role} and {reach}'
+def documented() -> str:
+    """Return the table of items in docs/reproduction.md, as Markdown."""
+    lines = ["| item | command | overlay that fills it | what is in it | the paper's numbers |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for item in ITEMS.values():
+        name = item.number.replace("Figure", "Fig.")
+        filled = item.filled or (f"`{item.overlay}`" if item.overlay else "none")
+        command = f"`snakemake {item.key}`"
+        lines.append(f"| {name} | {command} | {filled} | {item.shows} | {item.protocol} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(documented(), end="")

@@ -2,35 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wood.report import figures, tables
+from wood.report import figures
+from wood.report.builders import Content, build
 from wood.report.collection import collection_section
-from wood.report.cost import cost_figure, cost_sentence, cost_table, read_review
+from wood.report.comparison import CLAIMS, ONE_RUN_MARGIN, Headline, headlines, member
+from wood.report.cost import (
+    Review,
+    cost_figure,
+    cost_sentence,
+    cost_table,
+    read_review,
+)
 from wood.report.differences import differences_table
+from wood.report.items import ITEMS, Item
+from wood.report.membership import is_side
 from wood.report.paper import paper_number
 from wood.report.pictures import prediction_grid, seed_grids
-from wood.report.plots import class_colour, slug
-from wood.report.scores import CLAIMS, ONE_RUN_MARGIN, Headline, Scores, headlines, member, points
-from wood.report.spec import (
-    ABLATION_TABLES,
-    STAGE_TABLES,
-    STAGES,
-    Experiment,
-    Spec,
-    parse_spec,
-)
+from wood.report.plots import class_colour
+from wood.report.render import STAGE_TITLES, flatten, render
+from wood.report.scores import Scores
+from wood.report.spec import STAGES, Experiment, Spec, parse_spec
 from wood.runtime.store import write_text
 
-TEMPLATES = Path(__file__).with_name("templates")
 ROLE_TITLES = {"baseline": "without", "control": "control", "wood": "with W-OoD"}
-STAGE_TITLES = {
-    "classifier": "Classifiers",
-    "irnet": "IRNet",
-    "segmentation": "Segmentation networks",
-}
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,14 @@ class Bar:
     text: str
     position: float
     spread: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one family shows: a card for each stage that it is scored at, and the other stages."""
+
+    cards: list[tuple[Headline, list[Bar], str | None]]
+    not_made: list[str]
 
 
 def build_page(
@@ -62,58 +67,24 @@ def build_page(
     write_text(output, render("page.html.j2", _context(spec, scores or Scores(spec))))
 
 
-def render(template: str, context: Mapping[str, Any]) -> str:
-    """Return the HTML of a page with the report's style and script."""
-    return _environment().get_template(template).render(**context)
-
-
-@cache
-def _environment():
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["slug"] = slug
-    environment.filters["points"] = points
-    environment.filters["svg"] = lambda text: Markup(text) if text else None
-    for name, file in (("style", "page.css"), ("script", "page.js")):
-        environment.globals[name] = Markup((TEMPLATES / file).read_text(encoding="utf-8"))
-    return environment
-
-
 def _context(spec: Spec, scores: Scores) -> dict[str, Any]:
     families = spec.families()
     first = next(iter(families.values()))
-    ablations = {experiment.name for experiment in spec.experiments if experiment.ablation_only}
-    logs = [log for log in spec.logs if log.name not in ablations]
-    hard_ood = paper_number("text", "hard OoD", "images")
     review = read_review(spec)
+    sides = {experiment.name for experiment in spec.experiments if is_side(vars(experiment))}
+    logs = [log for log in spec.logs if log.name not in sides]
     return {
         "spec": spec,
         "scored": scores.any(),
         "seeds": sorted({run.seed for e in spec.experiments for run in e.runs}),
-        "families": {
-            name: [
-                (
-                    headline,
-                    bars(headline, family),
-                    cost_sentence(review, member(family, "wood"), headline.comparison.difference),
-                )
-                for headline in headlines(scores, family)
-                if scores.any(headline.claim.kind)
-            ]
+        "results": {
+            name: _result(scores, review, family)
             for name, family in families.items()
             if member(family, "wood")
         },
-        "not_made": [claim.title for claim in CLAIMS if not scores.any(claim.kind)],
+        "not_made": [c.title for c in CLAIMS if not scores.any(c.quantity.stage)],
         "one_run_margin": ONE_RUN_MARGIN,
-        "hard_ood_paper": hard_ood,
+        "hard_ood_paper": paper_number("text", "hard OoD", "images"),
         "grids": seed_grids(spec, scores, first),
         "predictions": prediction_grid(spec, first),
         "wood": member(first, "wood"),
@@ -128,19 +99,7 @@ def _context(spec: Spec, scores: Scores) -> dict[str, Any]:
             if (drawn := cost_figure(scores, review, family))
         ],
         "differences": differences_table(spec, scores),
-        "tables": _tables(spec, scores) if scores.any() else [],
-        "published": {
-            table: tables.published_table(table) for table in STAGE_TABLES + ABLATION_TABLES
-        },
-        "classes": [
-            (
-                name,
-                tables.class_table(spec, scores, family),
-                figures.class_bars(spec, scores, family),
-            )
-            for name, family in families.items()
-            if member(family, "wood") and member(family, "baseline") and scores.any("seeds")
-        ],
+        "contents": shown_items(spec, scores),
         "curves": figures.threshold_curves(spec, scores),
         "training": [
             (STAGE_TITLES[stage], drawn)
@@ -152,31 +111,30 @@ def _context(spec: Spec, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _tables(spec: Spec, scores: Scores) -> list[tuple[str, tables.Table]]:
-    made = {
-        "1": ("seeds", tables.seeds_table),
-        "2": ("pseudo_masks", tables.masks_table),
-        "3": ("segmentation", tables.segmentation_table),
-    }
-    stages = [
-        (number, build(spec, scores)) for number, (kind, build) in made.items() if scores.any(kind)
-    ]
-    ablations = [
-        (number, table)
-        for number in ABLATION_TABLES
-        if number != "A1"
-        and scores.any("seeds")
-        and (table := tables.ablation_table(spec, scores, number))
-    ]
-    amounts = tables.amounts_table(spec, scores) if scores.any("segmentation") else None
-    return stages + ablations + ([("A1", amounts)] if amounts else [])
+def shown_items(spec: Spec, scores: Scores) -> list[tuple[Item, Content]]:
+    """Return the content of the registry's items that belong to the page and have scores."""
+    return [
+        (item, build(item, spec, scores))
+        for item in ITEMS.values()
+        if item.on_page and (members := spec.only(item).experiments)
+        and scores.any(item.stage, members)
+    ]  # fmt: skip
+
+
+def _result(scores: Scores, review: Review | None, family: list[Experiment]) -> Result:
+    found = headlines(scores, family)
+    made = [headline for headline in found if any(headline.measures.values())]
+    cards = []
+    for headline in made:
+        gain = headline.comparison.difference
+        cost = cost_sentence(review, member(family, "wood"), gain)
+        cards.append((headline, bars(headline, family), cost))
+    return Result(cards, [headline.claim.title for headline in found if headline not in made])
 
 
 def bars(headline: Headline, family: list[Experiment]) -> list[Bar]:
     """Place each role's mIoU on one scale, so that the differences fill half of it or more."""
     found = {role: measure for role, measure in headline.measures.items() if measure}
-    if not found:
-        return []
     ends = [m.mean + sign * (m.sd or 0) for m in found.values() for sign in (-1, 1)]
     middle, reach = (min(ends) + max(ends)) / 2, max((max(ends) - min(ends)) / 2, 1.0)
     low, width = middle - 1.5 * reach, 3 * reach
@@ -191,17 +149,3 @@ def bars(headline: Headline, family: list[Experiment]) -> list[Bar]:
         )
         for role, measure in found.items()
     ]
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Turn nested settings into pairs of a dotted key and its value as text."""
-    pairs: list[tuple[str, str]] = []
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            pairs += flatten(value, f"{name}.")
-        elif isinstance(value, list | tuple):
-            pairs.append((name, ", ".join(map(str, value)) or "none"))
-        else:
-            pairs.append((name, "none" if value is None or value == {} else str(value)))
-    return pairs

@@ -60,3 +60,26 @@ def paper_rows(table: str) -> list[str]:
     if not rows:
         raise InputError(f"{NUMBERS.name}: no table {table!r} among the paper's numbers.")
     return rows
+
+
+def tables_of(table: str) -> list[str]:
+    """Return the parts of a table among the paper's numbers: Table A3 has val and test."""
+    names = dict.fromkeys(n.table for n in paper_numbers())
+    return [name for name in names if name == table or name.startswith(f"{table}-")]
+
+
+def find_row(table: str, row: str | None) -> str | None:
+    """Return a row's full name: Table 3 also has the backbone, which may be left out.
+
+    Raises:
+        InputError: the table has no such row, or several.
+    """
+    if row is None:
+        return None
+    rows = dict.fromkeys(name for part in tables_of(table) for name in paper_rows(part))
+    found = [name for name in rows if name == row or name.startswith(f"{row} (")]
+    if len(found) > 1:
+        raise InputError(f"in the paper's Table {table} {row!r} can be any of {found}.")
+    if not found:
+        raise InputError(f"the paper's Table {table} has no row {row!r}.")
+    return found[0]

@@ -13,8 +13,10 @@ from wood.data.lists import read_image_list
 from wood.data.masks import load_mask, load_target
 from wood.maps import LocalizationMaps, read_maps
 from wood.metrics import SegmentationScores
+from wood.report.columns import SEED
+from wood.report.comparison import member
 from wood.report.plots import data_uri, heat_overlay, mask_overlay
-from wood.report.scores import Scores, member
+from wood.report.scores import Scores
 from wood.report.spec import Experiment, Run, Spec
 
 LONGEST = 288  # pixels of a picture's long side, on the page shown smaller
@@ -247,8 +249,8 @@ def example_grid(
 
 
 def _threshold(spec: Spec, scores: Scores, experiment: Experiment) -> float | None:
-    files = scores.of(experiment, "seeds")
-    return files[0]["threshold"] if files else spec.threshold
+    found = scores.thresholds(experiment, SEED)
+    return next(iter(found.values()), spec.threshold)
 
 
 def _paths(image_list: str) -> dict[str, str]:

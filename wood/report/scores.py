@@ -1,23 +1,31 @@
-"""Score files as measures over seeds, and the sentence that says what they show."""
+"""Every score file as one long table, and the measures over training seeds selected from it."""
 
-import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from wood.report.paper import paper_number
+import pandas as pd
+
+from wood.report.columns import CURVE, MEAN, METRICS, Quantity
 from wood.report.spec import Experiment, Spec
 from wood.runtime.errors import InputError
-from wood.runtime.store import read_json
+from wood.runtime.store import read_json, write_text
 from wood.scoring.bootstrap import difference_interval
 from wood.scoring.per_image import ImageCounts, read_counts
 
-ONE_RUN_MARGIN = 1.0  # points: a smaller difference between single runs is called no clear one
-KINDS = ("seeds", "pseudo_masks", "segmentation")
+STAGES = ("seeds", "pseudo_masks", "segmentation")
+COLUMNS = ("stage", "family", "experiment", "role", "seed", "split", "half", "images", "step",
+           "threshold", "class_name", "metric", "value")  # fmt: skip
+NEEDED = {
+    "seeds": ("configured", "oracle", "threshold"),
+    "pseudo_masks": ("miou", "per_class"),
+    "segmentation": ("miou", "per_class"),
+}
+COUNTED = {"configured": "seed"}  # steps that go by another name among the counts of images
 
 Score = Mapping[str, Any]
-Pick = Callable[[Score], float | None]
 Interval = tuple[float, float]
 
 
@@ -54,7 +62,12 @@ def points(value: float) -> str:
 
 
 class Scores:
-    """Every score file of a report, read once."""
+    """Every score file of a report, read once.
+
+    `frame` is the long table that all tables and figures select from, with `COLUMNS`: `value` is a
+    fraction as in the score files (NaN where it is not defined), `threshold` that of the seeds,
+    `half` one of all, A and B, `images` the number of images of that half.
+    """
 
     def __init__(self, spec: Spec) -> None:
         """Read the files that the runs name.
@@ -62,34 +75,98 @@ class Scores:
         Raises:
             InputError: a file is missing, not JSON, or lacks what a score file has.
         """
-        self.files: dict[tuple[str, str], dict[int, Score]] = {}
         self._paths: dict[tuple[str, str, int], str] = {}
+        self._selected: dict[Quantity, pd.DataFrame] = {}
+        self._measures: dict[Quantity, dict[str, Measure]] = {}
         self._counts: dict[tuple[str, str], ImageCounts | None] = {}
+        rows: list[tuple[Any, ...]] = []
         for experiment in spec.experiments:
-            for kind in KINDS:
-                self.files[experiment.name, kind] = {}
+            for stage in STAGES:
                 for run in experiment.runs:
-                    path = getattr(run, kind)
+                    path = getattr(run, stage)
                     if path is not None:
-                        self.files[experiment.name, kind][run.seed] = _read(path, kind)
-                        self._paths[experiment.name, kind, run.seed] = path
+                        self._paths[experiment.name, stage, run.seed] = path
+                        rows += _rows(experiment, stage, run.seed, _read(path, stage))
+        self.frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        words = [name for name in COLUMNS if name not in ("seed", "images", "threshold", "value")]
+        self.frame = self.frame.astype({"value": float, **dict.fromkeys(words, "category")})
 
-    def of(self, experiment: Experiment, kind: str) -> list[Score]:
-        """Return the score files of one kind, one per seed that has one."""
-        return list(self.files[experiment.name, kind].values())
+    def write(self, path: str | Path) -> None:
+        """Write the long table as CSV, without the curves over all thresholds."""
+        kept = self.frame[self.frame["step"] != "curve"]
+        write_text(path, kept.to_csv(index=False, lineterminator="\n"))
 
-    def any(self, kind: str | None = None) -> bool:
-        """Tell whether there is any score (of one kind)."""
-        return any(files for (_, k), files in self.files.items() if kind in (None, k))
+    def any(self, stage: str | None = None, experiments: Sequence[Experiment] = ()) -> bool:
+        """Tell whether there is any score (of one stage, of some experiments)."""
+        names = {experiment.name for experiment in experiments}
+        return any(
+            stage in (None, kind) and (name in names or not names) for name, kind, _ in self._paths
+        )
 
-    def measure(self, experiment: Experiment, kind: str, pick: Pick) -> Measure | None:
-        """Collect a fraction from each seed's file, as per cent; None where no file has it."""
-        picked = {seed: pick(s) for seed, s in self.files[experiment.name, kind].items()}
-        found = {seed: 100 * value for seed, value in picked.items() if value is not None}
-        return Measure(found) if found else None
+    def select(self, quantity: Quantity) -> pd.DataFrame:
+        """Return the rows of a quantity, one for each experiment and training seed that has it."""
+        if quantity not in self._selected:
+            frame = self.frame
+            chosen = frame[
+                (frame["stage"] == quantity.stage)
+                & (frame["metric"] == quantity.metric)
+                & (frame["class_name"] == quantity.class_name)
+                & frame["step"].isin(quantity.steps)
+                & frame["half"].isin(quantity.halves)
+            ]
+            if len(quantity.steps) * len(quantity.halves) > 1:
+                places = [
+                    (quantity.steps.index(step), quantity.halves.index(half))
+                    for step, half in zip(chosen["step"], chosen["half"], strict=True)
+                ]
+                chosen = chosen.assign(place=places).sort_values("place", kind="stable")
+                chosen = chosen.drop_duplicates(["experiment", "seed"]).sort_index()
+            self._selected[quantity] = chosen
+        return self._selected[quantity]
+
+    def measure(self, experiment: Experiment | None, quantity: Quantity) -> Measure | None:
+        """Return a quantity of an experiment, in per cent; None where no score file has it."""
+        if quantity not in self._measures:
+            values: dict[str, dict[int, float]] = {}
+            rows = self.select(quantity).dropna(subset="value")
+            for name, seed, value in zip(
+                rows["experiment"], rows["seed"], rows["value"], strict=True
+            ):
+                values.setdefault(name, {})[int(seed)] = 100 * float(value)
+            self._measures[quantity] = {name: Measure(found) for name, found in values.items()}
+        return self._measures[quantity].get(experiment.name) if experiment else None
+
+    def thresholds(self, experiment: Experiment, quantity: Quantity) -> dict[int, float]:
+        """Return the thresholds of a quantity of the seeds, by training seed."""
+        rows = self.select(quantity)
+        rows = rows[rows["experiment"] == experiment.name]
+        return dict(zip(rows["seed"].tolist(), rows["threshold"].tolist(), strict=True))
+
+    def curves(self, experiment: Experiment) -> dict[int, pd.DataFrame]:
+        """Return the seeds over all thresholds, by training seed: a row each, a column a metric."""
+        frame = self.frame
+        rows = frame[(frame["step"] == CURVE.steps[0]) & (frame["experiment"] == experiment.name)]
+        return {
+            int(seed): points.pivot_table(
+                index="threshold", columns="metric", values="value", observed=True
+            )
+            for seed, points in rows.groupby("seed", sort=False)
+        }
+
+    def scope(self, quantity: Quantity, experiments: Sequence[Experiment]) -> str | None:
+        """Say on which images the first of the experiments that has a quantity is scored."""
+        rows = self.select(quantity)
+        for experiment in experiments:
+            found = rows[rows["experiment"] == experiment.name]
+            if len(found):
+                row = found.iloc[0]
+                half = "" if row["half"] == "all" else f", half {row['half']}"
+                count = "" if pd.isna(row["images"]) else f", {int(row['images']):,} images"
+                return f"{row['split']}{half}{count}"
+        return None
 
     def over_images(
-        self, claim: "Claim", ours: Experiment, reference: Experiment, seeds: Sequence[int]
+        self, quantity: Quantity, ours: Experiment, reference: Experiment, seeds: Sequence[int]
     ) -> Interval | None:
         """Return the 95 % interval over images of `ours` minus `reference`, in points.
 
@@ -98,273 +175,62 @@ class Scores:
         Raises:
             InputError: the two were not scored on the same images.
         """
-        sides = [[self._images(claim, e, seed) for e in (ours, reference)] for seed in seeds]
+        sides = [[self._images(quantity, e, seed) for e in (ours, reference)] for seed in seeds]
         pairs = [(a, b) for a, b in sides if a is not None and b is not None]
         return difference_interval(pairs) if len(pairs) == len(sides) > 0 else None
 
-    def _images(self, claim: "Claim", experiment: Experiment, seed: int) -> ImageCounts | None:
-        """Return the counts of the images that a claim rests on."""
-        score = self.files[experiment.name, claim.kind][seed]
-        path = self._paths[experiment.name, claim.kind, seed]
-        step = _step(claim.kind, score)
+    def _images(self, quantity: Quantity, experiment: Experiment, seed: int) -> ImageCounts | None:
+        """Return the counts of the images that a quantity rests on."""
+        rows = self.select(quantity)
+        row = rows[(rows["experiment"] == experiment.name) & (rows["seed"] == seed)].iloc[0]
+        path = self._paths[experiment.name, quantity.stage, seed]
+        step = COUNTED.get(row["step"], row["step"])
         if (path, step) not in self._counts:
             self._counts[path, step] = read_counts(path, step)
         counts = self._counts[path, step]
-        halved = claim.halved and half_b(score) is not None
-        return counts.of_half("B") if counts and halved else counts
+        return counts.of_half(row["half"]) if counts and row["half"] != "all" else counts
 
 
-def _step(kind: str, score: Score) -> str:
-    """Return the step that mIoU is claimed of, by its name among the counts of images."""
-    if kind == "segmentation":
-        return "network" if final(score) is score else "crf"
-    return {"seeds": "seed", "pseudo_masks": "mask"}[kind]
-
-
-def _read(path: str, kind: str) -> Score:
+def _read(path: str, stage: str) -> Score:
     score = read_json(path)
-    needed = ("configured", "oracle", "threshold") if kind == "seeds" else ("miou", "per_class")
-    for key in needed:
+    for key in NEEDED[stage]:
         if not isinstance(score, dict) or key not in score:
-            raise InputError(f"{path}: this is not a score file of {kind}: it has no {key!r}.")
+            raise InputError(f"{path}: this is not a score file of {stage}: it has no {key!r}.")
     return score
 
 
-def final(score: Score) -> Score:
-    """Return a segmentation score's last step: after the dense CRF where that was run."""
-    return score.get("crf") or score
+def _rows(experiment: Experiment, stage: str, seed: int, score: Score) -> Iterator[tuple[Any, ...]]:
+    """Yield a score file as rows of the long table."""
+    split = score.get("split", "split not named")
+    halves = {name: half for name, half in (score.get("halves") or {}).items() if half}
+    parts = {"all": score} | {n: part for n, part in halves.items() if part.get("images") != 0}
+    for half, part in parts.items():
+        images = part.get("images")
+        start = (stage, experiment.family, experiment.name, experiment.role, seed, split, half,
+                 images if isinstance(images, int) else None)  # fmt: skip
+        for step, threshold, summary in _steps(stage, part, score):
+            for metric in METRICS:
+                if metric in summary:
+                    yield (*start, step, threshold, MEAN, metric, summary[metric])
+            for class_name, values in (summary.get("per_class") or {}).items():
+                for metric, value in (values or {}).items():
+                    yield (*start, step, threshold, class_name, metric, value)
 
 
-def half_b(score: Score) -> Score | None:
-    """Return the summary on half B, on which claims are made; None without."""
-    return half_of(score, "B")
-
-
-def half_of(score: Score, name: str) -> Score | None:
-    """Return the summary on a half, at the configured threshold or of the mask; None without."""
-    half = (score.get("halves") or {}).get(name)
-    if half is None or half.get("images") == 0:
-        return None
-    return half.get("configured") or (half.get("stages") or {}).get("mask") or half
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One stage at which W-OoD is compared with its references, and the paper's number for it.
-
-    `halved`: settings were chosen on half A of these images, so only half B makes the claim.
-    """
-
-    title: str
-    kind: str
-    pick: Pick
-    paper_table: str
-    paper_column: str
-    halved: bool
-
-
-def seed_miou(score: Score) -> float | None:
-    """Return the mIoU of a seed at the configured threshold, of half B where there is one."""
-    return (half_b(score) or score["configured"])["miou"]
-
-
-def _mask_miou(score: Score) -> float | None:
-    return (half_b(score) or score)["miou"]
-
-
-def _segmentation_miou(score: Score) -> float | None:
-    return final(score)["miou"]
-
-
-CLAIMS = (
-    Claim("Initial seed", "seeds", seed_miou, "1", "miou", True),
-    Claim("Pseudo-mask", "pseudo_masks", _mask_miou, "2", "mask", True),
-    Claim("Segmentation", "segmentation", _segmentation_miou, "3", "val", False),
-)
-
-# The same stages on every scored image, those that settings were chosen on too.
-WHOLE = (
-    replace(CLAIMS[0], pick=lambda score: score["configured"]["miou"], halved=False),
-    replace(CLAIMS[1], pick=lambda score: score["miou"], halved=False),
-)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One measure minus another over their shared training seeds, in points.
-
-    `margin` is what the mean must exceed to count over training seeds; `seeds` is the 95 % interval
-    there, None for one run; `images` that over the scored images, None where unknown.
-    """
-
-    mean: float
-    margin: float
-    runs: int
-    seeds: Interval | None
-    images: Interval | None
-
-    @property
-    def word(self) -> str:
-        """Gain or loss where the difference survives both intervals."""
-        low, high = self.images or (self.mean, self.mean)
-        if self.mean > self.margin and low > 0:
-            return "gain"
-        if self.mean < -self.margin and high < 0:
-            return "loss"
-        return "no clear difference"
-
-    @property
-    def sentence(self) -> str:
-        """What is known of its spread."""
-        parts = ["One run, no spread known."]
-        if self.seeds is not None:
-            parts = [f"95 % interval {interval(self.seeds)} over {self.runs} seeds."]
-        if self.images is not None:
-            parts.append(f"Over images: 95 % interval {interval(self.images)}.")
-        return " ".join(parts)
-
-
-def interval(ends: Interval) -> str:
-    """Show an interval of a difference."""
-    return " to ".join(map(points, ends))
-
-
-def paired(
-    ours: Measure | None,
-    reference: Measure | None,
-    over_images: Callable[[list[int]], Interval | None] = lambda seeds: None,
-) -> Difference | None:
-    """Return `ours` minus `reference`, paired by training seed; None where they share none.
-
-    `over_images` gives the interval over images of the mean difference of these seeds.
-    """
-    if ours is None or reference is None:
-        return None
-    shared = [seed for seed in ours.by_seed if seed in reference.by_seed]
-    if not shared:
-        return None
-    differences = [ours.by_seed[seed] - reference.by_seed[seed] for seed in shared]
-    mean, runs = statistics.fmean(differences), len(differences)
-    margin, ends = ONE_RUN_MARGIN, None
-    if runs > 1:
-        from scipy.stats import t
-
-        error = statistics.stdev(differences) / math.sqrt(runs)
-        margin = float(t.ppf(0.975, runs - 1)) * error
-        ends = (mean - margin, mean + margin)
-    return Difference(mean, margin, runs, ends, over_images(shared))
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """W-OoD against the better of baseline and control at one stage.
-
-    `word` is gain, loss, "no clear difference" or unknown; `difference` and `margin` are in points.
-    """
-
-    word: str
-    sentence: str
-    difference: float | None = None
-    margin: float | None = None
-    against: str | None = None
-
-
-def compare(
-    wood: Measure | None,
-    baseline: Measure | None,
-    control: Measure | None,
-    over_images: Callable[[str, list[int]], Interval | None] = lambda role, seeds: None,
-) -> Comparison:
-    """Compare mIoU in per cent, honestly.
-
-    The reference is the better of baseline and control. Runs of one training seed are paired (the
-    control and W-OoD start from the same classifier): with several shared seeds a difference
-    counts where the 95 % interval of the paired t excludes 0. With one run no spread is known,
-    and a difference below `ONE_RUN_MARGIN` points is called no clear one. Where the interval over
-    images is known (`over_images` of W-OoD minus a role), it must exclude 0, too.
-    """
-    references = {
-        name: measure
-        for name, measure in (("the baseline", baseline), ("the control", control))
-        if measure is not None
-    }
-    if wood is None or not references:
-        missing = "W-OoD" if wood is None else "the baseline"
-        return Comparison("unknown", f"No comparison: {missing} has no score yet.")
-    against = max(references, key=lambda name: references[name].mean)
-    reference = references[against]
-    role = against.removeprefix("the ")
-    found = paired(wood, reference, lambda seeds: over_images(role, seeds))
-    if found is None:
-        return Comparison("unknown", f"No comparison: W-OoD and {against} share no training seed.")
-    better = "the better of the two references" if len(references) > 1 else "the only reference"
-    side = "above" if found.mean >= 0 else "below"
-    sentence = (
-        f"{abs(found.mean):.1f} points {side} {against} ({reference.text}), {better}. "
-        f"{found.sentence}"
-    )
-    if control is None:
-        sentence += " Without a control, longer training alone may explain a difference."
-    return Comparison(found.word, sentence, found.mean, found.margin, against)
-
-
-@dataclass(frozen=True)
-class Headline:
-    """What one family shows at one stage: each role's measure, and the comparison."""
-
-    claim: Claim
-    scope: str
-    measures: dict[str, Measure | None]
-    comparison: Comparison
-    paper: str | None
-
-
-def member(experiments: Sequence[Experiment], role: str) -> Experiment | None:
-    """Return the first experiment with this role."""
-    return next((e for e in experiments if e.role == role), None)
-
-
-def headlines(scores: Scores, family: Sequence[Experiment]) -> list[Headline]:
-    """Compare one family's first W-OoD experiment with its baseline and control, stage by stage."""
-    members = {role: member(family, role) for role in ("baseline", "control", "wood")}
-    result = []
-    for claim in CLAIMS:
-        measures = {
-            role: scores.measure(e, claim.kind, claim.pick) if e else None
-            for role, e in members.items()
-        }
-        files = [file for e in members.values() if e for file in scores.of(e, claim.kind)]
-
-        def over_images(role: str, seeds: list[int], claim: Claim = claim) -> Interval | None:
-            return scores.over_images(claim, members["wood"], members[role], seeds)
-
-        comparison = compare(
-            measures["wood"], measures["baseline"], measures["control"], over_images
-        )
-        scope = scope_of(claim, files)
-        paper = _paper_gain(claim, members["baseline"], members["wood"])
-        result.append(Headline(claim, scope, measures, comparison, paper))
-    return result
-
-
-def scope_of(claim: Claim, files: Sequence[Score]) -> str:
-    """Say on which images a claim is scored."""
-    if not files:
-        return "not scored"
-    half = half_b(files[0]) and files[0]["halves"]["B"] if claim.halved else None
-    images = half.get("images") if half else files[0].get("images")
-    where = f"{files[0].get('split', 'split not named')}{', half B' if half else ''}"
-    return f"{where}, {images:,} images" if isinstance(images, int) else where
-
-
-def _paper_gain(claim: Claim, baseline: Experiment | None, wood: Experiment | None) -> str | None:
-    """Quote the paper's gain where it prints the same method without and with W-OoD."""
-    rows = [e.paper.get(claim.paper_table) if e else None for e in (baseline, wood)]
-    if None in rows or rows[1].replace(" + W-OoD", "") != rows[0]:  # type: ignore[union-attr]
-        return None
-    before, after = (paper_number(claim.paper_table, row, claim.paper_column) for row in rows)
-    if before is None or after is None:
-        return None
-    return (
-        f"{before.value:.1f} → {after.value:.1f} ({after.value - before.value:+.1f}), {after.place}"
-    )
+def _steps(stage: str, part: Score, score: Score) -> Iterator[tuple[str, float | None, Score]]:
+    """Yield the steps of a score file, or of a half of it: name, threshold, summary."""
+    if stage == "seeds":
+        yield "configured", score["threshold"], part.get("configured") or part
+        if part.get("oracle"):
+            yield "oracle", part["oracle"]["threshold"], part["oracle"]["summary"]
+        for point in part.get("curve") or []:
+            yield "curve", point["threshold"], point
+    elif stage == "pseudo_masks":
+        steps = part.get("stages") or {}
+        yield "mask", None, part if part is score else steps.get("mask") or part
+        if steps.get("seed_crf"):
+            yield "seed_crf", None, steps["seed_crf"]
+    else:
+        yield "network", None, part
+        if part.get("crf"):
+            yield "crf", None, part["crf"]

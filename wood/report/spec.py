@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wood.data.masks import VOC_CLASSES
-from wood.report.paper import paper_rows
+from wood.report.items import STAGE_OF, Item
+from wood.report.membership import experiments_of, full_rows, is_side
 from wood.runtime.errors import InputError
 
 ROLES = ("baseline", "control", "wood", "other")
-STAGE_TABLES = ("1", "2", "3")
-ABLATION_TABLES = ("4", "5", "A1", "A2")
-CLASSES_TABLE, SPLITS = "A3", ("val", "test")  # per class, a part for each split
 STAGES = ("classifier", "irnet", "segmentation")
 
 
@@ -39,14 +37,14 @@ class Experiment:
     """One row of the tables.
 
     `family` joins what is compared: one baseline, one control, and what W-OoD makes of them (for
-    example "CAM" and "AdvCAM"). `paper` maps a table to the row that stands beside. An experiment
-    is shown in every stage table ("1", "2", "3"), and in the ablation tables ("4", "5", "A1", "A2")
-    that `paper` names, with None where the paper has no such row. If it names ablation tables
-    alone, it is shown in these alone. `ood` holds the settings of its OoD losses, None without,
-    and `data` the parts of D_in and D_ood (`in`, `ood`, `subset_seed`) that its classifier sees.
-    `panels` maps each panel of Fig. 5 it is in to its numbers of images, `in` and `ood`, None for
-    all. `test_miou` is what the evaluation server answered, in per cent. `settings` are the
-    resolved ones of the experiment and its classifier, for its own page.
+    example "CAM" and "AdvCAM"). `paper` maps a table to the row that stands beside, None where the
+    paper has none; `wood.report.membership` says which tables that puts it in. `ood` holds the
+    settings of its OoD losses, None without, and `data` the parts of D_in and D_ood (`in`, `ood`,
+    `subset_seed`) that its classifier sees. `panels` maps each panel of Fig. 5 it is in to its
+    numbers of images, `in` and `ood`, None for all. `test_miou` is what the evaluation server
+    answered, in per cent. `basis` are words on what its row rests on, shown beside its title: a
+    preset, a threshold that is chosen on half A. `settings` are the resolved ones of the experiment
+    and its classifier, for its own page.
     """
 
     name: str
@@ -60,14 +58,13 @@ class Experiment:
     data: dict[str, Any] | None = None
     panels: dict[str, dict[str, int | None]] = field(default_factory=dict)
     test_miou: float | None = None
+    basis: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def ablation_only(self) -> bool:
-        """Whether the experiment is there for ablation tables or Fig. 5 alone."""
-        if not self.paper:
-            return bool(self.panels) and self.role == "other"
-        return all(table in ABLATION_TABLES for table in self.paper)
+    def reaches(self, stage: str | None) -> bool:
+        """Tell whether it has files of a stage."""
+        names = [name for name, of in STAGE_OF.items() if of == stage]
+        return any(getattr(run, name) for run in self.runs for name in names)
 
 
 @dataclass(frozen=True)
@@ -127,8 +124,14 @@ class Spec:
     experiment_pages: str | None = None
 
     def main(self) -> list[Experiment]:
-        """Return the experiments that are not there for ablation tables alone."""
-        return [experiment for experiment in self.experiments if not experiment.ablation_only]
+        """Return the experiments that are not there for ablations alone."""
+        return [experiment for experiment in self.experiments if not is_side(vars(experiment))]
+
+    def only(self, item: Item) -> "Spec":
+        """Return the same with the experiments of a table or figure alone."""
+        reached = [vars(e) for e in self.experiments if e.reaches(item.stage)]
+        names = set(experiments_of(item, reached))
+        return replace(self, experiments=[e for e in self.experiments if e.name in names])
 
     def families(self) -> dict[str, list[Experiment]]:
         """Return the experiments by family, both in their order."""
@@ -183,24 +186,8 @@ def _in_order(spec: Spec) -> list[Experiment]:
 def _experiment(values: Mapping[str, Any]) -> Experiment:
     name = values.get("name", "experiments")
     runs = [_build(Run, run, f"{name}.runs") for run in values.get("runs", [])]
-    paper = {table: _row(str(name), table, row) for table, row in values.get("paper", {}).items()}
+    paper = full_rows(str(name), values.get("paper", {}))
     return _build(Experiment, {**values, "runs": runs, "paper": paper}, str(name))
-
-
-def _row(name: str, table: str, row: str | None) -> str | None:
-    """Return the row's full name: Table 3 also has the backbone, which may be left out."""
-    if row is None:
-        return None
-    tables = [f"{CLASSES_TABLE}-{split}" for split in SPLITS] if table == CLASSES_TABLE else [table]
-    known = (*STAGE_TABLES, *ABLATION_TABLES, CLASSES_TABLE)
-    rows = [full for name in tables if table in known for full in paper_rows(name)]
-    rows = list(dict.fromkeys(rows))
-    found = [full for full in rows if full == row or full.startswith(f"{row} (")]
-    if len(found) > 1:
-        raise InputError(f"{name}: in the paper's Table {table} {row!r} can be any of {found}.")
-    if not found:
-        raise InputError(f"{name}: the paper's Table {table} has no row {row!r}.")
-    return found[0]
 
 
 def _build(kind: type[Kind], values: Mapping[str, Any], where: str) -> Kind:

@@ -1,13 +1,17 @@
 """The small table at the end of a run: mIoU of seed, pseudo-mask and segmentation.
 
-`python -m wood.report.summary results/demo` prints it from the score files alone.
+`python -m wood.report.summary results/demo` prints it from the score files and report/scores.csv,
+which says what each experiment is there for.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from wood.report.scores import KINDS, Headline, Scores, headlines, member, points
+import pandas as pd
+
+from wood.report.comparison import Headline, headlines, member
+from wood.report.scores import STAGES, Scores, points
 from wood.report.spec import Experiment, Run, Spec
 from wood.runtime.errors import InputError
 
@@ -63,39 +67,32 @@ def _lines(family: Sequence[Headline]) -> list[str]:
     return aligned
 
 
-def find_experiments(results: str | Path, roles: Mapping[str, str] | None = None) -> Spec:
-    """Find the score files under results/<dataset>/scores and tell the roles by the names.
-
-    A name ending in "-wood" is W-OoD, in "-more" the control, of the experiment named before the
-    ending; `roles` overrides this.
+def find_experiments(results: str | Path) -> Spec:
+    """Find the score files of results/<dataset>, with the roles in its report/scores.csv.
 
     Raises:
-        InputError: there is no score file.
+        InputError: there is no report, or it has no scores.
     """
     results = Path(results)
-    files: dict[str, dict[int, dict[str, str]]] = {}
-    for kind in KINDS:
-        for path in sorted((results / "scores" / kind).glob("*/seed-*.json")):
-            seed = int(path.stem.removeprefix("seed-"))
-            files.setdefault(path.parent.name, {}).setdefault(seed, {})[kind] = str(path)
-    if not files:
-        raise InputError(f"{results}: there are no score files under scores/.")
+    table = results / "report" / "scores.csv"
+    if not table.exists():
+        raise InputError(
+            f"{table}: no such file: the report is not made, there are no score files."
+        )
+    listed = pd.read_csv(table, dtype=str, keep_default_na=False)
     experiments = []
-    for name, seeds in files.items():
-        family, role = _role(name)
-        runs = [Run(seed, **paths) for seed, paths in sorted(seeds.items())]
-        role = (roles or {}).get(name, role)
+    named = listed[["experiment", "family", "role"]].drop_duplicates()
+    for name, family, role in named.itertuples(index=False):
+        files: dict[int, dict[str, str]] = {}
+        for stage in STAGES:
+            for path in sorted((results / "scores" / stage / name).glob("seed-*.json")):
+                seed = int(path.stem.removeprefix("seed-"))
+                files.setdefault(seed, {})[stage] = str(path)
+        runs = [Run(seed, **paths) for seed, paths in sorted(files.items())]
         experiments.append(Experiment(name, name, role, runs, family))
-    experiments.sort(key=lambda e: (e.family, list(ROLE_LABELS).index(e.role)
-                                    if e.role in ROLE_LABELS else 9, e.name))  # fmt: skip
+    if not experiments:
+        raise InputError(f"{table}: there are no score files in this report.")
     return Spec(results.name, [], experiments)
-
-
-def _role(name: str) -> tuple[str, str]:
-    for ending, role in (("-wood", "wood"), ("-more", "control")):
-        if name.endswith(ending):
-            return name.removesuffix(ending), role
-    return name, "other" if "wood" in name else "baseline"
 
 
 def main(arguments: Sequence[str]) -> int:

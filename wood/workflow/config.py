@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from wood.report import figure5
+from wood.report.membership import full_rows
 from wood.runtime.errors import InputError
 from wood.runtime.knobs import without_knobs
 from wood.seeds.methods import METHODS
@@ -138,6 +139,20 @@ def classifier(config: Tree, name: str) -> dict[str, Any]:
     elif resolved["wood"] is not None:
         resolved["wood"] = merge(config["wood"], resolved["wood"])
     return resolved
+
+
+def basis(config: Tree, name: str) -> list[str]:
+    """Return words on what the row of an experiment rests on, for the report's tables.
+
+    The presets of its classifier, and a threshold that is not a number of the configuration.
+    """
+    chosen = experiment(config, name)
+    links = _like(config, chosen["classifier"])
+    presets = dict.fromkeys(config["classifiers"][link].get("preset") for link in links)
+    words = [f"preset {preset}" for preset in presets if preset is not None]
+    if isinstance(chosen["threshold"], str):
+        words.append(f"threshold {chosen['threshold']}")
+    return words
 
 
 def _preset(config: Tree, name: str) -> Tree:
@@ -403,6 +418,7 @@ def _check_names(config: Tree) -> None:
         _check_classifier(config, name)
     for name in _present(config["experiments"]):
         settings = experiment(config, name)
+        full_rows(f"Configuration: experiments.{name}.paper", settings["paper"])
         for key, known in (
             ("classifier", names),
             ("localization", _present(config["localizations"])),

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from wood.report import figure5
-from wood.report.items import ITEMS, experiments_of, what_to_add
+from wood.report.items import ITEMS
+from wood.report.membership import experiments_of, what_to_add
 from wood.runtime.knobs import without_knobs
 from wood.scoring.per_image import counts_path
 from wood.workflow import config as settings
@@ -182,6 +183,7 @@ class ReportInputs:
             "data": classifier["data"],
             "panels": figure5.panels(self.config["figure5"], name),
             "test_miou": chosen["test_miou"],
+            "basis": settings.basis(self.config, name),
             "runs": self.runs(name),
         }
 
@@ -239,8 +241,7 @@ class ReportInputs:
     def _lacking(self, key: str) -> str | None:
         """What the configuration lacks to make a table or figure; None where it lacks nothing."""
         item = ITEMS[key]
-        needs_scores = item.scored and ("maps" not in item.files or key == "figureA1")
-        if needs_scores and not self.targets.has_masks:
+        if item.needs_masks and not self.targets.has_masks:
             return "true masks to score against"
         if item.stage == "segmentation" and not self.targets.has_val:
             return "validation images (data.val)"
