@@ -15,7 +15,8 @@ from wood.workflow.targets import Targets
 
 share_with_jobs(workflow.basedir)
 
-config.update(start.configuration(config, workflow.config_settings.config))
+files = [f"{workflow.basedir}/config.yaml", *(workflow.overwrite_configfiles or [])]
+config.update(start.configuration(config, workflow.config_settings.config, files))
 
 targets = Targets(config)
 inputs = Inputs(targets)

@@ -6,6 +6,7 @@ rule ir_labels:
     input:
         maps=inputs.maps_of_shard,
         images=paths.data("train.csv"),
+        threshold=inputs.threshold_of_ir_labels,
     output:
         directory(paths.experiment("pseudo/ir_labels/{shard}")),
     log:
@@ -159,6 +160,7 @@ rule seeds_with_crf:
         maps=inputs.maps_of_shard,
         images=paths.data("train.csv"),
         scored=paths.data("evaluation.csv"),
+        threshold=inputs.chosen_threshold,
     output:
         directory(paths.experiment("seeds_with_crf/{shard}")),
     log:

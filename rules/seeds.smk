@@ -141,6 +141,7 @@ rule score_seeds:
         maps=inputs.maps,
         images=paths.data("evaluation.csv"),
         masks=paths.masks,
+        threshold=inputs.chosen_threshold,
     output:
         score=paths.score("seeds"),
         images=paths.counts("seeds"),
@@ -156,7 +157,33 @@ rule score_seeds:
     params:
         **inputs.classes,
         threshold=inputs.threshold,
+        published_sweep=inputs.published_sweep,
         split=config["data"]["evaluation"],
         code=code_digest("wood.scoring.seeds"),
     script:
         "../workflow_scripts/score_seeds.py"
+
+
+# The threshold with the best seeds of a family's baseline on half A. It reads masks, so it is there
+# only where `experiment.threshold` asks for it.
+rule choose_threshold:
+    input:
+        maps=inputs.maps,
+        images=paths.data("evaluation.csv"),
+        masks=paths.masks,
+    output:
+        paths.threshold(),
+    log:
+        paths.log("seeds/choose_threshold/{experiment}-{seed}"),
+    benchmark:
+        paths.benchmark("seeds/choose_threshold/{experiment}-{seed}")
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        **asks(2000, 120),
+    params:
+        **inputs.classes,
+        code=code_digest("wood.scoring.seeds"),
+    script:
+        "../workflow_scripts/choose_threshold.py"

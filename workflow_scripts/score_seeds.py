@@ -12,5 +12,6 @@ with job(snakemake.log[0]):
         all_classes=snakemake.params.all_classes,
         threshold=snakemake.params.threshold,
         split=snakemake.params.split,
+        published_sweep=snakemake.params.published_sweep,
         output=snakemake.output[0],
     )

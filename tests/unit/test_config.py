@@ -30,10 +30,15 @@ UNDER = {
     "voc-mini-train": ["voc-mini"],
     "voc-mini-study": ["voc-mini", "voc-mini-train"],
     "paper": ["voc12"],
+    "tables/tableA1": ["voc12"],
 }
+OVERLAYS = [
+    str(path.relative_to(ROOT / "configs").with_suffix(""))
+    for path in (ROOT / "configs").glob("**/*.yaml")
+]
 
 
-@pytest.mark.parametrize("name", [None, *[path.stem for path in (ROOT / "configs").glob("*.yaml")]])
+@pytest.mark.parametrize("name", [None, *OVERLAYS])
 def test_shipped_configurations_are_complete(config, name):
     if name:
         config = overlaid(config, *UNDER.get(name, []), name)
@@ -57,7 +62,7 @@ def test_variants_of_the_study_have_one_budget(config):
 
 
 def test_the_eight_combinations_of_losses_are_named(config):
-    ablations = overlaid(config, "ablations")
+    ablations = settings.expanded(overlaid(config, "ablations"))
     found = {}
     for name in settings.experiments(ablations, "seeds"):
         chosen = settings.experiment(ablations, name)
@@ -344,7 +349,7 @@ def test_the_report_is_told_what_a_row_rests_on(config):
     assert settings.basis(config, "irn-wood") == ["preset paper"]
     assert settings.basis(config, "irn-cls-ood") == ["preset paper", "preset reference-code"]
     config["experiment"]["threshold"] = "half-a"
-    assert settings.basis(config, "irn") == ["threshold half-a"]
+    assert settings.basis(config, "irn") == ["threshold chosen on the masks of half A"]
 
 
 def test_an_overlay_drops_a_name(config):
@@ -390,3 +395,77 @@ def test_what_the_command_line_gives_has_types():
         "wood": {"distance_weight": 0.0005, "preset": "paper"}, "gpus": 2,
         "classifier": {"keep_epochs": True, "long_side": [1, 2.5]},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("classifier.training.lr", float("nan"), "classifier.training.lr is nan, which is no fini"),
+        ("classifier.training.lr", float("inf"), "classifier.training.lr is inf"),
+        ("experiment.threshold", float("nan"), "experiment.threshold is nan"),
+        ("localizations.cam.scales", [1.0, float("inf")], "localizations.cam.scales is inf"),
+        ("experiments.irn.paper", {"1": "IRNet"}, "experiments.irn.paper: the paper's Table 1 has"),
+        ("experiments.irn-wood.role", "baseline", "is a second baseline of the family 'CAM'"),
+        ("experiments.irn-wood.role", "control", "is a second control of the family 'CAM'"),
+        ("experiment.published_sweep", [0.3, 0.1], "published_sweep is [0.3, 0.1], from high"),
+        ("gpus", 3, "batch_size is 16, which does not divide by the 3 GPUs (gpus)"),
+        ("items", ["table9"], "items names 'table9', which is not one of the overlays"),
+        ("items", ["figure5"], "items names 'figure5', which has more than grids, classifiers"),
+    ],
+)
+def test_what_only_the_last_rule_would_find_is_named_at_the_start(config, path, value, message):
+    change(config, path, value)
+    with pytest.raises(InputError) as error:
+        settings.check(config)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_thresholds_of_ir_labels_follow_the_seeds_threshold_by_their_margins(config):
+    keys = ("foreground_threshold", "background_threshold")
+
+    def thresholds(name):
+        pseudo = settings.experiment(config, name)["pseudo"]
+        assert not [key for key in pseudo if "margin" in key]
+        return [pseudo[key] for key in keys]
+
+    assert thresholds("irn") == [0.82, 0.58], "the demo's"
+    assert thresholds("advcam") == [0.91, 0.67], "of its own threshold"
+    config["experiments"]["advcam"]["pseudo"] = {"foreground_threshold": 0.3}
+    assert thresholds("advcam") == [0.3, 0.67]
+    config["experiments"]["advcam"]["threshold"] = 0.95
+    config["experiments"]["advcam"]["pseudo"] = {"foreground_threshold": None}
+    assert thresholds("advcam") == [1.0, 0.83], "a score is at most 1"
+
+
+def test_a_threshold_chosen_on_half_a_is_that_of_the_familys_baseline(config):
+    config["experiment"]["threshold"] = "half-a"
+    config["experiments"]["other"] = {"classifier": "cam-wood", "family": "of its own"}
+    settings.check(config)
+    found = {name: settings.threshold_baseline(config, name) for name in config["experiments"]}
+    assert found == {
+        "irn": "irn", "irn-more": "irn", "irn-wood": "irn", "irn-cls-ood": "irn", "other": "irn",
+        "advcam": None, "advcam-wood": None,
+    }  # fmt: skip
+    config["experiments"]["advcam-wood"]["threshold"] = "half-a"
+    assert settings.threshold_baseline(config, "advcam-wood") == "advcam"
+    assert settings.has_margins(settings.experiment(config, "irn")["pseudo"])
+    config["experiments"]["irn"] = None
+    with pytest.raises(InputError, match="no baseline of its family"):
+        settings.check(config)
+
+
+def test_without_masks_no_threshold_is_chosen(config, tmp_path):
+    config["experiments"]["irn"]["threshold"] = "half-a"
+    config["data"] |= {"evaluation": None}
+    with pytest.raises(InputError, match=r"irn\.threshold is half-a, which needs the pixel masks"):
+        settings.check_files(config)
+
+
+def test_a_key_that_stands_twice_is_named_with_its_file_and_line(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("gpus: 1\nwood:\n  clusters: 3\n  clusters: 4\n")
+    with pytest.raises(InputError, match=r"twice\.yaml: line 4 has the key 'clusters' a second"):
+        settings.check_overlays([ROOT / "config.yaml", path])
+    path.write_text("base: &base {a: 1}\nother: {<<: *base, a: 2}\n")
+    settings.check_overlays([path])

@@ -15,7 +15,7 @@ from wood.workflow.config import check, merge, typed
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
+CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
 PLACEHOLDERS = {"my.yaml", "configs/X.yaml"}  # the reader's own overlay
 

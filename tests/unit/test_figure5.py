@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from wood.data.lists import subset
-from wood.report import figure5
 from wood.runtime.errors import InputError
 from wood.workflow import config as settings
 
@@ -24,18 +23,25 @@ def config():
     return {**base, "figure5": SECTION}
 
 
-def test_panels_have_the_numbers_of_images_that_the_paper_varies():
-    found = {
-        panel: {(r.images_in, r.images_ood) for r in figure5.runs(SECTION) if r.panel == panel}
-        for panel in "abc"
-    }
+def panels(config):
+    """Each experiment of Fig. 5 with its panels."""
+    config = settings.expanded(config)
+    shown = {name: settings.experiment(config, name) for name in config["experiments"]}
+    return {name: chosen["panels"] for name, chosen in shown.items() if chosen["panels"]}
+
+
+def test_panels_have_the_numbers_of_images_that_the_paper_varies(config):
+    found = {panel: set() for panel in "abc"}
+    for shown in panels(config).values():
+        for panel, amount in shown.items():
+            found[panel].add((amount["in"], amount["ood"]))
     assert found == {
         "a": {(None, 0), (None, 5), (None, 30), (None, None)},
         "b": {(None, 0), (95, 5), (70, 30)},
         "c": {(40, 0), (40, 10), (None, 0)},
     }
-    drawn = [run for run in figure5.runs(SECTION) if (run.images_in, run.images_ood) == (70, 30)]
-    assert [run.part for run in drawn] == [0, 1]
+    drawn = [name for name in panels(config) if name.startswith("part-in-70-ood-30-")]
+    assert drawn == ["part-in-70-ood-30-0", "part-in-70-ood-30-1"]
 
 
 def test_a_part_starts_from_f_in_of_the_same_images(config):
@@ -69,13 +75,14 @@ def test_without_sizes_nothing_is_added(config):
     assert settings.expanded(config) == config
 
 
-def test_experiments_know_their_panels():
-    assert figure5.panels(SECTION, "irn") == {
+def test_experiments_know_their_panels(config):
+    found = panels(config)
+    assert found["irn"] == {
         "a": {"in": None, "ood": 0}, "b": {"in": None, "ood": 0}, "c": {"in": None, "ood": 0}
     }  # fmt: skip
-    assert figure5.panels(SECTION, "irn-wood") == {"a": {"in": None, "ood": None}}
-    assert figure5.panels(SECTION, "part-in-95-ood-5-0") == {"b": {"in": 95, "ood": 5}}
-    assert figure5.panels(SECTION, "irn-more") == {}
+    assert found["irn-wood"] == {"a": {"in": None, "ood": None}}
+    assert found["part-in-95-ood-5-0"] == {"b": {"in": 95, "ood": 5}}
+    assert "irn-more" not in found
 
 
 @pytest.mark.parametrize(

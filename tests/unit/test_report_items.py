@@ -122,19 +122,15 @@ def test_every_published_row_that_can_be_ours_is_named_by_an_experiment():
 
 
 def test_ablations_are_the_papers():
-    """The entries that configs/paper.yaml shares with configs/ablations.yaml are the same."""
+    """The tables that configs/paper.yaml shares with configs/ablations.yaml are the same."""
     paper, ablations = (
         yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
         for name in ("paper", "ablations")
     )
-    for name, chosen in ablations["classifiers"].items():
-        if name != "k50":  # the paper's K
-            assert paper["classifiers"][name] == chosen
-    for name in ("by-class", "k20", "k30", "k70", "irn-cls-ood", "dist-ood", "cls-ood-dist-in",
-                 "cls-ood-dist-ood", "dist-in", "dist-both"):  # fmt: skip
-        found = dict(paper["experiments"][name])
-        assert found.pop("until") == "seeds"
-        assert found == ablations["experiments"][name]
+    assert set(ablations["items"]) <= set(paper["items"])
+    found = dict(paper["experiments"]["irn-cls-ood"])
+    assert found.pop("until") == "seeds"
+    assert found == ablations["experiments"]["irn-cls-ood"]
 
 
 def test_fig_5_of_the_paper_has_its_sizes():

@@ -198,7 +198,9 @@ def test_an_item_is_made_from_its_experiments_files_alone():
 def test_an_item_that_cannot_be_made_is_an_error_only_where_it_is_asked_for():
     page = ReportInputs(targets())
     make = page.target("figure5")
-    with pytest.raises(SystemExit, match=r"figure5 needs .* configs/figure5.yaml -- figure5 makes"):
+    with pytest.raises(
+        SystemExit, match=r"figure5 needs .* configs/figures/figure5.yaml -- figure5 makes"
+    ):
         make(wildcards())
     assert page.target("table1")(wildcards()).endswith("report/items/table1.html")
     masked = ReportInputs(targets({"data": {"evaluation": None}}))

@@ -139,6 +139,51 @@ def test_only_evaluation_reads_the_true_masks(whole_plan):
     assert len(whole_plan) > 40
 
 
+@pytest.mark.parametrize("margins", [False, True])
+def test_a_threshold_chosen_on_half_a_is_an_exception_that_is_asked_for(
+    whole_plan, tmp_path, margins
+):
+    """One choice for a family; with margins the IR labels follow from it and have seen half A."""
+    changes = {"experiment": {"threshold": "half-a"}}
+    if margins:
+        changes["experiment"]["pseudo"] = dict.fromkeys(
+            ("foreground_threshold", "background_threshold")
+        )
+    plan = Workflow(tmp_path).planned("all", changes=changes)
+    choices = [job for job in plan if job.rule == "choose_threshold"]
+    chosen = {path for job in choices for path in job.outputs}
+    assert chosen == {"results/small/thresholds/irn/seed-0.json"}
+    readers = {job.rule for job in plan if any("SegmentationClass" in path for path in job.inputs)}
+    assert readers == READS_MASKS | {"choose_threshold"}
+    users = {job.rule for job in plan if chosen & set(job.inputs)}
+    assert users - {"provenance"} == {"score_seeds", "seeds_with_crf"} | (
+        {"ir_labels"} if margins else set()
+    )
+    assert not [job.rule for job in whole_plan if job.rule == "choose_threshold"]
+
+
+def test_a_chosen_threshold_is_marked_in_the_scores(copy):
+    changes = {
+        "experiment": {
+            "threshold": "half-a",
+            "published_sweep": [0.08, 0.14],
+            "pseudo": dict.fromkeys(("foreground_threshold", "background_threshold")),
+        }
+    }
+    copy.make("pseudo_masks", changes=changes)
+    results = copy.folder / "results" / "small"
+    choice = read_json(results / "thresholds" / "irn" / "seed-0.json")
+    assert (choice["half"], choice["experiment"], choice["reads_masks"]) == ("A", "irn", True)
+    for name in ("irn", "irn-wood", "irn-more"):
+        score = read_json(results / "scores" / "seeds" / name / "seed-0.json")
+        assert score["threshold"] == choice["threshold"]
+        assert score["chosen"] == {"half": "A", "experiment": "irn"}
+        assert 0.08 <= score["published"]["threshold"] <= 0.14
+    best = read_json(results / "scores" / "seeds" / "irn" / "seed-0.json")["halves"]["A"]["oracle"]
+    assert choice["threshold"] == best["threshold"]
+    assert choice["miou"] == best["summary"]["miou"]
+
+
 def test_the_upper_bound_is_the_one_exception_and_in_no_default_target(whole_plan, tmp_path):
     plan = Workflow(tmp_path).planned("fully_supervised")
     readers = {job.rule for job in plan if any("SegmentationClass" in path for path in job.inputs)}

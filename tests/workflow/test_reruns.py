@@ -114,6 +114,9 @@ TABLE = {
     "experiment.until": {"seeds_with_crf"} | IR_LABELS - NETWORK | PAGE,
     "experiment.threshold": {"seeds_with_crf", "score_seeds", "score_pseudo_masks"} | PAGE,
     "experiment.pseudo.gt_prob": IR_LABELS | {"seeds_with_crf"},
+    "experiment.published_sweep": {"score_seeds"} | PAGE,
+    "experiment.panels": PAGE,
+    "experiment.pseudo.*_margin": set(),  # of thresholds that are scores of their own
     "experiment.pseudo.foreground_threshold": IR_LABELS,
     "experiment.pseudo.background_threshold": IR_LABELS,
     "experiment.pseudo.instances": {"instances", "collect_instances"} | PAGE,
@@ -126,6 +129,8 @@ TABLE = {
     "experiments.irn-more.classifier": {"score_seeds"} | PAGE,
     "experiments.irn-more.until": {"seeds_with_crf"} | IR_LABELS - NETWORK | PAGE,
     "experiments.*": PAGE,
+    "grids": {"centers", "train_classifier", "localize", "score_seeds"} | PAGE,
+    "items": {"centers", "train_classifier", "localize", "score_seeds"} | PAGE,
     "figure5.ood": {"centers", "train_classifier", "localize", "score_seeds"} | PAGE,
     "figure5.few": {"features", "centers", "train_classifier", "localize", "score_seeds"} | PAGE,
     "figure5.*": PAGE,  # without sizes there is no Fig. 5
@@ -256,6 +261,19 @@ CHANGES = {
         "localizations": {"other": {"method": "cam", "scales": [2.0]}},
     },
     "experiment.paper": {"experiment": {"paper": {"1": "IRN"}}},
+    "experiment.published_sweep": {"experiment": {"published_sweep": [0.1, 0.2]}},
+    "experiment.panels": {"experiment": {"panels": {"a": {"in": 1, "ood": 2}}}},
+    "grids": {
+        "grids": {
+            "few": {
+                "points": [{"K": [2]}],
+                "name": "few-{K}",
+                "classifier": {"like": "cam-wood", "wood": {"clusters": "{K}"}},
+                "experiment": {"until": "seeds"},
+            }
+        }
+    },
+    "items": {"items": ["tableA2"]},
     "experiment.repeats": {"experiment": {"repeats": 1}},
     "experiment.test_miou": {"experiment": {"test_miou": 70.1}},
     "figure5.ood": {"figure5": {"ood": [4]}},

@@ -274,7 +274,7 @@ TABLES = (
             Column("mIoU", "With dense CRF", shows=NETWORK_CRF),
         ),
         paper={"val": "val"},
-        overlay="table-a1",
+        overlay="tables/tableA1-few",
     ),
     Item(
         "tableA2",
@@ -289,8 +289,8 @@ TABLES = (
         + ABLATION_CAPTION,
         columns=(METHOD, *CLUSTER_SETTINGS, *SEEDS_BY_HALF),
         paper={"miou": "mIoU"},
-        overlay="table-a2",
-        filled="`table-a2`; all of it: `paper`",
+        overlay="tables/tableA2-corners",
+        filled="`tables/tableA2-corners`; all of it: `paper`",
         protocol=ORACLE_PROTOCOL,
     ),
     Item(
@@ -361,7 +361,7 @@ FIGURES = (
         "images on which no setting was chosen, which the boxes show.",
         formats=("csv", "svg"),
         lacks="sizes (figure5.ood)",
-        overlay="figure5",
+        overlay="figures/figure5",
     ),
     Item(
         "figure6",
@@ -382,7 +382,7 @@ FIGURES = (
         on_page=False,
         needs_masks=False,
         lacks="a classifier with OoD images, `init` and `keep_epochs: true`",
-        overlay="figure7",
+        overlay="figures/figure7",
     ),
     _pictures(
         "figureA1",

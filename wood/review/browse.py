@@ -20,6 +20,7 @@ from wood.review.database import disconnect, start_fiftyone
 from wood.review.session import free_port
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
+from wood.scoring.thresholds import threshold_value
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -48,7 +49,8 @@ def browse(
 
     Args:
         experiments: by name, `maps` (shards of localization maps), `ir_labels` and `boundaries`
-            (a folder a shard), `masks` (the folder of pseudo-masks) and `threshold` (of the seed).
+            (a folder a shard), `masks` (the folder of pseudo-masks) `threshold` (of the seed,
+            or the file of its choice).
         images: image list.
         truth: folder of true masks, with values of `all_classes`; or None.
         class_names: C foreground classes.
@@ -97,6 +99,7 @@ def layers_of(
 
     Masks are (H, W) uint8 of the 1-based classes, the boundary (h, w) uint8, 255 = certain.
     """
+    threshold = threshold_value(files["threshold"])
     for number, shard in enumerate(files["maps"]):
         for seed in read_seeds(shard, images, class_names):
             name, size = f"{seed.image_id}.png", seed.maps.size
@@ -106,7 +109,7 @@ def layers_of(
                 "image_id": seed.image_id,
                 "path": seed.path,
                 "labels": [class_names[index] for index in seed.maps.classes],
-                "seed": mask_values(seed.maps)[seed_labels(seed.maps, files["threshold"])],
+                "seed": mask_values(seed.maps)[seed_labels(seed.maps, threshold)],
                 "ir_label": _mask(Path(files["ir_labels"][number]) / name, size),
                 "boundary": np.array(Image.open(boundary)) if boundary.exists() else None,
                 "mask": _mask(Path(files["masks"]) / name, size),

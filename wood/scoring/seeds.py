@@ -1,7 +1,7 @@
 """Scores of localization maps as initial seeds, over every threshold in one pass (Sec. 4.2)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from wood.maps import LocalizationMaps, read_maps
 from wood.metrics import SegmentationScores
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
-from wood.runtime.store import write_json
+from wood.runtime.store import read_json, write_json
 from wood.scoring.evaluation import HALVES, with_targets
 from wood.scoring.per_image import write_counts
+from wood.scoring.thresholds import threshold_value
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +84,12 @@ def score_seeds(
     image_list: str | Path,
     *,
     class_names: Sequence[str],
-    threshold: float,
+    threshold: float | str,
     split: str,
     output: str | Path,
     thresholds: Sequence[float] = THRESHOLDS,
     all_classes: Sequence[str] = VOC_CLASSES,
+    published_sweep: Sequence[float] | None = None,
 ) -> None:
     """Score localization maps as seeds at the configured and at every other threshold.
 
@@ -97,39 +99,122 @@ def score_seeds(
         image_list: CSV of the images; those with a true mask are scored.
         class_names: the foreground classes the maps are for.
         threshold: the configured threshold, a score in [0, 1]; a pixel whose best class is not
-            above it is background.
+            above it is background. Or the file of `choose_threshold`.
         split: the name of the image set, for the record.
         output: JSON with `split`, `images`, `missing` (of them without maps, all background),
             `threshold`, `configured` (the summary of `SegmentationScores` there), `oracle` (the
             `threshold` with the best mIoU on these masks, and its `summary`), `curve` (threshold,
             miou, precision, recall, f1) and `halves` (images, configured, oracle of each half:
-            a threshold chosen on A can be scored on B). Beside it lie the pixel counts of each
+            a threshold chosen on A can be scored on B); of a chosen threshold `chosen`, how, and
+            with `published_sweep` the `published` of it. Beside it lie the pixel counts of each
             image at the configured threshold (`wood.scoring.per_image`, step "seed").
         thresholds: the thresholds of the curve; the configured one is added.
         all_classes: the data set's full class list.
+        published_sweep: the lowest and highest threshold that a published program tries on all
+            scored images, of which it reports the best: `published` has this `range`, the
+            `threshold` and the `summary`.
 
     Raises InputError if no image has a true mask, a mask is damaged, of another size than its
     image or has a value that is no class, or a shard is damaged, was made for other classes or
     has an image that an earlier one had.
     """
-    grid = sorted({float(value) for value in (*thresholds, threshold)})
-    configured = grid.index(float(threshold))
+    number = threshold_value(threshold)
+    grid = sorted({float(value) for value in (*thresholds, number)})
+    configured = grid.index(float(number))
     image_ids, _ = with_targets(image_list, target_dir)
-    wanted, unseen = frozenset(image_ids), set(image_ids)
     counts = {name: ThresholdCounts(class_names, grid) for name in HALVES}
-    per_image = {}
-
-    def count(image_id: str, maps: LocalizationMaps | None) -> None:
-        target = load_target(
-            Path(target_dir) / f"{image_id}.png",
-            class_names,
-            size=maps.size if maps else None,
-            all_classes=all_classes,
-        )
+    per_image, missing = {}, 0
+    for image_id, target, maps in _targets_and_maps(
+        map_shards, target_dir, image_ids, class_names, all_classes
+    ):
         one = ThresholdCounts(class_names, grid)
         one.update(target, maps)
         per_image[image_id] = one.scores(configured).counts()
         counts[half(image_id)].merge(one)
+        missing += maps is None
+    if missing:
+        logger.warning("%d of %d images have no localization maps", missing, len(image_ids))
+    parts = {
+        name: [part.scores(index) for index in range(len(grid))] for name, part in counts.items()
+    }
+    whole = [_sum(scores) for scores in zip(*parts.values(), strict=True)]
+    write_counts(output, {"seed": per_image}, ("background", *class_names))
+    result = {
+        "split": split,
+        "missing": missing,
+        "threshold": float(number),
+        **_described(whole, grid, configured),
+        "curve": [_point(value, scores) for value, scores in zip(grid, whole, strict=True)],
+        "halves": {name: _described(scores, grid, configured) for name, scores in parts.items()},
+    }
+    if isinstance(threshold, str):
+        result["chosen"] = {key: read_json(threshold)[key] for key in ("half", "experiment")}
+    if published_sweep is not None:
+        result["published"] = _best_between(whole, grid, *published_sweep)
+    write_json(output, result)
+
+
+def choose_threshold(
+    map_shards: Sequence[str | Path],
+    target_dir: str | Path,
+    image_list: str | Path,
+    *,
+    class_names: Sequence[str],
+    experiment: str,
+    output: str | Path,
+    all_classes: Sequence[str] = VOC_CLASSES,
+) -> None:
+    """Choose the threshold with the best mIoU of the seeds on half A of the scored images.
+
+    This reads pixel masks: what is made with the threshold has seen those of half A.
+
+    Args:
+        map_shards, target_dir, image_list, class_names, all_classes: see `score_seeds`.
+        experiment: the baseline whose seeds these are, for the record.
+        output: JSON with `threshold`, `half` ("A"), `images` (of it), `miou` there, `experiment`
+            and `reads_masks` (true).
+
+    Raises:
+        InputError: as `score_seeds`, or half A has no image.
+    """
+    image_ids, _ = with_targets(image_list, target_dir)
+    chosen_on = [image_id for image_id in image_ids if half(image_id) == "A"]
+    if not chosen_on:
+        raise InputError(f"{image_list}: half A of its images, to choose a threshold on, is empty.")
+    counts = ThresholdCounts(class_names, THRESHOLDS)
+    for _, target, maps in _targets_and_maps(
+        map_shards, target_dir, chosen_on, class_names, all_classes
+    ):
+        counts.update(target, maps)
+    scores = [counts.scores(index) for index in range(len(THRESHOLDS))]
+    best = _best(scores)
+    write_json(
+        output,
+        {
+            "threshold": THRESHOLDS[best],
+            "half": "A",
+            "images": len(chosen_on),
+            "miou": scores[best].summary()["miou"],
+            "experiment": experiment,
+            "reads_masks": True,
+        },
+    )
+
+
+def _targets_and_maps(
+    map_shards: Sequence[str | Path],
+    target_dir: str | Path,
+    image_ids: Sequence[str],
+    class_names: Sequence[str],
+    all_classes: Sequence[str],
+) -> Iterator[tuple[str, np.ndarray, LocalizationMaps | None]]:
+    """Each listed image with its true mask and its maps, None where it has none."""
+    wanted, unseen = frozenset(image_ids), set(image_ids)
+
+    def target(image_id: str, maps: LocalizationMaps | None) -> np.ndarray:
+        path = Path(target_dir) / f"{image_id}.png"
+        size = maps.size if maps else None
+        return load_target(path, class_names, size=size, all_classes=all_classes)
 
     for path in progress(map_shards, len(map_shards), "shards scored"):
         for maps in read_maps(path, class_names):
@@ -138,30 +223,26 @@ def score_seeds(
             if maps.image_id not in unseen:
                 raise InputError(f"{path}: another shard has the image {maps.image_id!r} too.")
             unseen.remove(maps.image_id)
-            count(maps.image_id, maps)
-    if unseen:
-        logger.warning("%d of %d images have no localization maps", len(unseen), len(image_ids))
+            yield maps.image_id, target(maps.image_id, maps), maps
     for image_id in sorted(unseen):
-        count(image_id, None)
+        yield image_id, target(image_id, None), None
 
-    parts = {
-        name: [part.scores(index) for index in range(len(grid))] for name, part in counts.items()
-    }
-    whole = [_sum(scores) for scores in zip(*parts.values(), strict=True)]
-    write_counts(output, {"seed": per_image}, ("background", *class_names))
-    write_json(
-        output,
-        {
-            "split": split,
-            "missing": len(unseen),
-            "threshold": float(threshold),
-            **_described(whole, grid, configured),
-            "curve": [_point(value, scores) for value, scores in zip(grid, whole, strict=True)],
-            "halves": {
-                name: _described(scores, grid, configured) for name, scores in parts.items()
-            },
-        },
-    )
+
+def _best(scores: Sequence[SegmentationScores]) -> int:
+    """The lowest of equally good thresholds; half of a small set may have no image at all."""
+    mious = [part.summary()["miou"] or 0.0 for part in scores]
+    return mious.index(max(mious))
+
+
+def _best_between(
+    scores: Sequence[SegmentationScores], grid: Sequence[float], low: float, high: float
+) -> dict[str, Any]:
+    """The best threshold of the curve from `low` to `high`, as a published program reports it."""
+    inside = [index for index, value in enumerate(grid) if low <= value <= high]
+    if not inside:
+        raise InputError(f"published_sweep: no threshold of the curve is from {low} to {high}.")
+    best = inside[_best([scores[index] for index in inside])]
+    return {"range": [low, high], "threshold": grid[best], "summary": scores[best].summary()}
 
 
 def _sum(scores: Sequence[SegmentationScores]) -> SegmentationScores:
@@ -182,11 +263,9 @@ def _point(threshold: float, scores: SegmentationScores) -> dict[str, float]:
 def _described(
     scores: Sequence[SegmentationScores], grid: Sequence[float], configured: int
 ) -> dict[str, Any]:
-    summaries = [part.summary() for part in scores]
-    # The lowest of equally good thresholds; half of a small set may have no image at all.
-    best = max(range(len(grid)), key=lambda index: summaries[index]["miou"] or 0.0)
+    best = _best(scores)
     return {
         "images": scores[0].images,
-        "configured": summaries[configured],
-        "oracle": {"threshold": grid[best], "summary": summaries[best]},
+        "configured": scores[configured].summary(),
+        "oracle": {"threshold": grid[best], "summary": scores[best].summary()},
     }

@@ -223,9 +223,23 @@ class Inputs:
         """Return an experiment's resolved parameters."""
         return self.targets.experiment(wildcards.experiment)
 
-    def threshold(self, wildcards: Any) -> float:
-        """Return the threshold of an experiment's seeds."""
-        return self.experiment(wildcards)["threshold"]
+    def threshold(self, wildcards: Any) -> float | str:
+        """Return the threshold of an experiment's seeds: a number, or the file of its choice."""
+        return self.targets.threshold(wildcards.experiment, wildcards.seed)
+
+    def chosen_threshold(self, wildcards: Any) -> list[str]:
+        """Return the file of a threshold that is chosen on half A; none for a number."""
+        threshold = self.threshold(wildcards)
+        return [threshold] if isinstance(threshold, str) else []
+
+    def threshold_of_ir_labels(self, wildcards: Any) -> list[str]:
+        """Return that file where thresholds of the IR labels follow from it."""
+        waits = settings.has_margins(self.experiment(wildcards)["pseudo"])
+        return self.chosen_threshold(wildcards) if waits else []
+
+    def published_sweep(self, wildcards: Any) -> list[float] | None:
+        """Return the thresholds that a published program tries on all scored images."""
+        return self.experiment(wildcards)["published_sweep"]
 
     def maps(self, wildcards: Any) -> list[str]:
         """Return the localization maps of an experiment."""
@@ -241,9 +255,10 @@ class Inputs:
         return self.targets.classifier_weights(name, wildcards.seed)
 
     def ir_labels(self, wildcards: Any) -> dict[str, Any]:
-        """Return the settings of the IR labels."""
-        keys = ("foreground_threshold", "background_threshold", "gt_prob")
-        return self._pseudo(wildcards, keys)
+        """Return the settings of the IR labels; margins, where a threshold is chosen later."""
+        chosen = self.experiment(wildcards)["pseudo"]
+        sides = ("foreground_", "background_")
+        return {k: v for k, v in chosen.items() if k == "gt_prob" or k.startswith(sides)}
 
     def gt_prob(self, wildcards: Any) -> float:
         """Return the probability of the labels in the CRF."""
@@ -298,7 +313,7 @@ class Inputs:
             name: {
                 "maps": self.targets.map_shards(name, seed),
                 "masks": self.targets.pseudo_masks(name, seed),
-                "threshold": self.targets.experiment(name)["threshold"],
+                "threshold": self.targets.threshold(name, seed),
                 **{
                     kind: [
                         self.targets.owned(f"pseudo/{kind}/{shard}", name, seed)

@@ -50,6 +50,10 @@ class Paths:
         """Return a file of an experiment."""
         return f"{self.results}/experiments/{name}/seed-{seed}/{file}"
 
+    def threshold(self, name: str = "{experiment}", seed: int | str = "{seed}") -> str:
+        """Return the threshold that is chosen on the seeds of a family's baseline."""
+        return f"{self.results}/thresholds/{name}/seed-{seed}.json"
+
     @property
     def true_masks(self) -> str:
         """The true masks that the upper bound is trained on."""

@@ -5,7 +5,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from wood.report import figure5
 from wood.report.items import ITEMS
 from wood.report.membership import experiments_of, what_to_add
 from wood.runtime.knobs import without_knobs
@@ -109,7 +108,7 @@ class ReportInputs:
             "class_names": self.config["classes"],
             "mask_class_names": settings.data_set_classes(self.config),
             "picture_seed": self.config["report"]["seed"],
-            "threshold": self.config["experiment"]["threshold"],
+            "threshold": settings.fixed_threshold(self.config["experiment"]),
             "comparable": self.config["report"]["comparable"],
         }
 
@@ -181,7 +180,7 @@ class ReportInputs:
             "paper": chosen["paper"],
             "ood": classifier["wood"],
             "data": classifier["data"],
-            "panels": figure5.panels(self.config["figure5"], name),
+            "panels": chosen["panels"],
             "test_miou": chosen["test_miou"],
             "basis": settings.basis(self.config, name),
             "runs": self.runs(name),

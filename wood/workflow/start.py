@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from wood.runtime.errors import InputError
@@ -10,18 +11,22 @@ from wood.runtime.locks import hold_results, record_owner, remove_stale_locks
 from wood.workflow import config as settings
 
 
-def configuration(merged: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def configuration(
+    merged: Mapping[str, Any], given: Mapping[str, Any], files: Sequence[str | Path] = ()
+) -> dict[str, Any]:
     """Return the configuration of a run: checked, complete, and in one order.
 
     Args:
         merged: the files, as Snakemake put them over one another.
         given: what `--config` says, which comes over them.
+        files: these files, each of which is to say a key once.
 
     Raises:
         SystemExit: something is wrong with it, with a sentence that names the key.
     """
     config = settings.merge(merged, settings.typed(given))
     try:
+        settings.check_overlays(files)
         settings.check(config)
         settings.check_files(config)
     except InputError as error:
