@@ -117,6 +117,38 @@ def test_timm_networks_come_by_name_with_any_stride(stride):
     check_shapes(backbone)
 
 
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("vit_tiny_patch16_224", 192),
+        ("swin_tiny_patch4_window7_224", 384),
+        ("hrnet_w18_small", None),
+        ("densenet121", 1024),
+        ("mobilenetv3_small_050", None),
+        ("convnext_atto", 320),
+        ("pvt_v2_b0", 160),
+    ],
+)
+@torch.no_grad()
+def test_networks_of_any_kind_have_maps_of_the_whole_image(name, channels):
+    """Transformers, and convolutions that would leave out the border, at sizes of no stride."""
+    torch.manual_seed(0)
+    backbone = create_backbone(name, weights=None).eval()
+    images = torch.randn(1, 3, 97, 131)
+    features = backbone(images)
+    assert features.shape == (1, backbone.num_features, 7, 9)
+    assert channels in (None, backbone.num_features)
+    # The last pixels are seen.
+    images[..., -1, -1] += 10
+    assert (backbone(images) - features)[0, :, -1, -1].abs().max() > 1e-4
+    assert backbone.stages(images)[-1].shape[2:] == (7, 9)
+
+
+def test_a_stride_that_a_network_lacks_is_said():
+    with pytest.raises(InputError, match="no maps at stride 8, only at 16"):
+        create_backbone("vit_tiny_patch16_224", output_stride=8, weights=None)
+
+
 def test_resnet_at_stride_16_is_not_dilated(resnet):
     check_shapes(resnet)
     assert resnet.stage_strides == [4, 4, 8, 16, 16]
@@ -197,7 +229,7 @@ def test_wide_resnet38_has_the_published_size_and_frozen_norms():
     [
         ({"name": "resnet50"}, "no package"),
         ({"name": "no_such_network", "weights": None}, "no_such_network"),
-        ({"name": "test_vit", "weights": None}, "test_vit"),
+        ({"name": "vit_small_patch32_224", "weights": None}, "only at 32"),
         ({"name": LIGHT, "output_stride": 7}, "8, 16 or 32"),
         ({"name": "wide_resnet38", "weights": None}, "output stride 8"),
         ({"name": LIGHT, "detach_stages": True}, "detach_stages"),

@@ -87,3 +87,15 @@ def test_no_gpu_is_looked_for_where_no_driver_is(monkeypatch, tmp_path):
     assert not provenance.gpu_possible()
     (tmp_path / "driver").touch()
     assert provenance.gpu_possible()
+
+
+def test_a_name_that_no_file_of_timm_defines_is_said():
+    """All of timm is loaded for it, with files that need the compiler."""
+    code = (
+        "from wood.models.backbones import create_backbone\n"
+        "from wood.runtime.errors import InputError\n"
+        "try:\n    create_backbone('no_such', weights=None)\n"
+        "except InputError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "timm has no network 'no_such'" in done.stdout, done.stderr

@@ -32,8 +32,8 @@ def create_backbone(
     """Build a backbone.
 
     Args:
-        name: `resnet50`, `resnet101`, `wide_resnet38`, or any convolutional network of timm, such
-            as `tf_efficientnet_lite0`.
+        name: `resnet50`, `resnet101`, `wide_resnet38`, or any network of timm that gives
+            maps at the stride, such as `tf_efficientnet_lite0` or `vit_small_patch16_224`.
         output_stride: 8, 16 or 32; Wide ResNet-38 has 8 only.
         weights: "package" (tf_efficientnet_lite0 only), a path or URL of `.safetensors`, `.pth` or
             MXNet `.params` weights, or None for random ones.
