@@ -116,7 +116,7 @@ TABLE = {
     "experiment.pseudo.gt_prob": IR_LABELS | {"seeds_with_crf"},
     "experiment.published_sweep": {"score_seeds"} | PAGE,
     "experiment.panels": PAGE,
-    "experiment.pseudo.*_margin": set(),  # of thresholds that are scores of their own
+    "experiment.pseudo.*_margin": PAGE,  # of thresholds that are scores of their own
     "experiment.pseudo.foreground_threshold": IR_LABELS,
     "experiment.pseudo.background_threshold": IR_LABELS,
     "experiment.pseudo.instances": {"instances", "collect_instances"} | PAGE,
