@@ -11,7 +11,7 @@ with job(snakemake.log[0]):
         snakemake.output[0],
         class_names=snakemake.params.class_names,
         classifier=snakemake.params.classifier,
-        **with_margins(snakemake.params.settings, snakemake.input.threshold),
+        **with_margins(snakemake.params.settings, *snakemake.input.threshold),
         workers=snakemake.threads,
         max_failed_fraction=snakemake.params.max_failed_fraction,
     )

@@ -29,14 +29,14 @@ def threshold_value(threshold: float | str) -> float:
     return threshold
 
 
-def with_margins(settings: Mapping[str, Any], threshold: float | str) -> dict[str, Any]:
+def with_margins(settings: Mapping[str, Any], threshold: float | str = 0) -> dict[str, Any]:
     """Return the settings of IR labels with thresholds as numbers and without margins.
 
     Args:
         settings: `foreground_threshold` and `background_threshold`, numbers or None, and
             `foreground_margin` and `background_margin`, by which those that are None lie above
             and below the seeds' threshold; whatever else stays.
-        threshold: see `threshold_value`.
+        threshold: see `threshold_value`; where both thresholds are numbers it counts nothing.
     """
     found = dict(settings)
     for side, sign in SIDES.items():
