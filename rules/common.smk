@@ -28,8 +28,8 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
     start.claim(paths.results)
 
 # Trainings use all GPUs of their job; shards use one, and run side by side.
-TRAINING_GPUS = config["gpus"]
-SHARD_GPUS = min(config["gpus"], 1)
+TRAINING_GPUS = targets.gpus
+SHARD_GPUS = min(targets.gpus, 1)
 
 
 wildcard_constraints:
