@@ -122,7 +122,8 @@ if config["ood"]["source"] == "openimages":
             images=paths.ood("images/{shard}.parquet"),
             classifier=targets.scoring_weights,
         output:
-            paths.ood("scores/{shard}.parquet"),
+            scores=paths.ood("scores/{shard}.parquet"),
+            features=paths.ood("scores/{shard}.safetensors"),
         log:
             paths.log("ood/candidate_scores/{shard}"),
         benchmark:
@@ -185,9 +186,10 @@ if config["ood"]["source"] == "openimages":
         resources:
             **asks(2000, 30),
         params:
-            **inputs.pruning,
+            policy=config["ood"]["review"]["policy"],
             classes=config["classes"],
             minimum=targets.needed_hard_ood,
+            max_unmatched_fraction=config["ood"]["review"]["max_unmatched_fraction"],
             code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/hard_ood_list.py"
@@ -272,6 +274,7 @@ if config["ood"]["source"] == "openimages":
         input:
             ranking=paths.ood("ranking.parquet"),
             classifier=targets.scoring_weights,
+            features=targets.of_candidates(paths.ood("scores/{shard}.safetensors")),
         log:
             paths.log("ood/review"),
         conda:
@@ -280,11 +283,10 @@ if config["ood"]["source"] == "openimages":
         resources:
             **asks(4000, 480),
         params:
-            decisions=targets.decisions_files()[0],
-            wanted=inputs.wanted,
+            options=inputs.review_options,
         shell:
-            "python -m wood.review.session --ranking {input.ranking:q} --decisions {params.decisions:q}"
-            " --classifier {input.classifier:q} {params.wanted} 2>&1 | tee {log:q}"
+            "python -m wood.review.session --ranking {input.ranking:q} --features {input.features:q}"
+            " --classifier {input.classifier:q} {params.options:q} 2>&1 | tee -i {log:q}"
 
 
 # Some images of each cluster (Fig. A2).

@@ -1,13 +1,14 @@
 """Scores p(c) of one shard of candidates by F_in."""
 
 from wood.ood.scoring import score_images
-from wood.runtime.jobs import network_job
+from wood.runtime.jobs import job
 
-with network_job(snakemake):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     score_images(
         snakemake.input.images,
         snakemake.input.classifier,
-        snakemake.output[0],
+        snakemake.output.scores,
+        snakemake.output.features,
         long_side=snakemake.params.long_side,
         workers=max(2, snakemake.params.threads),
         max_failed_fraction=snakemake.params.max_failed_fraction,

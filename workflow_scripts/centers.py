@@ -1,9 +1,9 @@
 """Centres of D_in by class, and of D_ood by cluster."""
 
 from wood.ood.centers import make_centers
-from wood.runtime.jobs import network_job
+from wood.runtime.jobs import job
 
-with network_job(snakemake):
+with job(snakemake.log[0], gpus=snakemake.resources.get("gpu")):
     make_centers(
         snakemake.input.images,
         snakemake.input.labels,

@@ -1,9 +1,9 @@
 """One shard of localization maps."""
 
-from wood.runtime.jobs import network_job
+from wood.runtime.jobs import job
 from wood.seeds.localize import localize
 
-with network_job(snakemake):
+with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
     localize(
         snakemake.input.images,
         snakemake.input.labels,

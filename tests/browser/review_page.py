@@ -1,11 +1,5 @@
-"""The review in a headless Chromium: starts the command, presses keys, takes the screenshots.
+"""The review in a headless Chromium: starts the command and presses keys."""
 
-    python -m tests.browser.review_page --ranking R.parquet --maps SHARD... --output docs/images
-
-makes the screenshots of docs/review.md from a ranking and the localization maps of its images.
-"""
-
-import argparse
 import os
 import re
 import shutil
@@ -15,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,10 +17,9 @@ from urllib.parse import urlsplit
 
 import psutil
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +53,7 @@ class ReviewCommand:
     """`python -m wood.review.session` as a process of its own."""
 
     def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None):
-        self.log = folder / "review.log"
+        self.log = folder / f"review-{time.monotonic_ns()}.log"
         if "--port" not in options:
             options = (*options, "--port", str(free_port()))
         command = [sys.executable, "-m", "wood.review.session", *map(str, options)]
@@ -68,8 +61,8 @@ class ReviewCommand:
         with self.log.open("w") as log:
             self.process = psutil.Popen(
                 command,
-                cwd=ROOT,
-                env={**kept, "HOME": str(folder), **(environment or {})},
+                cwd=folder,
+                env={**kept, "PYTHONPATH": str(ROOT), "HOME": str(folder), **(environment or {})},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -103,7 +96,7 @@ class ReviewCommand:
         }
 
     def servers(self) -> list[psutil.Process]:
-        return [child for child in self.family if "main.py" in child.cmdline()]
+        return [child for child in self.family if "wood.review.server" in child.cmdline()[:3]]
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         """End the command and wait until what it started is gone, too."""
@@ -121,80 +114,83 @@ class ReviewPage:
 
     def __init__(self, driver: webdriver.Chrome):
         self.driver = driver
+        self.run = driver.execute_script
 
     def open(self, address: str) -> None:
-        """Load the page; FiftyOne's greeting would lie over the images, so it counts as seen."""
+        """Load the page and wait for what it shows first."""
         self.driver.get(address)
-        self.driver.execute_script(
-            "localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')"
-        )
-        self.driver.get(address)
-        until(lambda: self.counts() and self.loaded(), "counts and images")
+        self.wait_until_drawn()
+
+    def wait_until_drawn(self) -> list[str]:
+        """Wait for the pictures; return the image ids on the stage."""
+        return until(self.on_stage, "the pictures of the stage")
+
+    def on_stage(self) -> list[str]:
+        script = "return document.querySelector('[data-cy=wood-stage]')?.dataset.drawn ?? ''"
+        return self.run(script).split()
 
     def asked_hosts(self) -> set[str]:
-        """Return the hosts that the page has asked for anything."""
-        script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
-        addresses = [urlsplit(address) for address in self.driver.execute_script(script)]
+        """Return the hosts that the page has got anything from."""
+        script = (
+            "return performance.getEntriesByType('resource')"
+            ".filter((entry) => entry.transferSize).map((entry) => entry.name)"
+        )
+        addresses = [urlsplit(address) for address in self.run(script)]
         return {address.hostname for address in addresses if address.scheme in ("http", "https")}
-
-    def kill(self) -> None:
-        """End the browser as a crash would."""
-        processes = psutil.Process(self.driver.service.process.pid).children(recursive=True)
-        for process in processes:
-            process.kill()
-        psutil.wait_procs(processes, timeout=30)
-
-    def loaded(self) -> list[WebElement]:
-        """The thumbnails whose picture is drawn, in the page's order."""
-        drawn = '[data-cy="looker"]:has(canvas[canvas-loaded="true"])'
-        return self.driver.find_elements(By.CSS_SELECTOR, drawn)
-
-    def wait_for_images(self, count: int) -> list[WebElement]:
-        until(lambda: len(self.loaded()) == count, f"{count} images")
-        return self.loaded()
 
     def text(self, name: str) -> str:
         script = "return document.querySelector(arguments[0])?.innerText ?? ''"
-        return self.driver.execute_script(script, f'[data-cy="{name}"]')
+        return " ".join(self.run(script, f'[data-cy="{name}"]').split())
 
-    def counts(self) -> str:
-        return " ".join(self.text("wood-counts").split())
-
-    def said(self) -> str:
-        return self.text("wood-said")
-
-    def press(self, key: str, report: str) -> None:
-        """Press a key and wait until the bar says what starts with `report`."""
+    def press(self, key: str) -> None:
         ActionChains(self.driver).send_keys(key).perform()
-        self.wait_for_report(report)
 
-    def click(self, name: str, report: str) -> None:
-        self.driver.find_element(By.CSS_SELECTOR, f'[data-cy="{name}"]').click()
-        self.wait_for_report(report)
+    def key_down(self, key: str) -> None:
+        """Press a key with as little between two of them as the browser allows."""
+        for kind in ("keyDown", "keyUp"):
+            press = {"type": kind, "key": key, "text": key if kind == "keyDown" else ""}
+            self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", press)
 
-    def wait_for_report(self, report: str) -> None:
-        until(lambda: self.said().startswith(report), f"{report!r}, but {self.said()!r}")
+    def wait_for_report(self, report: str, name: str = "wood-said") -> None:
+        """Wait until the bar says what starts with `report`, and everything is recorded."""
+        until(
+            lambda: self.text(name).startswith(report) and not self.waiting(),
+            f"{report!r}, but {self.text(name)!r}",
+        )
 
-    def point_at(self, thumbnail: WebElement) -> None:
-        ActionChains(self.driver).move_to_element(thumbnail).perform()
+    def waiting(self) -> int:
+        """How many presses the server has not confirmed."""
+        return self.run("return window.woodReview.waiting.length")
 
-    def select(self, thumbnail: WebElement) -> None:
-        self.point_at(thumbnail)
-        box = thumbnail.find_element(By.CSS_SELECTOR, 'input[type="checkbox"]')
-        self.driver.execute_script("arguments[0].click()", box)
-        until(lambda: "selectionIcon" in box.get_attribute("class"), "the selection")
+    def tile(self, image_id: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, f'[data-image="{image_id}"]')
+
+    def point_at(self, element: WebElement) -> None:
+        ActionChains(self.driver).move_to_element(element).perform()
+
+    def thumbnails(self) -> list[WebElement]:
+        """The thumbnails of FiftyOne's grid whose picture is drawn, in the page's order."""
+        drawn = '[data-cy="looker"]:has(canvas[canvas-loaded="true"])'
+        return self.driver.find_elements(By.CSS_SELECTOR, drawn)
+
+    def select(self, number: int) -> None:
+        """Select a thumbnail of FiftyOne's grid, which may just be drawing them anew."""
+
+        def try_it() -> bool:
+            with suppress(StaleElementReferenceException, IndexError):
+                thumbnail = self.thumbnails()[number]
+                self.point_at(thumbnail)
+                box = thumbnail.find_element(By.CSS_SELECTOR, 'input[type="checkbox"]')
+                if not box.get_property("checked"):
+                    self.run("arguments[0].click()", box)
+                return "selectionIcon" in box.get_attribute("class")
+            return False
+
+        until(try_it, "the selection")
 
     def open_image(self, thumbnail: WebElement) -> None:
         thumbnail.find_element(By.TAG_NAME, "canvas").click()
         until(lambda: self.text("modal"), "the opened image")
-
-    def opened(self) -> str:
-        """The sidebar beside the opened image, which names it."""
-        return self.text("modal")
-
-    def close_image(self) -> None:
-        ActionChains(self.driver).send_keys(Keys.ESCAPE).perform()
-        until(lambda: not self.text("modal"), "the closed image")
 
 
 @contextmanager
@@ -212,50 +208,3 @@ def chromium() -> Iterator[webdriver.Chrome]:
         finally:
             with suppress(WebDriverException):  # it may have been killed
                 driver.quit()
-
-
-def take_screenshots(ranking: str, maps: Sequence[str], output: Path) -> None:
-    """Write review-grid.png, review-selection.png and review-image.png to `output`."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary, chromium() as driver:
-        folder = Path(temporary)
-        options = ["--ranking", ranking, "--decisions", folder / "decisions.csv"]
-        options += ["--reviewer", "ann", "--wanted", "20", *(["--maps", *maps] if maps else [])]
-        command = ReviewCommand(folder, *options)
-        try:
-            page = ReviewPage(driver)
-            page.open(command.page())
-            time.sleep(3)
-            page.point_at(page.loaded()[5])
-            _shoot(driver, output / "review-grid.png")
-            for number in (0, 2, 3):
-                page.select(page.loaded()[number])
-            _shoot(driver, output / "review-selection.png")
-            page.click("wood-reject", "Rejected: 3 images")
-            time.sleep(3)
-            page.open_image(page.loaded()[0])
-            time.sleep(2)
-            for key, report in (("d", "Rejected"), ("a", "Accepted"), ("d", "Rejected")):
-                page.press(key, report)
-                time.sleep(2)
-            _shoot(driver, output / "review-image.png")
-        finally:
-            command.stop()
-
-
-def _shoot(driver: webdriver.Chrome, path: Path) -> None:
-    """Write a screenshot as a small PNG of 256 colours, for the documentation."""
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    driver.save_screenshot(str(path))
-    with Image.open(path) as image:
-        small = image.convert("RGB").resize((image.width * 3 // 4, image.height * 3 // 4))
-    small.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--ranking", required=True)
-    parser.add_argument("--maps", nargs="*", default=[])
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images")
-    take_screenshots(**vars(parser.parse_args()))

@@ -1,70 +1,91 @@
 """The review for real: MongoDB, FiftyOne and its App, and a headless Chromium that presses keys."""
 
 import csv
+import json
+import random
+import shutil
 import signal
-import socket
-import subprocess
+import time
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pandas as pd
-import pymongo
+import psutil
 import pytest
 import torch
-from packaging.version import Version
 from PIL import Image
-from selenium.webdriver.common.by import By
 
-from tests.browser.review_page import ReviewCommand, ReviewPage, chromium, until
+from tests.browser.review_page import ReviewCommand, ReviewPage, chromium, free_port, until
 from wood.maps import LocalizationMaps, write_maps
-from wood.ood.decisions import Decision, append_decision, now
-from wood.review.database import check_answer
-from wood.runtime.errors import InputError
+from wood.ood.decisions import Decision, append_decision, now, read_history
+from wood.runtime.store import save_tensors
 
-CLASSES = ["cat", "dog"]
-IMAGES = 12
+CLASSES = ["cat", "猫", "tv monitor", "tv-monitor"]  # three have one name or none in addresses
+LOG_KEYS = """
+window.pressed = [];
+window.addEventListener("keydown", (event) => {
+  const pictures = [...document.querySelectorAll(".wood-box img:first-child")];
+  if (pictures.length !== 1 || !pictures[0].naturalWidth) return;
+  const file = new URL(pictures[0].src).searchParams.get("filepath");
+  window.pressed.push([file.split("/").at(-1).split(".")[0], event.key]);
+}, true);
+"""
 
 
-def write_ranking(folder: Path, order: list[int], classes: dict[int, str]) -> Path:
-    """Write a ranking of the numbered images in `order`, one made-up photograph each."""
-    folder.mkdir(parents=True, exist_ok=True)
+def image_id(number: int) -> str:
+    return f"{number:016x}"
+
+
+def write_ranking(folder: Path, count: int, first: int = 0) -> Path:
+    """Write a ranking of made-up photographs with their features, twenty of a kind."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     rows = []
-    for rank, number in enumerate(order, start=1):
-        image = folder / f"{number:016x}.jpg"
+    for number in range(first, first + count):
+        image = folder / "images" / f"{image_id(number)}.jpg"
         pixels = np.random.default_rng(number).integers(0, 255, (6, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((128, 96)).save(image)
         rows.append(
             {
-                "rank": rank,
+                "rank": number - first + 1,
                 "image_id": image.stem,
                 "split": "validation",
-                "class": classes[number],
-                "score": 1 - rank / 100,
-                "path": str(image),
+                "class": CLASSES[number % len(CLASSES)],
+                "score": 1 - (number - first) / (2 * count),
+                "path": str(image.relative_to(folder)),
                 "labels": "House; Window",
                 "license": "CC BY 2.0",
                 "author": f"author {number}",
                 "url": "",
             }
         )
-    path = folder / "ranking.parquet"
-    pd.DataFrame(rows).to_parquet(path)
-    return path
+    pd.DataFrame(rows).to_parquet(folder / "ranking.parquet")
+    kinds = np.random.default_rng(0).normal(size=(count // 20 + 1, 16))
+    noise = np.random.default_rng(1).normal(size=(count, 16)) / 100
+    features = (kinds[np.arange(count) // 20] + noise).astype(np.float16)
+    ids = {"image_ids": [row["image_id"] for row in rows]}
+    save_tensors(folder / "features.safetensors", {"features": features}, ids)
+    return folder
 
 
 def write_cams(folder: Path, count: int) -> Path:
     images = [
-        LocalizationMaps(f"{number:016x}", (96, 128), torch.tensor([0]), torch.rand(1, 24, 32))
+        LocalizationMaps(
+            image_id(number), (96, 128), torch.tensor([number % 4]), torch.rand(1, 24, 32)
+        )
         for number in range(count)
     ]
     write_maps(folder / "maps.safetensors", images, class_names=CLASSES, source="test")
     return folder / "maps.safetensors"
 
 
-def answers(path: Path) -> list[tuple[str, str]]:
-    """(last hexadecimal digit of the image id, decision) of every line of the file."""
+def answers(path: Path) -> list[tuple[int, str]]:
+    """(number of the image, decision) of every line of the file."""
+    if not path.exists():
+        return []
     with path.open(newline="") as file:
-        return [(row["image_id"][-1], row["decision"]) for row in csv.DictReader(file)]
+        return [(int(row["image_id"], 16), row["decision"]) for row in csv.DictReader(file)]
 
 
 @pytest.fixture(autouse=True)
@@ -75,19 +96,20 @@ def no_telemetry(monkeypatch):
 @pytest.fixture(scope="module")
 def page():
     with chromium() as driver:
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LOG_KEYS})
         yield ReviewPage(driver)
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Start review commands on one decisions file; what still runs at the end is killed."""
+def start():
+    """Start review commands in a project's folder; what still runs at the end is killed."""
     commands = []
 
-    def run(ranking: Path, *options: str, environment=None) -> ReviewCommand:
-        files = ["--ranking", ranking, "--decisions", tmp_path / "decisions.csv"]
-        commands.append(
-            ReviewCommand(tmp_path, *files, "--reviewer", "ann", *options, environment=environment)
-        )
+    def run(folder: Path, *options: str, reviewer: str = "ann") -> ReviewCommand:
+        files = ["--ranking", "ranking.parquet", "--classes", *CLASSES, "--reviewer", reviewer]
+        if "--decisions" not in options:
+            files += ["--decisions", "decisions.csv"]
+        commands.append(ReviewCommand(folder, *files, *options))
         return commands[-1]
 
     yield run
@@ -95,232 +117,239 @@ def start(tmp_path):
         command.stop()
 
 
-def test_keys_and_buttons_write_the_decisions_file(tmp_path, page, start):
-    decisions = tmp_path / "decisions.csv"
-    classes = {number: CLASSES[number % 2] for number in range(IMAGES)}
-    ranking = write_ranking(tmp_path / "images", list(range(IMAGES)), classes)
-    cams = write_cams(tmp_path, IMAGES)
-    command = start(ranking, "--maps", cams, "--wanted", "3")
-    address = command.page()
-    assert address.startswith("http://127.0.0.1:")
-    page.open(address)
-    counts = "cat 0/3 accepted, 0 rejected, 6 left dog 0/3 accepted, 0 rejected, 6 left"
-    assert page.counts() == counts
-    assert not decisions.exists()
+def test_screens_keys_and_a_dead_server(tmp_path, page, start):
+    """One review from its first screen to Ctrl-C: every way to answer, in one start of the App."""
+    folder = write_ranking(tmp_path / "project", 560)
+    decisions = folder / "decisions.csv"
+    cams = write_cams(tmp_path, 560)
+    port = str(free_port())
+    options = ["--features", "features.safetensors", "--maps", cams, "--wanted", "9"]
+    command = start(folder, *options, "--port", port)
+    page.open(command.page())
+    assert page.text("wood-question").startswith("Is one of these in the picture? 1 cat2 猫")
+    assert page.text("wood-status") == "0 of 560 done (0 %)"
+    assert page.text("wood-counts").startswith("cat 0/9 accepted, 0 rejected, 140 left")
     assert command.listens_at() == {"127.0.0.1"}
 
-    # One key for the image under the pointer, the hardest first.
-    page.point_at(page.wait_for_images(12)[0])
-    page.press("a", "Accepted: 0000000000000000")
-    assert answers(decisions) == [("0", "accept")]
-    page.point_at(page.wait_for_images(11)[0])
-    page.press("d", "Rejected: 0000000000000001")
-    assert answers(decisions)[1:] == [("1", "reject")]
-    assert page.counts() == (
-        "cat 1/3 accepted, 0 rejected, 5 left dog 0/3 accepted, 1 rejected, 5 left"
-    )
+    screen_of_similar_images(page, decisions)
+    one_by_one(page, decisions)
+    fiftyone_grid(page, decisions)
+    assert page.asked_hosts() == {"127.0.0.1"}
+    keys_at_random_intervals(page, decisions)
 
-    # A selection by one click, taken back by one key.
-    for thumbnail in page.wait_for_images(10)[:3]:
-        page.select(thumbnail)
-    page.click("wood-accept", "Accepted: 3 images")
-    assert sorted(answers(decisions)[2:]) == [("2", "accept"), ("3", "accept"), ("4", "accept")]
-    page.wait_for_images(7)
-    page.press("u", "Undone: 3 images")
-    assert sorted(answers(decisions)[5:]) == [("2", "undo"), ("3", "undo"), ("4", "undo")]
-    page.wait_for_images(10)
-
-    # In the opened image a key goes on to the next one, and u comes back.
-    page.open_image(page.loaded()[0])
-    until(lambda: "0000000000000002" in page.opened(), "image 2")
-    assert "House; Window" in page.opened()
-    assert "CC BY 2.0" in page.opened()
-    assert "cam 1" in " ".join(page.opened().split())  # one heatmap
-    page.press("a", "Accepted: 0000000000000002")
-    until(lambda: "0000000000000003" in page.opened(), "image 3")
-    page.press("d", "Rejected: 0000000000000003")
-    until(lambda: "0000000000000004" in page.opened(), "image 4")
-    page.press("u", "Undone: 0000000000000003")
-    until(lambda: "0000000000000003" in page.opened(), "image 3 again")
-    page.press("a", "Accepted: 0000000000000003")
-    assert answers(decisions)[8:] == [
-        ("2", "accept"),
-        ("3", "reject"),
-        ("3", "undo"),
-        ("3", "accept"),
-    ]
-    page.close_image()
-    page.wait_for_images(8)
-    assert page.counts() == (
-        "cat 2/3 accepted, 0 rejected, 4 left dog 1/3 accepted, 1 rejected, 4 left"
-    )
-
-    # Letters typed into a field of the App are no answers.
-    before = decisions.read_bytes()
-    page.driver.find_element(By.CSS_SELECTOR, '[data-cy="input-view-stage"]').send_keys("adu")
-    assert decisions.read_bytes() == before
-
-    # No telemetry; the App's own style sheet names a font of the web.
-    assert page.asked_hosts() <= {"127.0.0.1", "fonts.googleapis.com"}
-
-    # A browser dies at once after the report of an answer; another one goes on from there.
-    with chromium() as driver:
-        dying = ReviewPage(driver)
-        dying.open(address)
-        dying.point_at(dying.wait_for_images(8)[0])
-        dying.press("d", "Rejected: 0000000000000004")
-        dying.kill()
-    assert answers(decisions)[-1] == ("4", "reject")
-    page.open(address)
-    page.wait_for_images(7)
-
-    command.stop()
-    assert "cat: 2 accepted of 3 wanted, 1 rejected, 3 to review" in command.output()
-
-
-def test_nothing_is_lost_to_kills_nor_to_another_ranking(tmp_path, page, start):
-    decisions = tmp_path / "decisions.csv"
-    classes = {number: "cat" for number in range(6)}
-    command = start(write_ranking(tmp_path / "images", list(range(6)), classes))
-    page.open(command.page())
-    page.point_at(page.wait_for_images(6)[0])
-    page.press("a", "Accepted: 0000000000000000")
-    page.point_at(page.wait_for_images(5)[0])
-    page.press("d", "Rejected: 0000000000000001")
-    # The database dies at once after the report of an answer: the file has it, the command ends.
-    command.mongod().kill()
+    # The server dies: the page says so before an answer is given, and takes none.
+    for server in command.servers():
+        server.kill()
+    until(lambda: page.text("wood-trouble").startswith("NOTHING IS RECORDED"), "the trouble")
     written = decisions.read_bytes()
-    assert answers(decisions) == [("0", "accept"), ("1", "reject")]
-    assert command.process.wait(timeout=90) == 1
-    last = command.output().strip().splitlines()[-1]
-    assert last.startswith("The review's database stopped; every answer given is in")
-    command.stop()
-
-    # Another reviewer's file lines, more candidates, another order and other classes.
-    append_decision(decisions, Decision("0000000000000002", "reject", "cat", "bob", now()))
-    written = decisions.read_bytes()
-    classes = {number: CLASSES[number % 2] for number in range(8)}
-    command = start(write_ranking(tmp_path / "images", list(range(8))[::-1], classes))
-    page.open(command.page())
-    page.wait_for_images(5)
-    assert page.counts() == "cat 1 accepted, 1 rejected, 2 left dog 0 accepted, 1 rejected, 3 left"
+    page.press("a")
+    page.wait_for_report("Nothing is recorded at present")
     assert decisions.read_bytes() == written
+    assert command.process.wait(timeout=90) == 1
+    assert command.output().strip().splitlines()[-1].startswith("The App stopped; every answer")
 
-    # The hardest is now image 7; the App, its server and the database die together.
-    page.point_at(page.loaded()[0])
-    page.press("a", "Accepted: 0000000000000007")
-    written = decisions.read_bytes()
+    # The same page goes on when the command runs again, and Ctrl-C ends with the counts.
+    command = start(folder, *options, "--port", port)
+    command.page()
+    until(lambda: not page.text("wood-trouble"), "the server again")
+    done = len({image for image, _ in answers(decisions)})
+    command.stop(signal.SIGINT)
+    assert command.process.returncode == 0
+    assert "cat: " in command.output().strip().splitlines()[-4]
+    assert done > 500
+
+
+def screen_of_similar_images(page: ReviewPage, decisions: Path) -> None:
+    """A screen of one kind, two of its images clicked, and its undo as a whole."""
+    first = page.wait_until_drawn()
+    assert len(first) == 20
+    assert len({int(image, 16) // 20 for image in first}) == 1  # of one kind
+    page.tile(first[3]).click()
+    page.point_at(page.tile(first[5]))
+    page.press("3")
+    assert "tv monitor is there" in page.text("wood-stage")
+    page.point_at(page.tile(first[0]))
+    page.press("a")
+    page.wait_for_report("20 images: 18 no object, 2 object")
+    lines = read_history(decisions)
+    assert lines["image_id"].tolist() == first
+    assert len(set(lines["time"])) == 1
+    assert lines["decision"].tolist() == ["reject" if i in (3, 5) else "accept" for i in range(20)]
+    assert lines["look"].tolist() == ["single" if i in (3, 5) else "screen" for i in range(20)]
+    assert lines["found"][5] == "tv monitor"
+    assert len(set(lines["screen"])) == 1
+
+    second = until(lambda: page.on_stage() != first and page.on_stage(), "the next screen")
+    assert not set(second) & set(first)
+    page.press("u")
+    page.wait_for_report("Undone: 20 images")
+    until(lambda: page.on_stage() == first, "the screen again")
+    assert answers(decisions)[20:] == [(int(image, 16), "undo") for image in first]
+    page.press("d")
+    page.wait_for_report("20 images: 0 no object, 20 object")
+
+
+def one_by_one(page: ReviewPage, decisions: Path) -> None:
+    written = len(answers(decisions))
+    page.press("o")
+    page.press("h")
+    first = until(lambda: len(page.on_stage()) == 1 and page.on_stage()[0], "one image")
+    map_there = "return document.querySelectorAll('.wood-map').length"
+    until(lambda: page.run(map_there) == 1, "the heatmap")
+    page.press("h")
+    assert page.run(map_there) == 0
+    page.press("2")
+    page.wait_for_report(f"Object (猫): {first}")
+    assert read_history(decisions)["found"].iloc[-1] == "猫"
+    assert page.on_stage() != [first]
+    page.press("u")
+    page.wait_for_report(f"Undone: {first}")
+    until(lambda: page.on_stage() == [first], "the image again")
+    page.press("a")
+    page.wait_for_report(f"No object: {first}")
+    words = ["reject", "undo", "accept"]
+    assert answers(decisions)[written:] == [(int(first, 16), word) for word in words]
+
+
+def fiftyone_grid(page: ReviewPage, decisions: Path) -> None:
+    """A selection in FiftyOne's own grid, answered and taken back by one key each."""
+    written = len(answers(decisions))
+    page.press("g")
+    until(lambda: len(page.thumbnails()) > 5, "the grid")
+    place = "return document.querySelector('[data-cy=\"fo-grid\"]').firstElementChild.scrollTop"
+    for number in range(3):
+        page.select(number)
+    before = page.run(place)
+    page.press("a")
+    page.wait_for_report("No object: 3 images", "wood-strip-said")
+    assert page.run(place) == before
+    chosen = answers(decisions)[written:]
+    assert [word for _, word in chosen] == ["accept"] * 3
+    page.press("u")
+    page.wait_for_report("Undone: 3 images", "wood-strip-said")
+    assert sorted(answers(decisions)[written + 3 :]) == sorted((n, "undo") for n, _ in chosen)
+    page.press("g")
+    page.wait_until_drawn()
+
+
+def keys_at_random_intervals(page: ReviewPage, decisions: Path) -> None:
+    """500 answers, 10 to 400 ms apart: each belongs to the image that was on the screen."""
+    page.press("o")
+    until(lambda: len(page.on_stage()) == 1, "one image")
+    written = len(answers(decisions))
+    page.run("window.pressed = []")
+    draw = random.Random(0)
+    for _ in range(510):
+        began = time.monotonic()
+        page.key_down(draw.choice("ad"))
+        interval = 0.01 * 40 ** draw.random()
+        time.sleep(max(0.0, interval - (time.monotonic() - began)))
+    until(lambda: not page.waiting(), "all answers recorded")
+    words = {"a": "accept", "d": "reject"}
+    pressed = {int(image, 16): words[key] for image, key in page.run("return window.pressed")}
+    recorded = answers(decisions)[written:]
+    assert len(recorded) >= 500
+    assert len(dict(recorded)) == len(recorded)  # one answer an image
+    assert [pair for pair in recorded if pressed.get(pair[0]) != pair[1]] == []
+
+
+def post(address: str, dataset: str, presses: list[dict]) -> dict:
+    """What a page of `dataset` would send to the server at `address`."""
+    server = "/".join(address.split("/")[:3])
+    body = {"operator_uri": "@wood/review/record", "dataset_name": dataset}
+    request = Request(
+        f"{server}/operators/execute",
+        json.dumps(body | {"params": {"presses": presses}}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        return json.loads(urlopen(request, timeout=60).read())
+    except HTTPError as error:
+        return {"error": str(error)}
+
+
+def test_two_projects_and_two_reviewers_at_once(tmp_path, page, start):
+    """Each answer goes to its own project's and reviewer's file; foreign images are refused."""
+    first = write_ranking(tmp_path / "first", 6)
+    second = write_ranking(tmp_path / "second", 6, first=100)
+    append_decision(first / "decisions.csv", Decision(image_id(0), "accept", "cat", "ann", now()))
+    ann = start(first, "--others", "bob.csv")
+    other = start(second)
+    bob = start(first, "--decisions", "bob.csv", "--others", "decisions.csv", reviewer="bob")
+    pages = [command.page() for command in (ann, other, bob)]
+    assert len({command.mongod().pid for command in (ann, other, bob)}) == 3
+
+    page.open(pages[1])
+    shown = page.on_stage()[0]
+    assert shown == image_id(100)
+    page.press("a")
+    page.wait_for_report(f"No object: {shown}")
+    assert answers(second / "decisions.csv") == [(100, "accept")]
+    assert answers(first / "decisions.csv") == [(0, "accept")]
+
+    page.open(pages[2])
+    assert page.text("wood-status") == "0 of 6 done (0 %)"
+    assert page.on_stage() == [image_id(0)]
+    page.press("1")
+    page.wait_for_report(f"Object (cat): {image_id(0)}")
+    assert answers(first / "bob.csv") == [(0, "reject")]
+
+    page.open(pages[0])
+    assert page.text("wood-status") == "1 of 6 done (16 %)"
+    assert "1 disputed: reject wins" in page.text("wood-counts")
+    page.run("document.querySelector('[data-cy=wood-disputed]').click()")
+    until(lambda: "bob: reject" in page.text("wood-stage"), "the other's answer")
+
+    name = pages[0].split("/datasets/")[1].split("?")[0]
+    press = {"answers": [{"image": image_id(100), "word": "accept"}]}
+    refused = post(pages[0], name, [press])
+    assert "is no image of this review" in refused["result"]["refused"]
+    own = {"answers": [{"image": image_id(1), "word": "accept"}]}
+    assert "not recorded" in post(pages[0], "another-dataset", [own])["result"]["refused"]
+    assert answers(first / "decisions.csv") == [(0, "accept")]
+
+    again = start(first)  # ann once more: her database is in use
+    assert again.process.wait(timeout=60) == 1
+    assert f"this is open already, at {pages[0]}" in again.output()
+
+
+def test_a_killed_database_and_a_moved_folder(tmp_path, page, start):
+    folder = write_ranking(tmp_path / "here", 8)
+    decisions = folder / "decisions.csv"
+    command = start(folder)
+    page.open(command.page())
+    page.press("a")
+    page.wait_for_report(f"No object: {image_id(0)}")
+    command.mongod().kill()
+    page.press("d")  # recorded without a database, or not: the page says which
+    until(lambda: page.text("wood-trouble") or len(answers(decisions)) == 2, "what became of it")
+    assert command.process.wait(timeout=90) == 1
+    assert command.output().strip().splitlines()[-1].startswith("The database stopped; every")
+    command.stop(signal.SIGKILL)
+    kept = answers(decisions)
+    assert kept[0] == (0, "accept")
+
+    # A copy elsewhere, the old folder's pictures still there: the copy shows its own.
+    moved = tmp_path / "there"
+    shutil.copytree(folder, moved)
+    append_decision(moved / "decisions.csv", Decision(image_id(7), "reject", "cat", "ann", now()))
+    command = start(moved)
+    page.open(command.page())
+    assert page.text("wood-status") == f"{len(kept) + 1} of 8 done ({100 * (len(kept) + 1) // 8} %)"
+    sources = page.run(
+        "return [...document.querySelectorAll('.wood-box img')].map((image) => image.src)"
+    )
+    assert all("%2Fthere%2Fimages%2F" in source for source in sources)
+    page.press("a")
+    page.wait_for_report("No object")
+    assert len(answers(moved / "decisions.csv")) == len(kept) + 2
+    assert answers(decisions) == kept
+
+    # Command, server and database die together: the file has what the page reported.
     for process in [command.process, *command.servers(), command.mongod()]:
         process.kill()
-    command.stop(signal.SIGKILL)
-    assert decisions.read_bytes() == written
-    assert answers(decisions)[-1] == ("7", "accept")
-
-    # Answers that the killed database never saw are shown again from the file.
-    command = start(tmp_path / "images" / "ranking.parquet")
-    page.open(command.page())
-    page.wait_for_images(4)
-    assert page.counts() == "cat 1 accepted, 1 rejected, 2 left dog 1 accepted, 1 rejected, 2 left"
-    assert decisions.read_bytes() == written
-
-
-def ends_with_one_sentence(command: ReviewCommand) -> str:
-    assert command.process.wait(timeout=90) == 1
-    output = command.output().strip()
-    assert "Traceback" not in output
-    return output.splitlines()[-1]
-
-
-@pytest.fixture
-def ranking(tmp_path):
-    return write_ranking(tmp_path / "images", [0, 1], {0: "cat", 1: "dog"})
-
-
-def test_a_database_that_does_not_start_is_one_sentence(tmp_path, start, ranking):
-    folder = tmp_path / "fiftyone"
-    (folder / "mongod.lock").mkdir(parents=True)  # where the database wants a file
-    sentence = ends_with_one_sentence(start(ranking))
-    assert sentence.startswith(f"{folder}: the review's database did not start (it stopped, saying")
-
-
-def test_a_database_that_does_not_answer_is_one_sentence(start, ranking):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, never listening
-        uri = f"mongodb://ann:secret@127.0.0.1:{taken.getsockname()[1]}"
-        sentence = ends_with_one_sentence(
-            start(ranking, environment={"FIFTYONE_DATABASE_URI": uri})
-        )
-    assert sentence.startswith("FIFTYONE_DATABASE_URI: no database answers at mongodb://127.0.0.1")
-    assert "secret" not in sentence
-
-
-@pytest.fixture
-def own_database(tmp_path):
-    """A MongoDB that somebody else runs; the fixture is its address."""
-    from fiftyone.constants import FIFTYONE_DB_BIN_DIR
-
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--dbpath", folder, "--port", str(port), "--logpath", tmp_path / "mongo.log"]
-    mongod = subprocess.Popen([Path(FIFTYONE_DB_BIN_DIR, "mongod"), *options, "--nounixsocket"])
-    yield f"mongodb://127.0.0.1:{port}"
-    mongod.kill()
-    mongod.wait()
-
-
-def test_a_database_of_ones_own_is_used(tmp_path, start, ranking, own_database):
-    environment = {"FIFTYONE_DATABASE_URI": own_database}
-    command = start(ranking, "--no-wait", environment=environment)
+    psutil.wait_procs([command.process], timeout=30)
+    assert len(answers(moved / "decisions.csv")) == len(kept) + 2
+    command = start(moved, "--no-wait")
     assert command.process.wait(timeout=90) == 0
-    assert "cat: 0 accepted, 0 rejected, 1 to review" in command.output()
-    assert not (tmp_path / "fiftyone").exists()
-    client = pymongo.MongoClient(own_database)
-    assert client["fiftyone"]["datasets"].find_one()["name"] == "hard-ood-review"
-    views = {"to review", "cat to review", "dog to review", "accepted", "rejected"}
-    assert set(client["fiftyone"]["views"].distinct("name")) == views
-
-
-def test_a_database_that_is_too_old_is_one_sentence(own_database, monkeypatch):
-    monkeypatch.setattr("fiftyone.constants.MONGODB_MIN_VERSION", Version("99.0"))
-    with pytest.raises(InputError, match=r"MongoDB [\d.]+ answers at .* FiftyOne needs 99.0"):
-        check_answer(own_database)
-
-
-def test_a_taken_port_is_one_sentence(start, ranking):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        sentence = ends_with_one_sentence(start(ranking, "--port", str(port)))
-    assert sentence.startswith(f"The App cannot listen at 127.0.0.1, port {port}")
-
-
-def test_a_decisions_file_with_a_wrong_word_is_one_sentence(tmp_path, start, ranking):
-    decisions = tmp_path / "decisions.csv"
-    text = "image_id,decision,class,reviewer,time\n0,maybe,cat,ann,2024-05-01T10:00:00Z\n"
-    decisions.write_text(text)
-    sentence = ends_with_one_sentence(start(ranking))
-    assert f"{decisions}, line 2: 'maybe' is not a decision" in sentence
-    assert decisions.read_text() == text
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (
-            lambda table: table.assign(image_id="../escape"),
-            "the image id '../escape' is not a plain name",
-        ),
-        (lambda table: table.assign(image_id="same"), "the image same is ranked twice"),
-        (lambda table: table.assign(path="/nowhere.jpg"), "no ranked candidate has an image file"),
-        (lambda table: table.drop(columns="score"), "not a readable Parquet file"),
-    ],
-)
-def test_a_bad_ranking_is_one_sentence(start, ranking, change, words):
-    change(pd.read_parquet(ranking)).to_parquet(ranking)
-    sentence = ends_with_one_sentence(start(ranking))
-    assert sentence.startswith(f"{ranking}: ")
-    assert words in sentence
+    assert "to review" in command.output()

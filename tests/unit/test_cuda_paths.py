@@ -1,7 +1,4 @@
-"""Every stage from files to files on CUDA, or on a device in name only (`tests.pretend_cuda`).
-
-`make gpu` runs it on the GPU of the machine.
-"""
+"""Every stage from files to files on a CUDA device in name only (`tests.pretend_cuda`)."""
 
 import numpy as np
 import pandas as pd
@@ -93,11 +90,8 @@ def folder(tmp_path_factory):
 def device():
     """All of the module runs on the device."""
     torch.set_num_threads(1)
-    if torch.cuda.is_available():
-        yield
-    else:
-        with pretend_cuda():
-            yield
+    with pretend_cuda() as mode:
+        yield mode
 
 
 def train(folder, name, settings, **files):

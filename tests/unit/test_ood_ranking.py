@@ -18,7 +18,7 @@ from wood.ood.hard_ood import (
 )
 from wood.ood.ranking import COLUMNS as RANKING_COLUMNS
 from wood.ood.ranking import rank
-from wood.ood.statistics import images_to_check, review_statistics
+from wood.ood.statistics import count_looks, images_to_check, review_statistics
 from wood.runtime.errors import InputError
 from wood.runtime.store import write_table
 
@@ -257,6 +257,26 @@ def test_the_time_of_decisions_leaves_breaks_out():
     stats = statistics_of([(image, "accept", "Ann", at) for image, at in seconds.items()])
     assert stats["seconds_per_decision"] == 3  # of 4, 2, 3, 3
     assert stats["minutes"] == pytest.approx(12 / 60)
+
+
+def test_looks_are_screens_and_single_images():
+    answer = {"decision": "accept", "reviewer": "ann", "screen": "", "look": "single"}
+    on_screen = answer | {"screen": "0001", "look": "screen", "time": "2026-01-01T00:00:00Z"}
+    clicked = on_screen | {"look": "single", "decision": "reject"}
+    lines = [on_screen | {"image_id": "a"}, on_screen | {"image_id": "b"}]
+    lines += [clicked | {"image_id": "c"}]
+    lines += [answer | {"image_id": "d", "time": "2026-01-01T00:00:08Z"}]
+    undo = {"decision": "undo", "look": "", "time": "2026-01-01T00:00:10Z"}
+    lines += [answer | undo | {"image_id": "d"}]
+    lines += [answer | {"image_id": "unranked", "time": "2026-01-01T00:00:11Z"}]
+    ranking = pd.DataFrame({"image_id": list("abcdef")})
+    assert count_looks(ranking, pd.DataFrame(lines)) == {
+        "screens": 1,
+        "singles": 2,
+        "looks": 3,
+        "seconds_per_look": pytest.approx(11 / 3),
+    }
+    assert count_looks(ranking, None) is None
 
 
 def test_the_time_is_every_reviewers_and_that_of_answers_taken_back():

@@ -26,6 +26,19 @@ def wildcards(**values):
     return SimpleNamespace(**values)
 
 
+def test_a_review_opens_the_file_of_its_reviewer():
+    review = {"decisions": ["ann.csv", "b/bob.csv"], "wanted": 9}
+    changes = {"reviewer": "bob", "classes": ["cat"], "ood": {"review": review}}
+    options = Inputs(targets(changes)).review_options
+    assert options == [
+        *["--project", "demo", "--decisions", "b/bob.csv", "--classes", "cat"],
+        *["--others", "ann.csv", "--reviewer", "bob", "--wanted", "9"],
+    ]
+    plain = Inputs(targets({"classes": ["cat"]})).review_options
+    decisions = "results/demo/ood/decisions.csv"
+    assert plain == ["--project", "demo", "--decisions", decisions, "--classes", "cat"]
+
+
 def test_a_wrong_configuration_ends_with_a_sentence():
     with pytest.raises(SystemExit, match=r"^Error: Configuration: thread is not a known key"):
         configuration(merge(BASE, {"thread": 1}), {})

@@ -157,10 +157,20 @@ def _fail_past(manifest: pd.DataFrame, base: str | Path, max_failed_fraction: fl
         )
 
 
+def _stored(path: Path) -> str:
+    """The path as it is kept: relative to the working folder where the photograph lies in it.
+
+    A folder of results that is copied or moved has its own photographs then.
+    """
+    here = Path.cwd().resolve()
+    path = path.resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def _manifest(rows: pd.DataFrame, outcomes: Sequence[_Outcome]) -> pd.DataFrame:
     found = pd.DataFrame(
         {
-            "path": [str(o.path.resolve()) if o.path else "" for o in outcomes],
+            "path": [_stored(o.path) if o.path else "" for o in outcomes],
             "width": [o.size[0] for o in outcomes],
             "height": [o.size[1] for o in outcomes],
             "status": [o.status for o in outcomes],

@@ -19,7 +19,7 @@ from wood.models.classifiers import load_classifier
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
-from wood.runtime.store import read_table, write_table
+from wood.runtime.store import read_table, save_tensors, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ def score_images(
     manifest: str | Path,
     classifier: str | Path,
     output: str | Path,
+    features: str | Path | None = None,
     *,
     long_side: int,
     max_batch_pixels: int = 32 * 224 * 224,
@@ -79,6 +80,8 @@ def score_images(
         classifier: weights of F_in.
         output: Parquet, in the order of the manifest: `COLUMNS`, where class is the one with the
             highest score and score is max_c p(c), then one float32 column per class.
+        features: safetensors of z, what the head pools, of the same images: `features` (N, D)
+            float16, `image_ids` in the metadata. The review puts similar images together by it.
         long_side: pixels to which the longer side is resized, smaller images too.
         max_batch_pixels: pixels of the images of one size that go through the network at once.
         workers: threads that decode and resize ahead of the network.
@@ -101,6 +104,7 @@ def score_images(
         for values in (model.backbone.mean, model.backbone.std)
     )
     scores = np.full((len(images), len(names)), np.nan, dtype=np.float32)
+    pooled = np.zeros((len(images), model.head.in_channels), dtype=np.float16)
     loader = load_ahead(images["path"], long_side, workers)
     shown = progress(loader, len(images), "scoring")
     rates = Rates(len(images))
@@ -109,8 +113,9 @@ def score_images(
         before = time.monotonic()
         with torch.inference_mode(), autocast(device):
             batch = pixels.to(device).to(memory_format=torch.channels_last)
-            logits, _ = model((batch - mean) / std)
+            logits, z = model((batch - mean) / std)
         scores[rows] = logits.float().sigmoid().cpu().numpy()
+        pooled[rows] = z.to(torch.float16).cpu().numpy()
         rates.network += time.monotonic() - before
     rates.whole = time.monotonic() - started
     rates.log(workers)
@@ -122,6 +127,10 @@ def score_images(
             f"max_failed_fraction {max_failed_fraction:g} allows."
         )
     write_table(output, table)
+    if features is not None:
+        kept = images["image_id"].isin(table["image_id"]).to_numpy()
+        ids = {"image_ids": list(table["image_id"])}
+        save_tensors(features, {"features": pooled[kept]}, ids)
     return table
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from wood.ood.decisions import ACCEPT, UNDO, moments
+from wood.ood.decisions import ACCEPT, SCREEN, UNDO, moments
 
 PAPER_HARD_OOD = 5190  # images in the paper's hard OoD set, Sec. 4.1
 LONGEST_DECISION = 120.0  # seconds; a longer gap is a break, not a decision
@@ -38,9 +38,9 @@ def review_statistics(
     Returns:
         policy, reviewed (False under "none"), photographs, candidates (their sum), above_threshold,
         checked, accepted, rejected, positive_rate r, check_per_hard_ood 1/(1-r),
-        seconds_per_decision (median), minutes (in total), used, per_class (the counts, rates and
-        times of each predicted class), and formula: n/(1-r) for the n used images and for the
-        paper's 5,190. What cannot be known is None.
+        seconds_per_decision (median), minutes (in total), looks (see `count_looks`), used,
+        per_class (the counts, rates and times of each predicted class), and formula: n/(1-r) for
+        the n used images and for the paper's 5,190. What cannot be known is None.
     """
     reviewed = ranking[["image_id", "class"]].merge(
         decisions[["image_id", "decision"]], on="image_id"
@@ -57,6 +57,7 @@ def review_statistics(
         "candidates": None if photographs is None else sum(photographs.values()),
         "used": used,
         **total,
+        "looks": count_looks(ranking, history),
         "per_class": {
             name: _summary(*(table[table["class"] == name] for table in tables)) for name in ordered
         },
@@ -66,6 +67,34 @@ def review_statistics(
             "paper_n": PAPER_HARD_OOD,
             "paper_images_to_check": images_to_check(PAPER_HARD_OOD, rate),
         },
+    }
+
+
+def count_looks(ranking: pd.DataFrame, history: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Count what a reviewer looked at: screens of similar images, and images looked at alone.
+
+    A screen is one look and each of its images that was clicked is one more. An answer given
+    twice is two looks; taking one back is none.
+
+    Returns:
+        screens, singles, looks (their sum) and seconds_per_look (None where no time is known); None
+        where no person answered.
+    """
+    if history is None:
+        return None
+    lines = history[history["image_id"].isin(ranking["image_id"]) & (history["decision"] != UNDO)]
+    lines = lines.reindex(columns=["image_id", "reviewer", "time", "screen", "look"], fill_value="")
+    singles = int((lines["look"] != SCREEN).sum())
+    on_screens = lines[lines["screen"] != ""]
+    screens = len(on_screens[["reviewer", "time", "screen"]].drop_duplicates())
+    timed = _line_times(history)["seconds"]
+    looks = screens + singles
+    known = looks and len(timed)
+    return {
+        "screens": screens,
+        "singles": singles,
+        "looks": looks,
+        "seconds_per_look": float(timed.sum()) / looks if known else None,
     }
 
 

@@ -97,8 +97,14 @@ def _facts(stats: Mapping[str, Any] | None, listed: pd.DataFrame | None) -> list
         (_count(photographs, "missing") or None, "of them are gone: nobody has the photograph"),
         (_count(photographs, "failed") or None, "of them could not be had or decoded"),
         (_count(stats, "above_threshold"), "of them score at or above the threshold"),
-        (_count(stats, "checked"), "looked at by the reviewer"),
+        (_count(stats, "checked"), "answered for by the reviewer"),
     ]
+    looks = stats.get("looks") or {}
+    if looks.get("screens"):
+        parts = (
+            f"{looks['screens']:,} screens of similar images, {looks['singles']:,} single images"
+        )
+        counted.append((looks["looks"], f"looks: {parts}"))
     accepted = len(listed) if listed is not None else _count(stats, "accepted")
     paper = paper_number("text", "hard OoD", "images")
     beside = f" (paper: {paper.value:,.0f})" if paper else ""

@@ -24,8 +24,8 @@ class Review:
 
     `above_threshold` candidates are hard, `checked` of them were looked at, `used` make the hard
     OoD set, `positive_rate` is r of Sec. 3.1. A decision takes `seconds`, which are `measured` (the
-    median of the decisions' own times) or else an assumption; `minutes` were measured in all, None
-    where they were not.
+    median of the decisions' own times) or else an assumption; `minutes` were measured in all, and
+    `looks` counted (a screen of similar images is one); None where they were not.
     """
 
     above_threshold: int
@@ -35,6 +35,7 @@ class Review:
     seconds: float
     measured: bool
     minutes: float | None
+    looks: int | None = None
 
     def images(self, experiment: Experiment) -> int | None:
         """Return how many OoD images an experiment is given; None without a collection's."""
@@ -67,7 +68,8 @@ class Review:
     def basis(self) -> str:
         """What the minutes rest on."""
         if self.measured:
-            return f"measured, {self.seconds:.1f} s a decision"
+            looks = "" if self.looks is None else f", {self.looks:,} looks in all"
+            return f"measured, {self.seconds:.1f} s a decision{looks}"
         return f"assuming {self.seconds:g} s a decision, not measured"
 
 
@@ -95,6 +97,7 @@ def read_review(spec: Spec) -> Review | None:
         float(seconds),
         measured is not None,
         minutes,
+        (stats.get("looks") or {}).get("looks"),
     )
 
 

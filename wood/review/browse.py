@@ -17,7 +17,7 @@ from wood.affinity.inputs import mask_values, read_seeds
 from wood.affinity.ir_labels import seed_labels
 from wood.data.masks import IGNORE, VOC_CLASSES, load_mask, load_target
 from wood.review.database import disconnect, start_fiftyone
-from wood.review.session import free_port
+from wood.review.serving import free_port
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
 from wood.scoring.thresholds import threshold_value

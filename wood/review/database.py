@@ -1,48 +1,97 @@
-"""FiftyOne with its database: chosen before the import, started within bounds, no telemetry."""
+"""FiftyOne with its database: chosen before the import, started within bounds, no telemetry.
+
+FiftyOne attaches to any database service of its own that runs on the machine, whatever folder that
+one serves. A review therefore starts its own, which no other program attaches to, and asks it for
+its folder before anything is written.
+"""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wood.runtime.errors import InputError
 
+if TYPE_CHECKING:
+    from fiftyone.core.service import DatabaseService
+
 START_SECONDS = 90
 ANSWER_SECONDS = 5
+RELEASE_SECONDS = 20  # that a killed review's database takes to end
 DATABASE_KEEPER = "--51-service"
 OUR_DATABASE = "FIFTYONE_DATABASE_DIR"
 OTHER_DATABASE = "FIFTYONE_DATABASE_URI"
+OUR_PORT = "FIFTYONE_PRIVATE_DATABASE_PORT"
 
 
 def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> None:
     """Import FiftyOne and connect it to a running database.
 
-    The database is the one that FIFTYONE_DATABASE_URI names, else a MongoDB of our own in
-    `database_folder` (or in FIFTYONE_DATABASE_DIR, where that is set). FiftyOne reads all this
-    when it is imported, so nothing may have imported it before.
+    The database is the one that FIFTYONE_DATABASE_URI (or FiftyOne's own configuration) names, else
+    a MongoDB of our own in `database_folder`, which is proven to be the one that serves that
+    folder. FiftyOne reads all this when it is imported, so nothing may have imported it before.
 
     Raises:
-        InputError: FiftyOne is not installed, or the database does not answer, does not start or
-            has a version that FiftyOne cannot use.
+        InputError: FiftyOne is not installed, or the database does not answer, does not start,
+            serves another folder, or has a version that FiftyOne cannot use.
     """
-    folder = Path(os.environ.setdefault(OUR_DATABASE, str(Path(database_folder).absolute())))
+    folder = Path(database_folder).absolute()
+    os.environ[OUR_DATABASE] = str(folder)
+    os.environ.pop(OUR_PORT, None)
     os.environ["FIFTYONE_PLUGINS_DIR"] = str(Path(plugin_folder).absolute())
     os.environ["FIFTYONE_DO_NOT_TRACK"] = "1"
     # MongoDB 6.0 works and is checked below; FiftyOne would print a deprecation at every start.
     os.environ["FIFTYONE_DATABASE_VALIDATION"] = "false"
     try:
-        import fiftyone  # noqa: F401
+        import fiftyone
     except ImportError as error:
         raise InputError(
             f"The review needs FiftyOne, which cannot be imported ({error})."
         ) from None
-    if uri := os.environ.get(OTHER_DATABASE):
+    uri = fiftyone.config.database_uri
+    if uri:
         check_answer(uri)
     else:
         _make_folder(folder)
+        _wait_for_release(folder)
     _connect(folder, uri)
+    if not uri and (served := _served_folder()) != folder.resolve():
+        raise InputError(f"{folder}: the database that answers serves {served}, not this folder.")
+
+
+def is_own() -> bool:
+    """Whether the connected database is a review's own, in its folder."""
+    return OUR_PORT in os.environ
+
+
+@contextlib.contextmanager
+def only_one(folder: str | Path, address: str) -> Iterator[None]:
+    """Hold `folder` for one review at a time; `address` is where its page will be.
+
+    Raises:
+        InputError: another process holds it; the sentence says where its page is.
+    """
+    folder = Path(folder)
+    _make_folder(folder)
+    with (folder / "open").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise InputError(
+                f"{folder}: this is open already, at {file.read().strip() or 'another place'}; "
+                "use that page, or end that command first."
+            ) from None
+        file.truncate(0)
+        file.write(address)
+        file.flush()
+        yield
 
 
 def database_answers() -> bool:
@@ -78,6 +127,49 @@ def _make_folder(folder: Path) -> None:
         ) from None
 
 
+def _wait_for_release(folder: Path) -> None:
+    """Wait until the MongoDB of a review that was just killed has let its folder go."""
+    end = time.monotonic() + RELEASE_SECONDS
+    while time.monotonic() < end:
+        try:
+            with (folder / "mongod.lock").open("r+b") as file:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.25)
+        except OSError:  # none there yet, or the database will say what is wrong with it
+            return
+        else:
+            return
+
+
+def _start_own() -> "DatabaseService":
+    """Start MongoDB in OUR_DATABASE under FiftyOne's keeper, which ends it when this process ends.
+
+    Without FiftyOne's mark for shared services: other programs do not find it.
+    """
+    from fiftyone.core.service import DatabaseService, Service
+
+    class OwnDatabase(DatabaseService):
+        service_name = "wood-review"
+
+        @property
+        def _service_args(self) -> list[str]:
+            return [DATABASE_KEEPER, self.service_name]
+
+        def start(self) -> None:
+            Service.start(self)  # never attach to what runs already
+
+    return OwnDatabase()
+
+
+def _served_folder() -> Path:
+    """Return the folder of the connected database, as it says itself."""
+    from fiftyone.core.odm import get_db_conn
+
+    options = get_db_conn().client.admin.command("getCmdLineOpts")
+    return Path(options["parsed"]["storage"]["dbPath"]).resolve()
+
+
 def check_answer(uri: str) -> None:
     """Refuse the database at `uri` if it does not answer or FiftyOne cannot use its version.
 
@@ -107,9 +199,12 @@ def _connect(folder: Path, uri: str | None) -> None:
     failure: list[BaseException] = []
 
     def connect() -> None:
-        from fiftyone.core.odm import get_db_conn
+        from fiftyone.core.odm import database, get_db_conn
 
         try:
+            if not uri:
+                database._db_service = _start_own()
+                os.environ[OUR_PORT] = str(database._db_service.port)
             get_db_conn()
         except Exception as error:
             failure.append(error)

@@ -4,7 +4,7 @@ Nothing here is the truth: the dataset can be thrown away and made again from bo
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from wood.data.image_ids import as_image_id
-from wood.maps import read_maps
+from wood.review.answers import Review
+from wood.review.similar import plane
 from wood.runtime.errors import InputError
 from wood.runtime.store import read_table
 
@@ -25,13 +26,13 @@ RANKING_COLUMNS = [
 ]
 MARK = "wood_review"
 TO_REVIEW = "to review"
-DECISION = ("decision", "reviewer")
+ANSWER = ("decision", "found", "others", "disputed")
 SOURCE = ("license", "author", "url")
 CAM_OPACITY = 0.6
 COLORS = {
     **dict.fromkeys(["prediction", "score"], "#ff6d04"),
-    **dict.fromkeys(["rank", "open_images_labels", "image_id", *SOURCE], "#8aa0b8"),
-    **dict.fromkeys(DECISION, "#3d7bd9"),
+    **dict.fromkeys(["rank", "cluster", "open_images_labels", "image_id", *SOURCE], "#8aa0b8"),
+    **dict.fromkeys(ANSWER, "#3d7bd9"),
     "cam": "#ff1f6b",
 }
 METADATA = ("size_bytes", "mime_type", "width", "height", "num_channels")
@@ -62,92 +63,105 @@ def read_ranking(path: str | Path) -> pd.DataFrame:
     return ranking[present].reset_index(drop=True)
 
 
-def read_cams(paths: Iterable[str | Path], ranking: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return each candidate's map of its predicted class, (h, w) uint8, from shards of maps."""
-    from wood.runtime.store import load_tensors
-
-    predicted = dict(zip(ranking["image_id"], ranking["class"], strict=True))
-    cams = {}
-    for path in paths:
-        names = load_tensors(path)[1].get("classes", [])
-        for image in read_maps(path):
-            name = predicted.get(image.image_id)
-            for index, localization in zip(image.classes.tolist(), image.maps, strict=True):
-                if names[index] == name:
-                    cams[image.image_id] = (localization.float() * 255).byte().numpy()
-    return cams
-
-
-def refresh_dataset(
-    name: str,
-    ranking: pd.DataFrame,
-    decisions: pd.DataFrame,
-    cams: Mapping[str, np.ndarray],
-) -> "fo.Dataset":
-    """Make the persistent dataset `name` show `ranking` and the settled `decisions`.
+def refresh_dataset(review: Review, *, own_database: bool) -> "fo.Dataset":
+    """Make the persistent dataset of a review show its candidates and decisions.
 
     Samples of images that stay are kept (a reviewer's tags with them), new ones added, those no
-    longer ranked removed; a decision comes from `decisions` alone.
+    longer ranked removed; an answer comes from the decisions files alone. In a database of the
+    review's own, what it was called before (in a folder since moved) goes.
 
     Raises:
         InputError: a dataset of that name exists that is not a review.
     """
     import fiftyone as fo
 
-    if not fo.dataset_exists(name):
-        dataset = fo.Dataset(name, persistent=True)
+    if own_database:
+        _delete_older(review.name)
+    if not fo.dataset_exists(review.name):
+        dataset = fo.Dataset(review.name, persistent=True)
         dataset.info[MARK] = True
         dataset.save()
         _add_fields(dataset)
-    dataset = fo.load_dataset(name)
+    dataset = fo.load_dataset(review.name)
     if not dataset.info.get(MARK):
-        raise InputError(f"The FiftyOne dataset {name!r} is not a review, choose another name.")
-
-    wanted = set(ranking["image_id"])
+        raise InputError(
+            f"The FiftyOne dataset {review.name!r} is not a review, choose another name."
+        )
+    wanted = {candidate["image_id"] for candidate in review.candidates}
     known = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
     _mend_count(dataset, len(known))
     dataset.delete_samples([sample for image, sample in known.items() if image not in wanted])
     dataset.add_samples(
         [
-            fo.Sample(filepath=str(Path(row.path).absolute()), image_id=row.image_id)
-            for row in ranking.itertuples()
-            if row.image_id not in known
+            fo.Sample(filepath=_absolute(row["path"]), image_id=row["image_id"])
+            for row in review.candidates
+            if row["image_id"] not in known
         ],
         progress=False,
     )
-    settled = decisions.set_index("image_id")
-    for field, values in _fields(ranking, settled, cams).items():
+    for field, values in _fields(review).items():
         dataset.set_values(field, values, key_field="image_id", progress=False)
-    _save_views(dataset, list(dict.fromkeys(sorted(ranking["class"]))))
+    _save_views(dataset, review)
     _configure_app(dataset)
     return dataset
 
 
-def mirror_decisions(samples: "fo.DatasetView", decisions: pd.DataFrame) -> None:
-    """Copy what `decisions` (settled) says about the images of `samples` into the database."""
-    settled = decisions.set_index("image_id")
-    images = samples.values("image_id")
-    for field in DECISION:
-        samples.set_values(field, [_look_up(settled, image, field) for image in images])
+def _delete_older(name: str) -> None:
+    import fiftyone as fo
+
+    for other in fo.list_datasets():
+        if other != name and fo.load_dataset(other).info.get(MARK):
+            fo.delete_dataset(other)
 
 
-def count_decisions(dataset: "fo.Dataset", wanted: int | None) -> list[dict[str, Any]]:
-    """Count accepted, rejected and remaining candidates per class, against the number wanted."""
-    classes, decisions = dataset.values(["prediction.label", "decision"])
-    table = pd.crosstab(
-        pd.Series(classes, dtype=object),
-        pd.Series(["remaining" if word is None else word for word in decisions], dtype=object),
-    ).reindex(columns=["accept", "reject", "remaining"], fill_value=0)
-    return [
-        {
-            "class": name,
-            "accepted": int(row.accept),
-            "rejected": int(row.reject),
-            "remaining": int(row.remaining),
-            "wanted": wanted,
-        }
-        for name, row in zip(table.index, table.itertuples(index=False), strict=True)
-    ]
+def mirror_answers(dataset: "fo.Dataset", review: Review, images: Iterable[str]) -> None:
+    """Copy what the decisions files say about `images` into the database."""
+    images = list(images)
+    for field, values in _answers(review, images).items():
+        dataset.set_values(field, values, key_field="image_id", progress=False)
+
+
+def mirror_heatmaps(dataset: "fo.Dataset", cams: Mapping[str, np.ndarray]) -> None:
+    """Show heatmaps that were made, (h, w) uint8 by image id, in FiftyOne too."""
+    import fiftyone as fo
+
+    values = {image: fo.Heatmap(map=cam, range=[0, 255]) for image, cam in cams.items()}
+    dataset.set_values("cam", values, key_field="image_id", progress=False)
+
+
+def describe_similar(review: Review, features: np.ndarray) -> None:
+    """Add FiftyOne's own tools for similar images: the embeddings panel and "more like this".
+
+    Args:
+        review: whose dataset it is; the dataset is there already.
+        features: (N, D), of its candidates in their order.
+    """
+    import fiftyone as fo
+    import fiftyone.brain as fob
+
+    dataset = fo.load_dataset(review.name)
+    samples = dict(zip(*dataset.values(["image_id", "id"]), strict=True))
+    order = {
+        samples[row["image_id"]]: z for row, z in zip(review.candidates, features, strict=True)
+    }
+    for key in set(dataset.list_brain_runs()):
+        dataset.delete_brain_run(key)
+    points = dict(zip(order, plane(features), strict=True))
+    fob.compute_visualization(dataset, points=points, brain_key="similar_images")
+    fob.compute_similarity(
+        dataset, embeddings=order, brain_key="more_like_this", backend="sklearn", metric="cosine"
+    )
+    logger.info("FiftyOne's embeddings panel and similarity search are ready.")
+
+
+def _answers(review: Review, images: Sequence[str]) -> dict[str, dict[str, str | None]]:
+    own, foreign, disputed = review.own(), review.foreign(), set(review.disputed())
+    return {
+        "decision": {image: _look_up(own, image, "decision") for image in images},
+        "found": {image: _look_up(own, image, "found") or None for image in images},
+        "others": {image: foreign.get(image) for image in images},
+        "disputed": {image: image in disputed for image in images},
+    }
 
 
 def _mend_count(dataset: "fo.Dataset", samples: int) -> None:
@@ -164,8 +178,9 @@ def _mend_count(dataset: "fo.Dataset", samples: int) -> None:
 def _add_fields(dataset: "fo.Dataset") -> None:
     import fiftyone as fo
 
-    for field in ("image_id", "open_images_labels", *DECISION, *SOURCE):
+    for field in ("image_id", "cluster", "open_images_labels", *ANSWER[:-1], *SOURCE):
         dataset.add_sample_field(field, fo.StringField)
+    dataset.add_sample_field("disputed", fo.BooleanField)
     dataset.add_sample_field("rank", fo.IntField)
     dataset.add_sample_field("score", fo.FloatField)
     dataset.add_sample_field("prediction", fo.EmbeddedDocumentField, fo.Classification)
@@ -174,62 +189,66 @@ def _add_fields(dataset: "fo.Dataset") -> None:
     dataset.create_index("rank")
 
 
-def _fields(
-    ranking: pd.DataFrame, settled: pd.DataFrame, cams: Mapping[str, np.ndarray]
-) -> dict[str, dict[str, Any]]:
+def _fields(review: Review) -> dict[str, dict[str, Any]]:
     """Field name -> image id -> value, for every field that a refresh sets."""
     import fiftyone as fo
 
-    fields: dict[str, dict[str, Any]] = {
-        field: {}
-        for field in (
-            *["filepath", "rank", "prediction", "score", "cam", "open_images_labels"],
-            *[*DECISION, *SOURCE],
-        )
+    rows = {row["image_id"]: row for row in review.candidates}
+
+    def column(value: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
+        return {image: value(row) for image, row in rows.items()}
+
+    return {
+        "filepath": column(lambda row: _absolute(row["path"])),
+        "rank": column(lambda row: row["rank"]),
+        "prediction": column(
+            lambda row: fo.Classification(label=row["class"], confidence=row["score"])
+        ),
+        "score": column(lambda row: round(row["score"], 4)),
+        "cluster": column(lambda row: row["screen"]),
+        "open_images_labels": column(lambda row: row["labels"] or None),
+        **{field: column(lambda row, field=field: row[field] or None) for field in SOURCE},
+        **_answers(review, list(rows)),
     }
-    for row in ranking.to_dict("records"):
-        image = row["image_id"]
-        values = {
-            "filepath": str(Path(row["path"]).absolute()),
-            "rank": int(row["rank"]),
-            "prediction": fo.Classification(label=row["class"], confidence=float(row["score"])),
-            "cam": fo.Heatmap(map=cams[image], range=[0, 255]) if image in cams else None,
-            "score": round(float(row["score"]), 4),
-            "open_images_labels": row["labels"] or None,
-        }
-        values |= {field: _look_up(settled, image, field) for field in DECISION}
-        values |= {field: row[field] or None for field in SOURCE}
-        for field, value in values.items():
-            fields[field][image] = value
-    return fields
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
 
 
 def _look_up(settled: pd.DataFrame, image_id: str, column: str) -> str | None:
     return settled.loc[image_id, column] if image_id in settled.index else None
 
 
-def _save_views(dataset: "fo.Dataset", classes: Sequence[str]) -> None:
-    """One saved view per class, hardest first, undecided; one of them all; one per decision."""
+def _save_views(dataset: "fo.Dataset", review: Review) -> None:
+    """Save the views: undecided candidates, of each class, by decision, and the disputed ones.
+
+    FiftyOne knows a view by the letters a-z and digits of its name, which two classes may share
+    ("tv monitor" and "tv-monitor") or have none of. A class's view has the class's number too.
+    """
     from fiftyone import ViewField
 
     undecided = dataset.match(ViewField("decision") == None).sort_by("rank")  # noqa: E711
     views = {TO_REVIEW: undecided}
-    for name in classes:
-        views[f"{name} {TO_REVIEW}"] = undecided.match(ViewField("prediction.label") == name)
+    for number, name in enumerate(review.classes, start=1):
+        views[f"{number} {name} {TO_REVIEW}"] = undecided.match(
+            ViewField("prediction.label") == name
+        )
     for word, title in (("accept", "accepted"), ("reject", "rejected")):
         views[title] = dataset.match(ViewField("decision") == word).sort_by("rank")
-    for old in dataset.list_saved_views():
-        if old.endswith(f" {TO_REVIEW}") and old not in views:
-            dataset.delete_saved_view(old)
+    unseen = undecided.match(ViewField("others") == None)  # noqa: E711
+    views["answered by nobody"] = unseen
+    views["disputed"] = dataset.match(ViewField("disputed") == True).sort_by("rank")  # noqa: E712
+    dataset.delete_saved_views()
     for name, view in views.items():
-        dataset.save_view(name, view, overwrite=True)
+        dataset.save_view(name, view)
 
 
 def _configure_app(dataset: "fo.Dataset") -> None:
     import fiftyone as fo
 
     dataset.app_config.active_fields = fo.ActiveFields(
-        paths=["prediction", "score", "cam", "decision"]
+        paths=["prediction", "score", "decision"]  # the heatmap is the reviewer's to ask for
     )
     dataset.app_config.color_scheme = fo.ColorScheme(
         color_by="field",
@@ -238,8 +257,8 @@ def _configure_app(dataset: "fo.Dataset") -> None:
         default_colorscale={"name": "jet", "list": None},
     )
     groups = {
-        "candidate": ["prediction", "score", "cam", "rank", "open_images_labels"],
-        "decision": list(DECISION),
+        "candidate": ["prediction", "score", "cam", "rank", "cluster", "open_images_labels"],
+        "decision": list(ANSWER),
         "source": ["image_id", *SOURCE],
         "file": ["id", "filepath", "created_at", "last_modified_at"],
     }

@@ -8,48 +8,48 @@ answer is in the decisions file before the App shows it, see `wood.ood.decisions
 """
 
 import argparse
-import contextlib
 import getpass
 import hashlib
-import json
 import logging
 import os
-import signal
-import socket
+import re
 import sys
-import tempfile
-import time
+import threading
 import webbrowser
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-import wood
 from wood.ood.decisions import check_reviewer, log_disagreements, merge
-from wood.review.database import database_answers, disconnect, start_fiftyone
+from wood.ood.features import read_features
+from wood.review.answers import Review
+from wood.review.database import disconnect, is_own, only_one, start_fiftyone
 from wood.review.dataset import (
+    RANKING_COLUMNS,
     TO_REVIEW,
-    count_decisions,
-    read_cams,
+    describe_similar,
     read_ranking,
     refresh_dataset,
 )
+from wood.review.serving import (
+    DEFAULT_PORT,
+    app_server,
+    foreground,
+    free_port,
+    has_display,
+    page_address,
+    wait_until_interrupted,
+    wait_until_served,
+)
+from wood.review.similar import screens
 from wood.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    import fiftyone as fo
-    import psutil
+from wood.runtime.store import load_tensors
 
 PLUGIN = Path(__file__).with_name("app")
-DEFAULT_PORT = 5151
-PORTS_TRIED = 50
-SECONDS_BETWEEN_LOOKS = 2
-FAILED_LOOKS = 3
-SECONDS_TO_STOP = 5
+SETTINGS = "WOOD_REVIEW"
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +59,12 @@ def review(
     decisions: str | Path,
     *,
     reviewer: str,
+    others: Sequence[str | Path] = (),
+    features: Sequence[str | Path] = (),
     maps: Sequence[str | Path] = (),
     classifier: str | Path | None = None,
-    dataset: str = "hard-ood-review",
+    classes: Sequence[str] = (),
+    project: str | None = None,
     database: str | Path | None = None,
     wanted: int | None = None,
     address: str = "127.0.0.1",
@@ -73,47 +76,101 @@ def review(
 
     Args:
         ranking: Parquet of ranked candidates, see `wood.ood.ranking`.
-        decisions: the decisions file; made with the first answer.
-        reviewer: the name that goes into the decisions file.
+        decisions: the file of this reviewer's answers; made with the first one.
+        reviewer: the name that goes into it.
+        others: other reviewers' files, to show where they disagree.
+        features: F_in's features of the candidates (see `score_images`); with them similar images
+            stand on one screen.
         maps: shards of localization maps; a candidate's map of its predicted class is its heatmap.
-        classifier: make the missing heatmaps with this classifier, kept beside `decisions`.
-        dataset: name of the persistent FiftyOne dataset.
-        database: folder of the MongoDB of our own; default: `fiftyone` beside `decisions`.
+        classifier: F_in, which makes the heatmaps that are asked for and are not in `maps`.
+        classes: the foreground classes; default: the classifier's, else those predicted.
+        project: what the review is called in FiftyOne; default: the name of the ranking's folder.
+        database: folder of the review's MongoDB; default: below `fiftyone` beside `decisions`, one
+            for each decisions file and reviewer.
         wanted: accepted images wanted per class, shown with the counts.
         address, port: where the App listens; without a port the first free one from 5151.
         browser: open the App in a browser where there is a display.
         wait: serve the App; otherwise the dataset is refreshed and nothing is served.
 
     Raises:
-        InputError: bad ranking, decisions or maps, a taken port, or a database that does not
-            start, has the wrong version or stops.
+        InputError: bad ranking, decisions, features or maps, a taken port, a review that is open
+            already, or a database that does not start, is another's, has the wrong version or
+            stops.
     """
     check_reviewer(reviewer)
     decisions = Path(decisions).absolute()
     ranked = read_ranking(ranking)
-    settled, disagreements = merge([decisions])
-    log_disagreements(disagreements)
+    log_disagreements(merge([decisions, *others])[1])
     _make_folder(decisions.parent)
+    name = review_name(project or _project(ranking), decisions, reviewer)
+    folder = Path(database or decisions.parent / "fiftyone" / _key(decisions.name, reviewer))
     port = free_port(address, port) if wait else None
-    cams = read_cams(maps, ranked)
-    if classifier is not None:
-        cams |= _make_cams(classifier, ranked[~ranked["image_id"].isin(cams)], decisions.parent)
-
-    start_fiftyone(database or decisions.parent / "fiftyone", PLUGIN)
-    shown = refresh_dataset(dataset, ranked, settled, cams)
-    _log_counts(shown, wanted)
-    if port is not None:
-        session = {
-            "dataset": dataset,
-            "decisions": str(decisions),
-            "reviewer": reviewer,
-            "wanted": wanted,
-        }
+    opened = Review(
+        name,
+        str(decisions),
+        reviewer,
+        list(classes) or _classes(classifier, ranked),
+        wanted,
+        [str(Path(path).absolute()) for path in others if Path(path).absolute() != decisions],
+        [str(Path(path).absolute()) for path in maps],
+        None if classifier is None else str(Path(classifier).absolute()),
+        candidates(ranked, features),
+    )
+    page = "" if port is None else page_address(name, address, port, TO_REVIEW)
+    with only_one(folder, page), foreground() if wait else nullcontext():
+        opened.write(folder / "review.json")
+        start_fiftyone(folder, PLUGIN)
         try:
-            _serve(dataset, session, address, port, browser)
-            _log_counts(shown, wanted)
+            if port is None:
+                refresh_dataset(opened, own_database=is_own())
+            else:
+                _serve(opened, folder / "review.json", features, page, address, port, browser)
+            _log_counts(opened)
         finally:
             disconnect()
+
+
+def candidates(ranking: pd.DataFrame, features: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """Return the rows of a ranking with the `screen` of each, "" where there are no features."""
+    table = ranking.assign(
+        score=ranking["score"].astype(float),
+        path=[str(Path(path).absolute()) for path in ranking["path"]],
+        screen="",
+    )
+    if features:
+        z = read_features(features, list(ranking["image_id"]))
+        numbers = screens(z, table["score"].to_numpy())
+        table["screen"] = [f"{number + 1:04d}" for number in numbers]
+    return table[[*RANKING_COLUMNS, "screen"]].to_dict("records")
+
+
+def review_name(project: str, decisions: Path, reviewer: str) -> str:
+    """Return the name in FiftyOne of a reviewer's review: its own on a shared database, too."""
+    return "-".join(
+        [_plain(project), _plain(decisions.stem), _key(project, str(decisions), reviewer)]
+    )
+
+
+def _key(*parts: str) -> str:
+    """A name for what `parts` say, its own even where they differ in other signs than letters."""
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+    return f"{_plain(parts[-1])}-{digest}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x"
+
+
+def _project(ranking: str | Path) -> str:
+    """The folder of `results/` that a ranking lies in, `results/NAME/ood/ranking.parquet`."""
+    folder = Path(ranking).absolute().parent
+    return (folder.parent if folder.name == "ood" else folder).name
+
+
+def _classes(classifier: str | Path | None, ranking: pd.DataFrame) -> list[str]:
+    if classifier is None:
+        return sorted(set(ranking["class"]))
+    return list(load_tensors(classifier, "np")[1].get("class_names", sorted(set(ranking["class"]))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,10 +195,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--ranking", required=True, help="ranked candidates (Parquet)")
     add("--decisions", required=True, help="decisions file (CSV), made with the first answer")
     add("--reviewer", default=_user(), help="name written beside each decision (%(default)s)")
+    add("--others", nargs="+", default=[], help="other reviewers' files, to show disagreements")
+    add("--features", nargs="+", default=[], help="features of the candidates: similar together")
     add("--maps", nargs="+", default=[], help="shards of localization maps, shown as heatmaps")
-    add("--classifier", help="classifier that makes the missing heatmaps")
-    add("--dataset", default="hard-ood-review", help="name in FiftyOne (%(default)s)")
-    add("--database", help="folder of the database (default: fiftyone/ beside the decisions)")
+    add("--classifier", help="classifier that makes the other heatmaps, when they are asked for")
+    add("--classes", nargs="+", default=[], help="foreground classes (default: the classifier's)")
+    add("--project", help="name in FiftyOne (default: that of the results folder)")
+    add("--database", help="folder of the database (default: below fiftyone/, by the decisions)")
     add("--wanted", type=int, help="accepted images wanted per class, shown with the counts")
     add("--address", default="127.0.0.1", help="where the App listens (%(default)s)")
     add("--port", type=int, help=f"its port (default: the first free one from {DEFAULT_PORT})")
@@ -164,129 +224,34 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot hold the decisions ({error.strerror}).") from None
 
 
-def free_port(address: str, port: int | None) -> int:
-    """Return a port that nobody listens on: FiftyOne would silently attach to another's App."""
-    candidates = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TRIED)
-    for candidate in candidates:
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, candidate))
-            except (OSError, OverflowError) as error:
-                reason = error
-            else:
-                return candidate
-    raise InputError(f"The App cannot listen at {address}, port {candidates[-1]} ({reason}).")
+def _serve(
+    opened: Review,
+    settings: Path,
+    features: Sequence[str | Path],
+    page: str,
+    address: str,
+    port: int,
+    browser: bool,
+) -> None:
+    """Serve the App until Ctrl-C, or until its server or database stops."""
+    os.environ[SETTINGS] = str(settings.absolute())
+    with app_server(address, port) as server:
+        refresh_dataset(opened, own_database=is_own())
+        wait_until_served(server, address, port)
+        print(f"The review is at {page}", flush=True)
+        print("Ctrl-C ends it; every answer given is already on the disk.", flush=True)
+        if browser and has_display():
+            webbrowser.open(page)
+        if features:
+            z = read_features(features, [row["image_id"] for row in opened.candidates])
+            threading.Thread(target=describe_similar, args=[opened, z], daemon=True).start()
+        rest = f"every answer given is in {opened.decisions}, run the same command again to go on."
+        wait_until_interrupted(address, port, rest)
 
 
-def _make_cams(
-    classifier: str | Path, ranking: pd.DataFrame, folder: Path
-) -> dict[str, np.ndarray]:
-    """Make the heatmaps of `ranking` with the classifier, once for the same images and weights."""
-    from wood.data.labels import write_labels
-    from wood.data.lists import write_image_list
-    from wood.models.classifiers import load_classifier
-    from wood.seeds.localize import localize
-
-    if ranking.empty:
-        return {}
-    names = load_classifier(classifier)[1]["class_names"]
-    unknown = sorted(set(ranking["class"]) - set(names))
-    if unknown:
-        raise InputError(f"{classifier}: this classifier does not know the class {unknown[0]!r}.")
-    content = ranking[["image_id", "class"]].to_csv().encode() + Path(classifier).read_bytes()
-    output = folder / f"review-cams-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
-    if not output.exists():
-        with tempfile.TemporaryDirectory() as temporary:
-            images, labels = Path(temporary, "images.csv"), Path(temporary, "labels.parquet")
-            write_image_list(images, ranking[["image_id", "path"]])
-            present = {name: list(ranking["class"] == name) for name in names}
-            write_labels(labels, pd.DataFrame(present, index=ranking["image_id"]))
-            localize(
-                *(images, labels, classifier, output),
-                settings={"method": "cam", "scales": [1.0]},
-                shard_index=0,
-                shard_count=1,
-                class_names=names,
-                max_batch_pixels=1_000_000,
-                max_failed_fraction=1.0,
-            )
-    return read_cams([output], ranking)
-
-
-def _serve(dataset: str, session: dict, address: str, port: int, browser: bool) -> None:
-    """Serve the App until Ctrl-C, SIGTERM, or its server or database stops."""
-    os.environ["WOOD_REVIEW"] = json.dumps(session)
-    # The App's server is a process of its own and imports wood for the plugin.
-    root = str(Path(wood.__file__).parents[1])
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    from fiftyone.core.service import ServerService, ServiceException
-
-    # Without a session object of FiftyOne's: the page's address names dataset and view.
-    try:
-        service = ServerService(port, address=address, do_not_track=True)
-    except ServiceException as error:
-        raise InputError(f"The review's App did not start ({error}).") from None
-    host = "127.0.0.1" if address in ("0.0.0.0", "::") else address
-    view = TO_REVIEW.replace(" ", "-")
-    page = f"http://{host}:{port}/datasets/{quote(dataset)}?view={view}"
-    print(f"The review is at {page}", flush=True)
-    print("Ctrl-C ends it; every answer given is already on the disk.", flush=True)
-    if browser and _has_display():
-        webbrowser.open(page)
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            _wait_while_alive(host, port, session["decisions"])
-    finally:
-        _stop(service.child)
-
-
-def _stop(process: "psutil.Popen") -> None:
-    """Stop the App's server: politely first, for without a database it would wait for minutes."""
-    import psutil
-
-    family = [process, *process.children(recursive=True)]
-    process.stdin.close()
-    for survivor in psutil.wait_procs(family, timeout=SECONDS_TO_STOP)[1]:
-        survivor.kill()
-
-
-def _wait_while_alive(host: str, port: int, decisions: str) -> None:
-    failed = {"App": 0, "database": 0}
-    while True:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-        for part, alive in (("App", _listens(host, port)), ("database", database_answers())):
-            failed[part] = 0 if alive else failed[part] + 1
-            if failed[part] == FAILED_LOOKS:
-                raise InputError(
-                    f"The review's {part} stopped; every answer given is in {decisions}, "
-                    "run the same command again to go on."
-                )
-
-
-def _listens(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=5).close()
-    except TimeoutError:
-        return True  # busy, not gone
-    except OSError:
-        return False
-    return True
-
-
-def _has_display() -> bool:
-    if sys.platform in ("darwin", "win32"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _log_counts(shown: "fo.Dataset", wanted: int | None) -> None:
-    if not database_answers():
-        return
-    for row in count_decisions(shown, wanted):
-        target = f" of {wanted} wanted" if wanted is not None else ""
+def _log_counts(opened: Review) -> None:
+    for row in opened.counts():
+        target = f" of {opened.wanted} wanted" if opened.wanted is not None else ""
         logger.info(
             f"{row['class']}: {row['accepted']} accepted{target}, {row['rejected']} rejected, "
             f"{row['remaining']} to review"

@@ -153,8 +153,12 @@ def save_tensors(
         save_file(contiguous, temporary, metadata={METADATA_KEY: text})
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load_tensors(
+    path: str | Path, framework: str = "pt"
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote: the tensors by name, and the metadata.
+
+    With the framework "np" the tensors are NumPy's, and PyTorch is not imported.
 
     Raises:
         InputError: the file is missing, truncated or not safetensors.
@@ -162,7 +166,7 @@ def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, A
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             metadata = _parse_json((file.metadata() or {}).get(METADATA_KEY, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:

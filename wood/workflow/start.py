@@ -1,6 +1,5 @@
 """How a run begins: its configuration is checked, and it says that it works here."""
 
-import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -35,12 +34,6 @@ def configuration(
     config = settings.expanded(config)
     settings.sort_keys(config)
     return config
-
-
-def collect_garbage_seldom() -> None:
-    """Let Python look for cycles less often: planning makes a million objects that all stay."""
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
 
 
 def claim(results: str) -> None:

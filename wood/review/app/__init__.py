@@ -1,49 +1,107 @@
-"""The FiftyOne plugin of the review: what the keys and buttons of `review.js` do.
+"""The FiftyOne plugin of the review: what the keys and buttons of the page do.
 
 An answer goes to the decisions file first, durably, and to the database after; the database may
 fail, the file may not. FiftyOne imports this file in the App's server, under a name of its own.
 """
 
-import json
 import os
-from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
+import pymongo
 from fiftyone.plugins.context import PluginContext
 
-from wood.ood.decisions import (
-    ACCEPT,
-    REJECT,
-    UNDO,
-    Decision,
-    append_decisions,
-    last_decisions,
-    now,
-    read_history,
-    settle,
-)
-from wood.review.dataset import count_decisions, mirror_decisions
+from wood.ood.decisions import ACCEPT, REJECT, UNDO
+from wood.review.answers import Review
+from wood.review.dataset import mirror_answers, mirror_heatmaps
+from wood.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from wood.review.heatmaps import Heatmaps
 
 SETTINGS = "WOOD_REVIEW"
+MIRROR_SECONDS = 5  # that an answer waits for the database, when the file has it already
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What `wood.review.session` hands to the App's server, in the environment."""
-
-    dataset: str
-    decisions: str
-    reviewer: str
-    wanted: int | None
+@cache
+def _review() -> Review:
+    return Review.read(os.environ[SETTINGS])
 
 
-def _settings() -> Settings:
-    return Settings(**json.loads(os.environ[SETTINGS]))
+@cache
+def _heatmaps() -> "Heatmaps":
+    from wood.review.heatmaps import Heatmaps  # PyTorch comes with it
+
+    review = _review()
+    return Heatmaps(review.maps, review.classifier, review.predicted())
 
 
-class _Answer(foo.Operator):
-    """Record an answer for the open image, else for the selected ones, and tell the page."""
+def _is_ours(ctx: foo.ExecutionContext) -> bool:
+    return ctx.request_params.get("dataset_name") == _review().name
+
+
+def _record(ctx: foo.ExecutionContext, presses: list[dict]) -> dict:
+    """Record presses, then bring the database's samples to what the file says."""
+    review = _review()
+    if not _is_ours(ctx):
+        raise InputError(f"This review is of {review.name}: not recorded.")
+    images = review.record(presses)
+    report = {"images": images, "warning": None}
+    touched = {line["image"] for press in presses for line in press.get("answers") or []}
+    try:
+        with pymongo.timeout(MIRROR_SECONDS):
+            mirror_answers(ctx.dataset, review, touched | set(images))
+    except Exception as error:  # the answer is on the disk already, whatever the database does
+        report["warning"] = f"recorded in the decisions file, but not in FiftyOne: {error}"
+    return report
+
+
+class State(foo.Operator):
+    """Tell the page which dataset is under review, the candidates and how far it is."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name="state", label="Review: state", unlisted=True)
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict:
+        return {"active": True, **_review().state()} if _is_ours(ctx) else {"active": False}
+
+
+class Record(foo.Operator):
+    """Record the presses of the page's keys, in their order."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name="record", label="Review: record", unlisted=True)
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict:
+        try:
+            return _record(ctx, ctx.params["presses"])
+        except InputError as error:
+            return {"refused": str(error)}
+
+
+class ShowHeatmaps(foo.Operator):
+    """Make the heatmaps of some images."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name="heatmaps", label="Review: heatmaps", unlisted=True)
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict:
+        from wood.review.heatmaps import as_png
+
+        paths = {row["image_id"]: row["path"] for row in _review().candidates}
+        cams = {image: _heatmaps().of(image, paths[image]) for image in ctx.params["images"]}
+        cams = {image: cam for image, cam in cams.items() if cam is not None}
+        mirror_heatmaps(ctx.dataset, cams)
+        return {"heatmaps": {image: as_png(cam) for image, cam in cams.items()}}
+
+
+class _OfSelection(foo.Operator):
+    """Record one answer for the open image, else for the selected ones, and tell the page."""
 
     word: str
     label: str
@@ -55,102 +113,41 @@ class _Answer(foo.Operator):
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         """Ask nothing, and refuse to run on a dataset that is not the review's."""
         inputs = types.Object()
-        if ctx.dataset is None or ctx.dataset.name != _settings().dataset:
+        if not _is_ours(ctx):
             refusal = types.Error(label="This dataset is not the one under review.")
             inputs.view("refusal", refusal).invalid = True
         return types.Property(inputs)
 
     def execute(self, ctx: foo.ExecutionContext) -> dict:
-        settings = _settings()
-        if ctx.dataset.name != settings.dataset:
-            raise ValueError(f"the review is of the dataset {settings.dataset}")
-        answers = self.answers(ctx, settings)
-        append_decisions(settings.decisions, answers)
-        report = {
-            "word": self.word,
-            "images": [answer.image_id for answer in answers],
-            "warning": None,
-        }
-        try:
-            _mirror(ctx, settings, report["images"])
-            report["progress"] = count_decisions(ctx.dataset, settings.wanted)
-        except Exception as error:  # the answer is on the disk already, whatever the database does
-            report["warning"] = f"recorded in decisions.csv, but not shown: {error}"
+        samples = ctx.params.get("samples") or ctx.selected
+        images = ctx.dataset.select(samples).values("image_id") if samples else []
+        press = {"answers": [{"image": image, "word": self.word} for image in images]}
+        if self.word == UNDO:
+            press = {"undo": True, "images": images}
+        report = _record(ctx, [press]) | {"word": self.word}
         ctx.trigger("@wood/review/answered", params=report)
         return report
 
-    def answers(self, ctx: foo.ExecutionContext, settings: Settings) -> list[Decision]:
-        """Return the lines to append: this operator's word for every target."""
-        time = now()
-        return [
-            Decision(image_id, self.word, name, settings.reviewer, time)
-            for image_id, name in zip(*_targets(ctx), strict=True)
-        ]
 
-
-class Accept(_Answer):
+class Accept(_OfSelection):
     """No foreground object: a hard OoD image."""
 
-    word, label = ACCEPT, "Review: accept (no foreground object)"
+    word, label = ACCEPT, "Review: no object (hard OoD)"
 
 
-class Reject(_Answer):
+class Reject(_OfSelection):
     """A foreground object is there: not an OoD image."""
 
-    word, label = REJECT, "Review: reject (foreground object present)"
+    word, label = REJECT, "Review: object (not OoD)"
 
 
-class Undo(_Answer):
+class Undo(_OfSelection):
     """Take back the answers of the open or selected images, else the reviewer's last answer."""
 
-    word, label = UNDO, "Review: undo the last answer"
-
-    def answers(self, ctx: foo.ExecutionContext, settings: Settings) -> list[Decision]:
-        history = read_history(settings.decisions)
-        history = history[history["reviewer"] == settings.reviewer]
-        last = history.drop_duplicates("image_id", keep="last").set_index("image_id")
-        last = last[last["decision"] != UNDO]
-        targets = [image for image in _targets(ctx)[0] if image in last.index]
-        targets = targets or last_decisions(settings.decisions, settings.reviewer)
-        time = now()
-        return [
-            Decision(image, UNDO, last.loc[image, "class"], settings.reviewer, time)
-            for image in targets
-        ]
-
-
-class Progress(foo.Operator):
-    """Tell the page which dataset is under review, and how far it is."""
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(name="progress", label="Review: progress", unlisted=True)
-
-    def execute(self, ctx: foo.ExecutionContext) -> dict:
-        settings = _settings()
-        if ctx.dataset is None or ctx.dataset.name != settings.dataset:
-            return {"active": False}
-        counts = count_decisions(ctx.dataset, settings.wanted)
-        return {"active": True, "reviewer": settings.reviewer, "progress": counts}
-
-
-def _targets(ctx: foo.ExecutionContext) -> tuple[list[str], list[str]]:
-    """Return image ids and predicted classes of the open image, else of the selected ones."""
-    samples = [ctx.current_sample] if ctx.current_sample else ctx.selected
-    if not samples:
-        return [], []
-    image_ids, classes = ctx.dataset.select(samples).values(["image_id", "prediction.label"])
-    return image_ids, classes
-
-
-def _mirror(ctx: foo.ExecutionContext, settings: Settings, images: list[str]) -> None:
-    """Bring the database's samples of `images` to what the file says."""
-    history = read_history(settings.decisions)
-    settled, _ = settle(history[history["image_id"].isin(images)])
-    mirror_decisions(ctx.dataset.select_by("image_id", images), settled)
+    word, label = UNDO, "Review: undo"
 
 
 def register(plugin: PluginContext) -> None:
     """Register the operators; FiftyOne calls this."""
-    for operator in (Accept, Reject, Undo, Progress):
+    for operator in (State, Record, ShowHeatmaps, Accept, Reject, Undo):
         plugin.register(operator)

@@ -1,0 +1,54 @@
+"""The App's server of a review: FiftyOne's, with pages that may ask no other host.
+
+    python -m wood.review.server --port 5151 --address 127.0.0.1
+
+FiftyOne's page asks the web for a font, and once for more; a review runs without the web.
+"""
+
+import argparse
+import asyncio
+import os
+
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+
+POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
+    "connect-src 'self' data: blob: ws: wss:; frame-ancestors 'self'"
+)
+
+
+class OwnHostOnly(BaseHTTPMiddleware):
+    """Tell the browser to fetch nothing from elsewhere."""
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = POLICY
+        return response
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--address", required=True)
+    options = parser.parse_args()
+    # As FiftyOne's own server does it (fiftyone/server/main.py).
+    os.environ.pop("FIFTYONE_DISABLE_SERVICES", None)
+    os.environ["FIFTYONE_SERVER"] = "1"
+    from fiftyone.server.app import app
+    from fiftyone.server.events import set_port
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    app.add_middleware(OwnHostOnly)
+    config = Config()
+    host = f"[{options.address}]" if ":" in options.address else options.address
+    config.bind = [f"{host}:{options.port}"]
+    set_port(options.port)
+    asyncio.run(serve(app, config))
+
+
+if __name__ == "__main__":
+    main()
