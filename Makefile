@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env browser slurm demo test lint format bench bench-gpu bench-large chaos
+.PHONY: env browser slurm demo test lint format bench gpu bench-large chaos
 
 env: $(VENV)/.installed
 
@@ -69,8 +69,11 @@ bench: env
 	$(BIN)/python -m benchmarks.map_storage
 	$(BIN)/python -m benchmarks.dag
 
-# Rates of training, CAM, AdvCAM and K-means, and how long the GPU waits; needs CUDA.
-bench-gpu: env
+# What only a GPU can show: all stages on CUDA, then rates of training, CAM, AdvCAM and K-means, and how
+# long the GPU waits.
+gpu: env
+	$(BIN)/python -c "import torch; raise SystemExit(None if torch.cuda.is_available() else 'There is no CUDA device.')"
+	WOOD_TEST_CUDA=1 $(BIN)/pytest tests/unit/test_cuda_paths.py
 	$(BIN)/python -m benchmarks.localization --gpu
 	$(BIN)/python -m benchmarks.training --gpu
 

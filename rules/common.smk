@@ -4,7 +4,7 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from wood.runtime.digest import code_digest
+from wood.runtime.digest import code_digest, keep_digests
 from wood.runtime.environment import share_with_jobs
 from wood.workflow import start
 from wood.workflow.config import named_inputs
@@ -14,6 +14,7 @@ from wood.workflow.resources import asks
 from wood.workflow.targets import Targets
 
 share_with_jobs(workflow.basedir)
+start.collect_garbage_seldom()
 
 files = [f"{workflow.basedir}/config.yaml", *(workflow.overwrite_configfiles or [])]
 config.update(start.configuration(config, workflow.config_settings.config, files))
@@ -28,8 +29,12 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
     start.claim(paths.results)
 
 # Trainings use all GPUs of their job; shards use one, and run side by side.
-TRAINING_GPUS = config["gpus"]
-SHARD_GPUS = min(config["gpus"], 1)
+TRAINING_GPUS = targets.gpus
+SHARD_GPUS = min(targets.gpus, 1)
+
+
+onstart:
+    keep_digests()
 
 
 wildcard_constraints:

@@ -186,10 +186,9 @@ if config["ood"]["source"] == "openimages":
         resources:
             **asks(2000, 30),
         params:
-            policy=config["ood"]["review"]["policy"],
+            **inputs.pruning,
             classes=config["classes"],
             minimum=targets.needed_hard_ood,
-            max_unmatched_fraction=config["ood"]["review"]["max_unmatched_fraction"],
             code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/hard_ood_list.py"

@@ -173,11 +173,10 @@ rule seeds_with_crf:
     resources:
         **asks(1500, 240, per_thread=True),
     params:
+        **inputs.named,
         threshold=inputs.threshold,
         gt_prob=inputs.gt_prob,
         classifier=inputs.weights,
-        class_names=config["classes"],
-        max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.ir_labels"),
     script:
         "../workflow_scripts/seeds_with_crf.py"
@@ -203,8 +202,7 @@ rule score_pseudo_masks:
     resources:
         **asks(2000, 120),
     params:
-        **inputs.classes,
-        split=config["data"]["evaluation"],
+        **inputs.scoring,
         code=code_digest("wood.scoring.evaluation"),
     script:
         "../workflow_scripts/score_pseudo_masks.py"

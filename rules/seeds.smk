@@ -155,10 +155,9 @@ rule score_seeds:
     resources:
         **asks(2000, 120),
     params:
-        **inputs.classes,
+        **inputs.scoring,
         threshold=inputs.threshold,
         published_sweep=inputs.published_sweep,
-        split=config["data"]["evaluation"],
         code=code_digest("wood.scoring.seeds"),
     script:
         "../workflow_scripts/score_seeds.py"

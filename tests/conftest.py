@@ -1,6 +1,11 @@
 """What several test files share."""
 
+import os
 import socket
+
+# The tests' tolerances are those of the CPU. `make gpu` runs those that are for CUDA.
+if not os.environ.get("WOOD_TEST_CUDA"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
 import torch

@@ -1,9 +1,9 @@
 """Scores p(c) of one shard of candidates by F_in."""
 
 from wood.ood.scoring import score_images
-from wood.runtime.jobs import job
+from wood.runtime.jobs import network_job
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     score_images(
         snakemake.input.images,
         snakemake.input.classifier,

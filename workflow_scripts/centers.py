@@ -1,9 +1,9 @@
 """Centres of D_in by class, and of D_ood by cluster."""
 
 from wood.ood.centers import make_centers
-from wood.runtime.jobs import job
+from wood.runtime.jobs import network_job
 
-with job(snakemake.log[0], gpus=snakemake.resources.get("gpu")):
+with network_job(snakemake):
     make_centers(
         snakemake.input.images,
         snakemake.input.labels,

@@ -1,9 +1,9 @@
 """Features of two classes and of their OoD images at each epoch."""
 
-from wood.runtime.jobs import job
+from wood.runtime.jobs import network_job
 from wood.seeds.epochs import extract_epoch_features
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     extract_epoch_features(
         snakemake.input.images,
         snakemake.input.labels,

@@ -1,9 +1,9 @@
 """Features z of the images of one list."""
 
-from wood.runtime.jobs import job
+from wood.runtime.jobs import network_job
 from wood.seeds.features import extract_features
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     extract_features(
         snakemake.input.images,
         snakemake.input.classifier,

@@ -1,9 +1,9 @@
 """Instance masks of one shard of localization maps."""
 
 from wood.affinity.instances import make_instances
-from wood.runtime.jobs import job
+from wood.runtime.jobs import network_job
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     make_instances(
         snakemake.input.maps,
         snakemake.input.images,

@@ -1,9 +1,9 @@
 """One shard of localization maps."""
 
-from wood.runtime.jobs import job
+from wood.runtime.jobs import network_job
 from wood.seeds.localize import localize
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     localize(
         snakemake.input.images,
         snakemake.input.labels,

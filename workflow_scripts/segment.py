@@ -1,10 +1,10 @@
 """One shard of predictions on val, without and with dense CRF."""
 
 from wood.crf import DEEPLAB_CRF
-from wood.runtime.jobs import job
+from wood.runtime.jobs import network_job
 from wood.segmentation.inference import segment_images
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     segment_images(
         snakemake.input.images,
         snakemake.input.network,

@@ -1,13 +1,13 @@
 """Train one classifier: F_in, W-OoD, or a control; or take published weights for it."""
 
-from wood.runtime.jobs import checkpoint_path, job
+from wood.runtime.jobs import checkpoint_path, network_job
 from wood.runtime.knobs import with_knobs
 from wood.runtime.launch import launch
 from wood.seeds.classifier import train_classifier, use_published
 
 chosen, output = snakemake.params.settings, snakemake.output
 made = {"output": output.weights, "log": output.log, "epochs": output.epochs}
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     if chosen["published"] is not None:
         names = snakemake.params.class_names
         use_published(chosen["published"], chosen["architecture"], names, **made)

@@ -1,11 +1,11 @@
 """Train IRNet on IR labels."""
 
 from wood.affinity.train import train_irnet
-from wood.runtime.jobs import checkpoint_path, job
+from wood.runtime.jobs import checkpoint_path, network_job
 from wood.runtime.knobs import with_knobs
 from wood.runtime.launch import launch
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     chosen = with_knobs(snakemake.params.settings, snakemake.params.knobs)
     launch(
         train_irnet,

@@ -1,11 +1,11 @@
 """Train DeepLab-v2 on pseudo-masks."""
 
-from wood.runtime.jobs import checkpoint_path, job
+from wood.runtime.jobs import checkpoint_path, network_job
 from wood.runtime.knobs import with_knobs
 from wood.runtime.launch import launch
 from wood.segmentation.train import train_segmentation
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     chosen = with_knobs(snakemake.params.settings, snakemake.params.knobs)
     launch(
         train_segmentation,

@@ -1,9 +1,9 @@
 """Pseudo-masks of one shard of localization maps, by the random walk."""
 
 from wood.affinity.pseudo_masks import make_pseudo_masks
-from wood.runtime.jobs import job
+from wood.runtime.jobs import network_job
 
-with job(snakemake.log[0], snakemake.params.threads, snakemake.resources.get("gpu")):
+with network_job(snakemake):
     make_pseudo_masks(
         snakemake.input.maps,
         snakemake.input.images,

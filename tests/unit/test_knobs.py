@@ -39,8 +39,8 @@ def test_the_configuration_has_each_knob_and_the_rest_has_none():
 
 def test_jobs_get_knobs_apart_from_what_results_depend_on():
     usual, slow = (Inputs(Targets(merge(BASE, changes))) for changes in ({}, SLOW))
-    for settings in (Inputs.classifier, Inputs.irnet, Inputs.network):
-        assert settings(usual, JOB) == settings(slow, JOB)
+    for name in ("classifier", "irnet", "network"):
+        assert getattr(usual, name)(JOB) == getattr(slow, name)(JOB)
     assert usual.download == slow.download
     assert slow.classifier_knobs(JOB, []) == {"training": {"workers": 7, "checkpoint_seconds": 1}}
     assert slow.irnet_knobs(JOB, [])["training"]["workers"] == 7

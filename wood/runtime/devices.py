@@ -3,12 +3,16 @@
 import fcntl
 import logging
 import os
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
+
+from wood.runtime.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -42,21 +46,51 @@ def visible_gpus() -> list[str]:
     return [name for name in listed.split(",") if name]
 
 
-def claim_gpus(count: int) -> None:
-    """Keep `count` of the visible GPUs for this process, and hide the others from it.
+def claim_gpus(wanted: int | str) -> None:
+    """Keep some of the visible GPUs for this process, and hide the others from it.
 
-    A scheduler that shows a job its own GPUs has done this already. On a machine without one, the
-    first GPUs are taken that no other job of this project's holds, once there are enough of them;
-    they are given back when the process ends, however it ends. Fewer visible GPUs than `count`
-    (none, on a machine without) are all used.
+    The first GPUs are taken that no other job of this project's on this machine holds, once there
+    are enough of them; they are given back when the process ends, however it ends. So jobs that
+    run side by side never share a GPU.
+
+    Args:
+        wanted: how many; 0 hides all of them. "auto" is one where there is one, else none.
+
+    Raises:
+        InputError: fewer are visible than are wanted.
     """
     names = visible_gpus()
-    if not 0 < count < len(names):
-        return
+    count = min(1, len(names)) if wanted == "auto" else int(wanted)
+    if count > len(names):
+        raise InputError(
+            f"gpus is {count}, but CUDA shows this job {len(names)} "
+            f"({_why_not()}); with gpus: 0 it runs on the CPU."
+        )
+    if count:
+        _wait_for(names, count)
+        logger.info("GPUs of this job: %s", ", ".join(_held))
+        if not torch.cuda.is_available():
+            sentence = f"CUDA cannot use the GPUs {', '.join(_held)} ({_why_not()})"
+            print(f"Warning: {sentence}: this job runs on the CPU.", file=sys.stderr)
+            logger.warning("%s: this job runs on the CPU.", sentence)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_held)
+
+
+def _why_not() -> str:
+    """What may keep CUDA from showing GPUs."""
+    if torch.version.cuda is None:
+        return "this build of torch has no CUDA"
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    shown = "" if listed is None else f"CUDA_VISIBLE_DEVICES is {listed!r}; "
+    return f"{shown}torch needs a driver for CUDA {torch.version.cuda}"
+
+
+def _wait_for(names: Sequence[str], count: int) -> None:
+    """Lock `count` of the GPUs, once so many are free."""
     waiting = False
     while len(_held) < count:
         for name in names:
-            if len(_held) < count and (handle := _lock(name)) is not None:
+            if len(_held) < count and name not in _held and (handle := _lock(name)) is not None:
                 _held[name] = handle
         if len(_held) < count:
             # Two jobs that each held half of what they need would wait for ever.
@@ -66,8 +100,6 @@ def claim_gpus(count: int) -> None:
                 logger.info("Waiting for %d of the GPUs %s.", count, ", ".join(names))
             waiting = True
             time.sleep(SECONDS_BETWEEN_TRIES)
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_held)
-    logger.info("GPUs of this job: %s", ", ".join(_held))
 
 
 def _lock(gpu: str) -> int | None:

@@ -2,11 +2,18 @@
 
 import ast
 import hashlib
+import json
+import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from wood.runtime.parts import reserved_file
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("wood", "demo")
+KEPT = Path(".snakemake/wood-digests.json")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def code_digest(*modules: str) -> str:
@@ -40,14 +47,7 @@ def _parsed(module: str) -> tuple[str, frozenset[str]]:
     path = _file(module)
     if path is None:
         raise ValueError(f"there is no module {module}")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    imported: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            imported.add(node.module)
-            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+    own, imported = _read(path.read_bytes())
     ours = {name for name in imported if name.split(".")[0] in PACKAGES and _file(name)}
     # Importing a module runs its packages too.
     parents = {
@@ -55,19 +55,67 @@ def _parsed(module: str) -> tuple[str, frozenset[str]]:
         for name in ours
         for depth in range(1, name.count(".") + 1)
     }
-    _drop_docstrings(tree)
-    own = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
     return own, frozenset(ours | parents)
 
 
-def _drop_docstrings(tree: ast.Module) -> None:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            node.body = body[1:] or [ast.Pass()]
+def _read(source: bytes) -> tuple[str, list[str]]:
+    """The digest of a source's code, and all that it imports; known sources are not parsed."""
+    key = hashlib.sha256(source).hexdigest()
+    if key not in _known():
+        tree = ast.parse(source)
+        imported = _strip_and_find_imports(tree)
+        _known()[key] = [hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(imported)]
+    own, imports = _known()[key]
+    return own, imports
+
+
+@cache
+def _known() -> dict[str, Any]:
+    """What earlier runs in this directory found in sources, by the sources' checksums."""
+    try:
+        kept = json.loads(KEPT.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept["sources"] if kept.get("python") == sys.version else {}
+
+
+def keep_digests() -> None:
+    """Keep what was found in sources, for the jobs of a run, which need it again."""
+    text = json.dumps({"python": sys.version, "sources": _known()})
+    if not KEPT.exists() or KEPT.read_text(encoding="utf-8") != text:
+        with reserved_file(KEPT) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(KEPT)
+
+
+def _strip_and_find_imports(tree: ast.Module) -> set[str]:
+    """Take the docstrings out of a tree, and return what its import statements name.
+
+    Both are statements, or stand first in a body of them, so expressions are not looked through.
+    """
+    imported: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module)
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, part, None)
+            if isinstance(inner, list):
+                waiting += inner
+        if isinstance(node, DOCUMENTED):
+            _drop_docstring(node)
+    return imported
+
+
+def _drop_docstring(node: Any) -> None:
+    first = node.body[0] if node.body else None
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        node.body = node.body[1:] or [ast.Pass()]

@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def job(log: str | Path, threads: int = 1, gpus: int | None = None) -> Iterator[None]:
-    """Run one step of the pipeline, on `threads` threads and, where there are any, `gpus` GPUs.
+def job(log: str | Path, threads: int = 1, gpus: int | str | None = None) -> Iterator[None]:
+    """Run one step of the pipeline, on `threads` threads and `gpus` GPUs (see `claim_gpus`).
 
     Log lines go to `log`. Bad input and a full disk end the process with one sentence and exit
     code 1; any other error leaves its traceback in `log` and one line on the terminal
@@ -53,6 +53,18 @@ def job(log: str | Path, threads: int = 1, gpus: int | None = None) -> Iterator[
             log,
         )
     logging.shutdown()
+
+
+@contextmanager
+def network_job(snakemake: Any) -> Iterator[None]:
+    """Run a step that computes with networks, from what Snakemake hands to its script.
+
+    Its threads are those of its parameters; its GPUs as many as it asked for, or, with
+    `gpus: auto`, one where there is one.
+    """
+    gpus = "auto" if snakemake.config["gpus"] == "auto" else snakemake.resources.gpu
+    with job(snakemake.log[0], snakemake.params.get("threads", 1), gpus):
+        yield
 
 
 def fail(sentence: str, log: str | Path) -> None:

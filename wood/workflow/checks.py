@@ -205,7 +205,7 @@ def _check_families(config: Tree) -> None:
 
 def _check_gpus(config: Tree) -> None:
     """Every process of a training takes an equal part of its batches."""
-    count = config["gpus"]
+    count = 1 if config["gpus"] == "auto" else config["gpus"]
     batches = {}
     for name in present(config["classifiers"]):
         settings = classifier(config, name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from wood.runtime.knobs import only_knobs, without_knobs
 from wood.workflow import config as settings
+from wood.workflow.functions import of_job
 from wood.workflow.targets import Targets
 
 DOWNLOAD_SETTINGS = ("sources", "max_bytes", "max_pixels", "max_failed_fraction")
@@ -31,6 +32,22 @@ class Inputs:
             "class_names": self.config["classes"],
             "all_classes": settings.data_set_classes(self.config),
         }
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The foreground classes, and how many unreadable images are borne."""
+        return {"class_names": self.config["classes"], **self.tolerance}
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """How the masks of `evaluation` are scored."""
+        return {**self.classes, "split": self.config["data"]["evaluation"]}
+
+    @property
+    def pruning(self) -> dict[str, Any]:
+        """How the reviewers' answers are applied."""
+        review = self.config["ood"]["review"]
+        return {key: review[key] for key in ("policy", "max_unmatched_fraction")}
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -78,15 +95,18 @@ class Inputs:
         """Which photographs are downloaded."""
         return {key: self.config["ood"]["openimages"][key] for key in DOWNLOAD_SETTINGS}
 
+    @of_job
     def download_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
         """Return how photographs are downloaded."""
         knobs = only_knobs(self.config["ood"])["openimages"]
         return {key: knobs[key] for key in DOWNLOAD_KNOBS}
 
+    @of_job
     def metadata_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
         """Return how the lists of Open Images are downloaded."""
         return {"user_agent": self.config["ood"]["openimages"]["user_agent"]}
 
+    @of_job
     def whole_configuration(self, wildcards: Any, input: Any) -> dict[str, Any]:
         """Return the configuration with its knobs, which reruns nothing."""
         return dict(self.config)
@@ -155,10 +175,12 @@ class Inputs:
 
     # Classifiers.
 
+    @of_job
     def classifier(self, wildcards: Any) -> Mapping[str, Any]:
         """Return a classifier's resolved parameters, without knobs."""
         return without_knobs(self.targets.classifier(wildcards.classifier))
 
+    @of_job
     def classifier_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
         """Return the knobs of a classifier's training."""
         return only_knobs(self.targets.classifier(wildcards.classifier))
@@ -167,30 +189,37 @@ class Inputs:
         """Return a file of the classifier that this one starts from."""
         return self.paths.classifier(file, self.classifier(wildcards)["init"], wildcards.seed)
 
+    @of_job
     def parent_weights(self, wildcards: Any) -> str:
         """Return the weights that a classifier starts from."""
         return self.parent_file(wildcards, "model.safetensors")
 
+    @of_job
     def features_in(self, wildcards: Any) -> str:
         """Return the features of D_in, by the classifier that this one starts from."""
         return self.parent_file(wildcards, "features-in.safetensors")
 
+    @of_job
     def features_ood(self, wildcards: Any) -> str:
         """Return the features of its OoD images, by the classifier that this one starts from."""
         return self.parent_file(wildcards, f"features-{self.ood_domain(wildcards)}.safetensors")
 
+    @of_job
     def ood_domain(self, wildcards: Any) -> str:
         """Return the images that stand for D_ood: ood (the hard ones), random or unreviewed."""
         return DOMAINS[settings.ood_images(self.classifier(wildcards))]
 
+    @of_job
     def ood_list(self, wildcards: Any) -> str:
         """Return the list of the OoD images that a classifier is trained with."""
         return self.image_list(self.ood_domain(wildcards), wildcards.seed)
 
+    @of_job
     def feature_images(self, wildcards: Any) -> str:
         """Return the list of the images whose features are taken."""
         return self.image_list(wildcards.domain, wildcards.seed)
 
+    @of_job
     def training_files(self, wildcards: Any) -> dict[str, str]:
         """Return what a classifier is trained with beside D_in: initial weights, D_ood, centres."""
         chosen, found = self.classifier(wildcards), {}
@@ -203,15 +232,18 @@ class Inputs:
             found["centers"] = self.paths.classifier("centers.safetensors", *place)
         return found
 
+    @of_job
     def centers(self, wildcards: Any) -> dict[str, Any]:
         """Return what the centres depend on."""
         chosen = self.classifier(wildcards)["wood"]
         return {key: chosen[key] for key in ("clusters", "grouping", "kmeans", "min_long_side")}
 
+    @of_job
     def parts(self, wildcards: Any) -> Mapping[str, Any]:
         """Return the parts of the images that a classifier is trained with."""
         return self.classifier(wildcards)["data"]
 
+    @of_job
     def whole_images(self, wildcards: Any) -> dict[str, Any] | None:
         """Return how whole images are taken, for a classifier that finds its centres anew."""
         chosen = self.classifier(wildcards)
@@ -223,65 +255,79 @@ class Inputs:
             **self.tolerance,
         }
 
+    @of_job
     def localization(self, wildcards: Any) -> Mapping[str, Any]:
         """Return the settings of a localization method."""
         return self.config["localizations"][wildcards.localization]
 
     # Experiments.
 
+    @of_job
     def experiment(self, wildcards: Any) -> Mapping[str, Any]:
         """Return an experiment's resolved parameters."""
         return self.targets.experiment(wildcards.experiment)
 
+    @of_job
     def threshold(self, wildcards: Any) -> float | str:
         """Return the threshold of an experiment's seeds: a number, or the file of its choice."""
         return self.targets.threshold(wildcards.experiment, wildcards.seed)
 
+    @of_job
     def chosen_threshold(self, wildcards: Any) -> list[str]:
         """Return the file of a threshold that is chosen on half A; none for a number."""
         threshold = self.threshold(wildcards)
         return [threshold] if isinstance(threshold, str) else []
 
+    @of_job
     def threshold_of_ir_labels(self, wildcards: Any) -> list[str]:
         """Return that file where thresholds of the IR labels follow from it."""
         waits = settings.has_margins(self.experiment(wildcards)["pseudo"])
         return self.chosen_threshold(wildcards) if waits else []
 
+    @of_job
     def published_sweep(self, wildcards: Any) -> list[float] | None:
         """Return the thresholds that a published program tries on all scored images."""
         return self.experiment(wildcards)["published_sweep"]
 
+    @of_job
     def maps(self, wildcards: Any) -> list[str]:
         """Return the localization maps of an experiment."""
         return self.targets.map_shards(wildcards.experiment, wildcards.seed)
 
+    @of_job
     def maps_of_shard(self, wildcards: Any) -> str:
         """Return the shard of an experiment's localization maps that has the wildcards' number."""
         return self.maps(wildcards)[int(wildcards.shard)]
 
+    @of_job
     def weights(self, wildcards: Any) -> str:
         """Return the classifier whose localization maps an experiment uses."""
         name = self.experiment(wildcards)["classifier"]
         return self.targets.classifier_weights(name, wildcards.seed)
 
+    @of_job
     def ir_labels(self, wildcards: Any) -> dict[str, Any]:
         """Return the settings of the IR labels; margins, where a threshold is chosen later."""
         chosen = self.experiment(wildcards)["pseudo"]
         sides = ("foreground_", "background_")
         return {k: v for k, v in chosen.items() if k == "gt_prob" or k.startswith(sides)}
 
+    @of_job
     def gt_prob(self, wildcards: Any) -> float:
         """Return the probability of the labels in the CRF."""
         return self.experiment(wildcards)["pseudo"]["gt_prob"]
 
+    @of_job
     def irnet(self, wildcards: Any) -> Mapping[str, Any]:
         """Return the settings of IRNet, without knobs."""
         return without_knobs(self.experiment(wildcards)["pseudo"]["irnet"])
 
+    @of_job
     def irnet_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
         """Return the knobs of IRNet's training."""
         return only_knobs(self.experiment(wildcards)["pseudo"]["irnet"])
 
+    @of_job
     def walk(self, wildcards: Any) -> dict[str, Any]:
         """Return the settings of the random walk and of the masks made from it."""
         keys = ("radius", "beta", "exp_times", "mask_threshold", "power")
@@ -291,14 +337,17 @@ class Inputs:
         chosen = self.experiment(wildcards)["pseudo"]
         return {key: chosen[key] for key in keys}
 
+    @of_job
     def pseudo_masks(self, wildcards: Any) -> str:
         """Return the pseudo-masks of an experiment."""
         return self.targets.pseudo_masks(wildcards.experiment, wildcards.seed)
 
+    @of_job
     def network(self, wildcards: Any) -> dict[str, Any]:
         """Return what the training of a segmentation network depends on."""
         return training_of_network(self.experiment(wildcards)["segmentation"])
 
+    @of_job
     def network_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
         """Return the knobs of a segmentation network's training."""
         return only_knobs(self.experiment(wildcards)["segmentation"])
@@ -308,10 +357,12 @@ class Inputs:
         """What the training of the fully supervised upper bound depends on."""
         return training_of_network(self.config["experiment"]["segmentation"])
 
+    @of_job
     def supervised_knobs(self, wildcards: Any, input: Any) -> dict[str, Any]:
         """Return the knobs of the training of the fully supervised upper bound."""
         return only_knobs(self.config["experiment"]["segmentation"])
 
+    @of_job
     def segment(self, wildcards: Any) -> Mapping[str, Any]:
         """Return how a segmentation network's predictions are made."""
         return self.experiment(wildcards)["segmentation"]["inference"]

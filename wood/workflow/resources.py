@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from wood.workflow.functions import with_signature
+
 
 def memory(megabytes: int, per_thread: bool = False) -> Callable[..., int]:
     """Return the `mem_mb` of a rule: twice as much for a job that failed before (see profiles/)."""
 
+    @with_signature
     def of_attempt(wildcards: Any, threads: int, attempt: int) -> int:
         return megabytes * attempt * (threads if per_thread else 1)
 

@@ -33,6 +33,11 @@ class Targets:
         self.map_shards: Callable[[str, int | str], list[str]] = cache(self._map_shards)
 
     @cached_property
+    def gpus(self) -> int:
+        """GPUs that a training asks a scheduler for; with `auto` it takes one by itself."""
+        return 0 if self.config["gpus"] == "auto" else self.config["gpus"]
+
+    @cached_property
     def has_masks(self) -> bool:
         """Whether there are pixel masks to score against."""
         return settings.has_masks(self.config)
