@@ -27,7 +27,7 @@ def asked(tmp_path_factory):
                 attempts.append({**dict(job.resources.items()), "threads": job.threads})
             asked[job.rule.name] = (job.rule, attempts)
 
-    with_dag(tmp_path_factory.mktemp("resources"), note, {"gpus": 4})
+    with_dag(tmp_path_factory.mktemp("resources"), note, {"gpus": 2})
     return asked
 
 
@@ -44,7 +44,7 @@ def test_every_rule_asks_for_memory_time_and_threads(asked):
 
 def test_only_what_computes_on_gpus_asks_for_them(asked):
     gpus = {name: first.get("gpu") for name, (_, (first, _)) in asked.items()}
-    assert {name for name, count in gpus.items() if count == 4} == TRAININGS
+    assert {name for name, count in gpus.items() if count == 2} == TRAININGS
     assert {name for name, count in gpus.items() if count == 1} == SHARDS
     assert {count for name, count in gpus.items() if name not in TRAININGS | SHARDS} == {None}
 
