@@ -17,9 +17,10 @@ from wood.report import builders, figures, item_tables, plots, tables
 from wood.report.builders import class_that_loses_most
 from wood.report.columns import METHOD, SEED, metrics
 from wood.report.embedding import embed_epochs, points_table
+from wood.report.entry import Item
 from wood.report.experiment import build_experiment_pages
 from wood.report.item import build_item
-from wood.report.items import ITEMS, Item, documented, pattern
+from wood.report.items import ITEMS, documented, pattern
 from wood.report.membership import experiments_of, what_to_add
 from wood.report.page import build_page
 from wood.report.paper import paper_rows

@@ -5,14 +5,14 @@ An item names its builder, a function of this module: (item, spec, scores) -> `C
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wood.report import figures, item_tables
 from wood.report.collection import CollectionSection, collection_section
 from wood.report.columns import SEED
 from wood.report.comparison import member
 from wood.report.embedding import embed_epochs, points_table
-from wood.report.items import Item
+from wood.report.entry import Item
 from wood.report.pictures import (
     PictureGrid,
     choose,
@@ -59,8 +59,20 @@ def stage_table(item: Item, spec: Spec, scores: Scores) -> Content:
 
 
 def class_columns(item: Item, spec: Spec, scores: Scores) -> Content:
-    """A column for each class."""
-    return Content(tables=[item_tables.class_columns(item, spec, scores)])
+    """A column for each class, and the paper's rows apart; the data has both."""
+    table = item_tables.class_columns(item, spec, scores)
+    ours, papers = (
+        [row for row, look in zip(table.rows, table.looks, strict=True) if (look == "paper") == of]
+        for of in (False, True)
+    )
+    looks = [look for look in table.looks if look != "paper"]
+    title = f"The paper's Table {item.table}, for classes that are ours too"
+    beside = Table(f"paper-{item.file}", title, "", table.columns, papers)
+    return Content(
+        tables=[replace(table, rows=ours, looks=looks)],
+        published=[beside] if papers else [],
+        data=table,
+    )
 
 
 def collection(item: Item, spec: Spec, scores: Scores) -> Content:

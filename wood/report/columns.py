@@ -69,3 +69,27 @@ def metrics(heading: str, quantity: Quantity, *names: str) -> tuple[Column, ...]
     return group(
         heading, *(Column(METRICS[name], shows=quantity.of(name)) for name in names or METRICS)
     )
+
+
+SEEDS_BY_HALF = (
+    *group(
+        "mIoU at the configured threshold",
+        Column("All", shows=SEED),
+        Column("Half A", hint="settings are chosen here", shows=SEED.on("A")),
+        Column("Half B", hint="claims are made here", shows=SEED.on("B")),
+        Column(
+            "gain",
+            hint="half B, minus the first row, over the training seeds of both",
+            shows="gain",
+        ),
+    ),
+    Column(
+        "All",
+        "Oracle",
+        hint="mIoU at the best threshold on the scored masks themselves",
+        shows=ORACLE,
+    ),
+)
+CLUSTER_SETTINGS = group(
+    "Settings", Column("lambda", shows="lambda"), Column("tau", shows="tau"), Column("K", shows="K")
+)

@@ -40,14 +40,14 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
             rows += [row for row in _rows(scores, family, claim, pairs) if row not in rows]
     caption = (
         "mIoU of the first minus that of the second, in points, of experiments scored on the same "
-        f"images. Over images: these are drawn anew {RESAMPLES:,} times with replacement, the same "
-        "for both (paired bootstrap); it says how far the difference depends on the images that "
-        "were scored, and nothing about another training run. Over training seeds: the paired t of "
-        "the differences, which says how far it depends on the training run, and nothing about "
-        "other images; a dash with one run. It reads as a gain or a loss where neither interval "
-        f"holds 0; with one run, the difference must exceed {ONE_RUN_MARGIN:g} point instead. "
-        "Where half B stands beside all images, settings were chosen on the others, and half B "
-        "makes the claim."
+        f"images. Over images: the images are drawn anew {RESAMPLES:,} times with replacement, the "
+        "same for both (paired bootstrap). This interval says how far the difference depends on "
+        "the images that were scored, and nothing about another training run. Over training seeds: "
+        "the paired t of the differences. This interval says how far the difference depends on the "
+        "training run, and nothing about other images; a dash with one run. A difference is a gain "
+        "or a loss where neither interval holds 0; with one run, it must also exceed "
+        f"{ONE_RUN_MARGIN:g} point. Where half B and all images are both shown, half B makes the "
+        "claim."
     )
     first = int(len(families) == 1)  # one family needs no column
     shown = [row[first:] for row in rows]

@@ -5,7 +5,7 @@ from typing import Any
 
 from wood.report.columns import LAST, MASK, METHOD, NETWORK, ORACLE, SEED, Column, Quantity
 from wood.report.comparison import SEED_CLAIM, member
-from wood.report.items import Item
+from wood.report.entry import Item
 from wood.report.paper import other_values, paper_rows, tables_of
 from wood.report.scores import Measure, Scores
 from wood.report.spec import Experiment, Spec
@@ -135,7 +135,7 @@ CELLS: dict[str, Callable[[Experiment], Cell]] = {
 
 
 def caption(item: Item, spec: Spec, scores: Scores) -> str:
-    """Return an item's caption with the images, the thresholds, and where the paper disagrees."""
+    """Return an item's caption: the images, the thresholds, and what the paper's numbers are."""
     filled = item.caption.format(
         where=_where(item, spec, scores), thresholds=_configured_thresholds(spec, scores)
     )
@@ -146,6 +146,8 @@ def caption(item: Item, spec: Spec, scores: Scores) -> str:
         for column, label in (item.paper or {}).items()
         for other in other_values(item.table, row, column)
     ]
+    if item.protocol:
+        filled += f" The paper's numbers: {item.protocol}."
     return filled + (f" The paper also prints {' and '.join(parts)}." if parts else "")
 
 
@@ -182,7 +184,8 @@ def published_table(item: Item) -> Table:
 def class_columns(item: Item, spec: Spec, scores: Scores) -> Table:
     """A table with a column for each class: a row for each experiment and quantity of the item.
 
-    Below them the rows that the paper has, for our classes; on test what the server answered.
+    Below them, with the look "paper", the paper's rows for our classes. Of the test set there is
+    what the server answered.
     """
     classes = ["background", *spec.class_names]
     first = ("Split", "mIoU") if item.table else ("Metric", "Mean")

@@ -6,11 +6,10 @@ a function in `wood.report.builders`; where the paper has numbers for it, rows i
 `paper_numbers.csv`. `python -m wood.report.items` prints the table for docs/reproduction.md.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from wood.report.columns import (
+    CLUSTER_SETTINGS,
     LAST,
     MASK,
     METHOD,
@@ -19,77 +18,12 @@ from wood.report.columns import (
     ORACLE,
     SEED,
     SEED_CRF,
+    SEEDS_BY_HALF,
     Column,
-    Quantity,
     group,
     metrics,
 )
-
-STAGE_OF = {
-    "seeds": "seeds",
-    "maps": "seeds",
-    "pseudo_masks": "pseudo_masks",
-    "segmentation": "segmentation",
-    "predictions": "segmentation",
-}
-
-
-@dataclass(frozen=True)
-class Item:
-    """One table or figure.
-
-    `builder` is a function of `wood.report.builders`. `files` are the fields of
-    `wood.report.spec.Run` and `Collection`, or `epoch_features`, that it is made from; the
-    experiments in it run to the stage of the last. `members` says which these are:
-
-    - "all": those that are not there for ablations alone (`membership.is_side`), and those whose
-      `paper` names `table`
-    - "named": those whose `paper` names `table`, in the paper's order
-    - "pairs": as "all", of the families that have both a baseline and a W-OoD
-    - "panels": the runs of Fig. 5
-
-    `paper` are the paper's columns that stand beside ours, by their names in `paper_numbers.csv`.
-    `per_class` are the quantities that a table with a column for each class shows, by the label of
-    their rows. `formats` are the files beside the page. `on_page`: part of the page's scores; the
-    page has sections of its own for pictures. In the documentation, `shows` says what is in it and
-    `protocol` how the paper's numbers beside it were made; `filled` says which configuration fills
-    it where that is not `overlay`.
-    """
-
-    key: str
-    title: str
-    shows: str
-    builder: str
-    files: tuple[str, ...]
-    members: str = "all"
-    table: str | None = None
-    file: str = ""
-    caption: str = ""
-    columns: tuple[Column, ...] = ()
-    paper: Mapping[str, str] | None = None
-    per_class: Mapping[str, Quantity] | None = None
-    formats: tuple[str, ...] = ("csv",)
-    on_page: bool = True
-    needs_masks: bool = True
-    lacks: str | None = None
-    overlay: str | None = None
-    filled: str | None = None
-    protocol: str = ""
-
-    @property
-    def number(self) -> str:
-        """The short name: "Table 1"; of an item that the paper lacks, the title."""
-        return self.title.split(". ")[0]
-
-    @property
-    def heading(self) -> str:
-        """The title without the number."""
-        return self.title.split(". ")[-1]
-
-    @property
-    def stage(self) -> str | None:
-        """The stage that its experiments must reach; None where it shows no experiment."""
-        return next((STAGE_OF[name] for name in reversed(self.files) if name in STAGE_OF), None)
+from wood.report.entry import Item
 
 
 def _pictures(*entry: Any, **options: Any) -> Item:
@@ -97,35 +31,11 @@ def _pictures(*entry: Any, **options: Any) -> Item:
     return Item(*entry, **{"formats": (), "on_page": False, "needs_masks": False} | options)
 
 
-ALL_IMAGES = "mIoU at the configured threshold"
-SEEDS_BY_HALF = (
-    *group(
-        ALL_IMAGES,
-        Column("All", shows=SEED),
-        Column("Half A", hint="settings are chosen here", shows=SEED.on("A")),
-        Column("Half B", hint="claims are made here", shows=SEED.on("B")),
-        Column(
-            "gain",
-            hint="half B, minus the first row, over the training seeds of both",
-            shows="gain",
-        ),
-    ),
-    Column(
-        "All",
-        "Oracle",
-        hint="mIoU at the best threshold on the scored masks themselves",
-        shows=ORACLE,
-    ),
-)
-CLUSTER_SETTINGS = group(
-    "Settings", Column("lambda", shows="lambda"), Column("tau", shows="tau"), Column("K", shows="K")
-)
 ABLATION_CAPTION = (
-    " Seeds against the true masks ({where}), in per cent; the paper's are of the kind called "
-    "oracle. Rows can differ in their training seeds: a gain over the first row is over the seeds "
-    "of both."
+    " Seeds against the true masks ({where}), in per cent. Rows can differ in their training "
+    "seeds: a gain over the first row is over the seeds of both."
 )
-ORACLE_PROTOCOL = "oracle: at the best threshold on the scored masks"
+ORACLE_PROTOCOL = "oracle, at the best threshold on the scored masks"
 
 TABLES = (
     Item(
@@ -138,8 +48,7 @@ TABLES = (
         file="table-1-seeds",
         caption="Seeds against the true masks ({where}), in per cent. Configured threshold: "
         "{thresholds}. Half B: the half of the images on which nothing was chosen; our claims rest "
-        "on it. Oracle: the threshold that is best on the scored masks, which is how the paper's "
-        "seed rows are made.",
+        "on it. Oracle: at the threshold that is best on the scored masks.",
         columns=(
             METHOD,
             *metrics("Configured threshold", SEED),
@@ -185,7 +94,7 @@ TABLES = (
             *metrics("Mask, all images", MASK, "precision", "recall"),
         ),
         paper={"seed": "Seed", "seed_crf": "+ CRF", "mask": "Mask"},
-        protocol="its seeds: oracle",
+        protocol="of the seeds oracle",
     ),
     Item(
         "table3",
@@ -197,8 +106,8 @@ TABLES = (
         table="3",
         file="table-3-segmentation",
         caption="mIoU of DeepLab-v2 trained on the pseudo-masks ({where}), in per cent. Test: only "
-        "the Pascal VOC server can score its test set; its answer stands here once `test_miou` of "
-        "the experiment has it.",
+        "the Pascal VOC server can score its test set; its answer is here once the "
+        "experiment's test_miou has it.",
         columns=(
             METHOD,
             Column("mIoU", "Network alone", shows=NETWORK),
@@ -236,8 +145,8 @@ TABLES = (
         table="5",
         file="table-5-ablation",
         caption="Which terms of the loss take part. The paper's check marks are told from its Sec. "
-        "4.3.2; so (c) to (e) adds L_cls on D_ood, which the text calls a gain where its numbers "
-        "fall. Two combinations are not in the paper." + ABLATION_CAPTION,
+        "4.3.2, so (e) is (c) and L_cls on D_ood. The text calls that a gain; its numbers fall. "
+        "Two combinations are not in the paper." + ABLATION_CAPTION,
         columns=(
             METHOD,
             *group(

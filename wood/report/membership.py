@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wood.report.items import ITEMS, Item
+from wood.report.entry import Item
+from wood.report.items import ITEMS
 from wood.report.paper import find_row
 from wood.runtime.errors import InputError
 

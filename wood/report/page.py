@@ -17,7 +17,8 @@ from wood.report.cost import (
     read_review,
 )
 from wood.report.differences import differences_table
-from wood.report.items import ITEMS, Item
+from wood.report.entry import Item
+from wood.report.items import ITEMS
 from wood.report.membership import is_side
 from wood.report.paper import paper_number
 from wood.report.pictures import prediction_grid, seed_grids

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wood.data.masks import VOC_CLASSES
-from wood.report.items import STAGE_OF, Item
+from wood.report.entry import STAGE_OF, Item
 from wood.report.membership import experiments_of, full_rows, is_side
 from wood.runtime.errors import InputError
 
