@@ -7,33 +7,41 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from PIL import Image
 
 from wood.data.lists import write_image_list
 from wood.data.masks import save_mask
 from wood.maps import LocalizationMaps, write_maps
+from wood.review.browse import image_iou
 
 SCRIPT = """
 import json, sys
 from wood.review.browse import browse
 arguments = json.load(open("arguments.json"))
 browse(**arguments)
-browse(**arguments)  # once more, over what is there
-from wood.review.database import disconnect
+from wood.review.database import start_fiftyone
 import fiftyone as fo
-dataset = fo.load_dataset("mini-irn")
+from fiftyone.core.odm import get_db_conn
+dataset = fo.load_dataset("mini")
 shown = []
 for sample in dataset:
     masks = {
         name: sample[name] and sorted({int(value) for value in sample[name].mask.flat})
-        for name in ("seed", "ir_label", "mask", "truth")
+        for name in ("seed_irn", "ir_label_irn", "mask_irn", "mask_irn_2_0", "truth")
     }
-    boundary = sample.boundary and list(sample.boundary.map.shape)
+    boundary = sample.boundary_irn and list(sample.boundary_irn.map.shape)
     labels = [one.label for one in sample.labels.classifications]
-    shown.append([sample.image_id, labels, boundary, masks])
-print(json.dumps({"targets": dataset.default_mask_targets, "shown": shown}))
-disconnect()
+    shown.append([sample.image_id, labels, boundary, masks, sample.iou_irn, sample.iou_irn_2_0])
+print(json.dumps({
+    "targets": dataset.default_mask_targets,
+    "colors": [c["color"] for c in dataset.app_config.color_scheme.default_mask_targets_colors],
+    "views": dataset.list_saved_views(),
+    "gains": dataset.load_saved_view("irn-2.0 gains on irn").values("image_id"),
+    "evaluations": dataset.list_evaluations(),
+    "shown": shown,
+}))
 """
 
 
@@ -64,7 +72,7 @@ def test_every_layer_of_every_image_is_shown(tmp_path):
                 "boundaries": [str(tmp_path / "edges")],
                 "masks": str(tmp_path / "masks"),
                 "threshold": 0.5,
-            }
+            },
         },
         "images": str(tmp_path / "train.csv"),
         "truth": str(tmp_path / "truth"),
@@ -73,18 +81,48 @@ def test_every_layer_of_every_image_is_shown(tmp_path):
         "database": str(tmp_path / "database"),
         "wait": False,
     }
+    worse = np.where(np.arange(40) < 30, 0, 2).astype(np.uint8)
+    save_mask(tmp_path / "worse" / "a.png", np.broadcast_to(worse, size).copy())
+    first = arguments["experiments"]["irn"]
+    arguments["experiments"]["irn-2.0"] = first | {"masks": str(tmp_path / "worse")}
     (tmp_path / "arguments.json").write_text(json.dumps(arguments))
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "FIFTYONE_DO_NOT_TRACK": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True,
-        text=True, check=False, timeout=900,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    for _ in range(2):  # the second time over what is there
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+        assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     names = {"0": "background", "1": "cat", "2": "dog", "255": "uncertain"}
     assert found["targets"] == names
-    assert found["shown"] == [
-        ["a", ["dog"], [6, 10], {"seed": [0, 2], "ir_label": [2, 255], "mask": [0, 2],
-                                 "truth": [0, 2]}],
-        ["b", [], None, {"seed": [0], "ir_label": None, "mask": None, "truth": None}],
-    ]  # fmt: skip
+    assert len(set(found["colors"])) == 4
+    assert found["shown"][0] == [
+        *["a", ["dog"], [6, 10]],
+        {
+            "seed_irn": [0, 2],
+            "ir_label_irn": [2, 255],
+            "mask_irn": [0, 2],
+            "mask_irn_2_0": [0, 2],
+            "truth": [0, 2],
+        },
+        *[1.0, pytest.approx((20 / 30 + 10 / 20) / 2)],
+    ]
+    nothing = dict.fromkeys(found["shown"][0][3])
+    assert found["shown"][1] == ["b", [], None, nothing | {"seed_irn": [0]}, None, None]
+    assert set(found["views"]) == {
+        *["worst irn", "worst irn-2.0", "irn-2.0 gains on irn", "irn-2.0 loses to irn"]
+    }
+    assert found["gains"] == ["a"]
+    assert found["evaluations"] == ["evaluation_irn", "evaluation_irn_2_0"]
+
+
+def test_uncertain_pixels_of_a_mask_are_wrong_and_those_of_the_truth_do_not_count():
+    truth = np.array([[0, 1, 1, 255]])
+    assert image_iou(truth, np.array([[0, 1, 255, 2]])) == pytest.approx((1 + 1 / 2) / 2)
+    assert image_iou(np.array([[255]]), np.array([[1]])) == 0

@@ -60,9 +60,10 @@ def foreground() -> Iterator[None]:
     It ends the review and means to end no more: Snakemake, which started it, would take it for a
     failure.
     """
-    try:
+    terminal = None
+    with contextlib.suppress(OSError):
         terminal = os.open("/dev/tty", os.O_RDWR)
-    except OSError:  # no terminal, no Ctrl-C
+    if terminal is None:  # and so no Ctrl-C
         yield
         return
     before = os.tcgetpgrp(terminal)
