@@ -6,7 +6,7 @@ sys.path.insert(0, workflow.basedir)
 
 from wood.runtime.digest import code_digest, keep_digests
 from wood.runtime.environment import share_with_jobs
-from wood.workflow import start
+from wood.workflow import live, start
 from wood.workflow.config import named_inputs
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs
@@ -27,6 +27,7 @@ page = ReportInputs(targets, start.overlays(workflow.overwrite_configfiles))
 # A run itself: neither one of its jobs, which read these files too, nor a dry run.
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     start.claim(paths.results)
+    live.show(workflow.logger_manager, lambda: start.stages(workflow.rules))
 
 # Trainings use all GPUs of their job; shards use one, and run side by side.
 TRAINING_GPUS = targets.gpus

@@ -73,7 +73,9 @@ def fail(sentence: str, log: str | Path) -> None:
     logger.info("%s", traceback.format_exc())
     if os.environ.get("WOOD_DEBUG"):
         traceback.print_exc()
-    print(f"Error: {printable(sentence)} (log: {log})", file=sys.stderr)
+    # Where the run draws its progress (wood.workflow.live), it says so itself at the end.
+    if "WOOD_LIVE" not in os.environ or not sys.stderr.isatty():
+        print(f"Error: {printable(sentence)} (log: {log})", file=sys.stderr)
     logging.shutdown()
     raise SystemExit(1) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ SECONDS_BETWEEN_LINES = 30
 
 def progress(iterable: Iterable[Item], total: int | None, description: str) -> Iterator[Item]:
     """Yield from `iterable`, showing how far it is."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and "WOOD_LIVE" not in os.environ:
         from tqdm import tqdm
 
         yield from tqdm(iterable, total=total, desc=description, dynamic_ncols=True)
@@ -55,7 +56,7 @@ class Transfer:
     def advance(self, count: int) -> None:
         """Say that `count` more bytes have come."""
         self.done += count
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and "WOOD_LIVE" not in os.environ:
             if self.bar is None:
                 from tqdm import tqdm
 

@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,12 @@ def claim(results: str) -> None:
         hold_results(results)
     except InputError as error:
         raise SystemExit(f"Error: {error}") from None
+
+
+def stages(rules: Iterable[Any]) -> dict[str, str]:
+    """Return the stage of each rule, which is the name of its rule file."""
+    files = {rule.name: Path(rule.snakefile) for rule in rules}
+    return {name: path.stem for name, path in files.items() if path.suffix == ".smk"}
 
 
 def overlays(paths: Any) -> list[str]:
