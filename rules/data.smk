@@ -76,6 +76,7 @@ else:
             voc_root=subpath(input.images, parent=True),
             sbd_root=config["data"]["sbd_root"],
             image_set=config["data"]["train"],
+            image_sets=config["data"]["image_sets"],
             code=code_digest("wood.data.prepare"),
         script:
             "../workflow_scripts/voc_images.py"
@@ -104,6 +105,7 @@ else:
             **inputs.labels,
             voc_root=subpath(input.images, parent=True),
             image_set=lambda wildcards: config["data"][wildcards.role],
+            image_sets=config["data"]["image_sets"],
             code=code_digest("wood.data.prepare"),
         script:
             "../workflow_scripts/voc_images.py"

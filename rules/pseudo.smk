@@ -31,6 +31,7 @@ rule ir_labels:
 # Class boundary map and displacement field.
 rule train_irnet:
     input:
+        unpack(inputs.irnet_files),
         ir_labels=targets.of_images(paths.experiment("pseudo/ir_labels/{shard}")),
         images=paths.data("train.csv"),
     output:

@@ -4,6 +4,7 @@
 # DeepLab-v2 on the pseudo-masks.
 rule train_segmentation:
     input:
+        unpack(inputs.network_files),
         masks=inputs.pseudo_masks,
         images=paths.data("train.csv"),
     output:
@@ -172,6 +173,7 @@ if targets.has_masks and targets.has_val:
 
     use rule train_segmentation as train_fully_supervised with:
         input:
+            **inputs.supervised_files,
             masks=paths.true_masks,
             images=paths.data("evaluation.csv"),
         output:

@@ -6,6 +6,7 @@ from wood.runtime.launch import launch
 from wood.seeds.classifier import train_classifier, use_published
 
 chosen, output = snakemake.params.settings, snakemake.output
+weights = snakemake.input.get("pretrained", chosen["weights"])
 made = {"output": output.weights, "log": output.log, "epochs": output.epochs}
 with network_job(snakemake):
     if chosen["published"] is not None:
@@ -17,7 +18,7 @@ with network_job(snakemake):
             images=snakemake.input.images,
             labels=snakemake.input.labels,
             **made,
-            settings=with_knobs(chosen, snakemake.params.knobs),
+            settings={**with_knobs(chosen, snakemake.params.knobs), "weights": weights},
             class_names=snakemake.params.class_names,
             seed=int(snakemake.wildcards.seed),
             checkpoint=checkpoint_path(output.weights, snakemake.input, dict(snakemake.params)),

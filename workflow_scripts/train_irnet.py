@@ -14,7 +14,7 @@ with network_job(snakemake):
         output=snakemake.output.weights,
         log=snakemake.output.log,
         backbone=chosen["backbone"],
-        weights=chosen["weights"],
+        weights=snakemake.input.get("pretrained", chosen["weights"]),
         radius=chosen["radius"],
         crop=chosen["crop"],
         scale_range=chosen["scale"],

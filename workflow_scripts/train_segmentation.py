@@ -15,7 +15,7 @@ with network_job(snakemake):
         log=snakemake.output.log,
         class_names=snakemake.params.class_names,
         backbone=chosen["backbone"],
-        weights=chosen["weights"],
+        weights=snakemake.input.get("pretrained", chosen["weights"]),
         output_stride=chosen["output_stride"],
         atrous_rates=chosen["atrous_rates"],
         crop=chosen["crop"],

@@ -9,6 +9,7 @@ with job(snakemake.log[0]):
         classes=snakemake.params.class_names,
         all_classes=snakemake.params.all_classes,
         image_set=snakemake.params.image_set,
+        image_sets=snakemake.params.image_sets,
         sbd_root=snakemake.params.get("sbd_root"),
         output_list=snakemake.output.images,
         output_labels=snakemake.output.get("labels"),

@@ -36,6 +36,7 @@ def prepare_voc(
     output_labels: str | Path | None = None,
     skipped: str | Path | None = None,
     sbd_root: str | Path | None = None,
+    image_sets: str | Path | None = None,
     all_classes: Sequence[str] = VOC_CLASSES,
     keep_unlabelled: bool = False,
     require_every_class: bool = True,
@@ -47,7 +48,7 @@ def prepare_voc(
     `all_classes` or a part of it; images with none of `classes` are left out unless
     `keep_unlabelled`, with which a set without annotations (VOC's test images) can be listed too,
     as long as no labels are asked for. ``train_aug`` is derived with SBD's lists in `sbd_root` if
-    the devkit has no such list.
+    the devkit has no such list. `image_sets` is a folder of other lists than the devkit's.
 
     Images whose annotation cannot be read are logged, listed in the CSV `skipped` (image_id,
     reason) and left out.
@@ -60,7 +61,7 @@ def prepare_voc(
     _check_class_list(classes, all_classes)
     if not (keep_unlabelled and output_labels is None):
         check_devkit(voc_root)
-    image_ids = _image_ids(voc_root, image_set, sbd_root)
+    image_ids = _image_ids(voc_root, image_set, sbd_root, image_sets)
     paths = _find_images(
         image_ids, Path(voc_root) / "JPEGImages", f"the image set {image_set!r} names"
     )
@@ -126,10 +127,15 @@ def _check_class_list(classes: Sequence[str], all_classes: Sequence[str]) -> Non
         )
 
 
-def _image_ids(voc_root: str | Path, image_set: str, sbd_root: str | Path | None) -> list[str]:
-    path = Path(voc_root) / IMAGE_SETS / f"{image_set}.txt"
+def _image_ids(
+    voc_root: str | Path,
+    image_set: str,
+    sbd_root: str | Path | None,
+    image_sets: str | Path | None,
+) -> list[str]:
+    path = Path(image_sets or Path(voc_root) / IMAGE_SETS) / f"{image_set}.txt"
     if image_set != "train_aug" or path.exists():
-        return read_image_set(voc_root, image_set)
+        return read_image_set(voc_root, image_set, image_sets)
     if sbd_root is None:
         raise InputError(
             f"{path}: no such image set, and no folder with SBD's lists to derive it from."

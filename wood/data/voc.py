@@ -14,6 +14,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 FILE_NAME = re.compile(r".*?\.(?:jpe?g|png)(?=\s|$)", re.IGNORECASE)
 IMAGE_SETS = Path("ImageSets", "Segmentation")
 
+FETCHED_SETS = ("train", "val", "trainval")  # in the archive of the training images
+TEST_IMAGES = (
+    "VOC's test images need an account at http://host.robots.ox.ac.uk:8080/ (then VOC2012, "
+    "test data); unpack JPEGImages and ImageSets"
+)
+
 
 def check_devkit(voc_root: str | Path) -> None:
     """Raise InputError unless `voc_root` (.../VOCdevkit/VOC2012) has filled JPEGImages,
@@ -29,12 +35,16 @@ def check_devkit(voc_root: str | Path) -> None:
             raise InputError(f"{folder}: the devkit's folder is empty.")
 
 
-def read_image_set(voc_root: str | Path, image_set: str) -> list[str]:
-    """The image ids in ImageSets/Segmentation/<image_set>.txt, in the file's order.
+def read_image_set(
+    voc_root: str | Path, image_set: str, folder: str | Path | None = None
+) -> list[str]:
+    """The image ids in <folder>/<image_set>.txt, in the file's order.
+
+    `folder` is the devkit's ImageSets/Segmentation unless another one is given.
 
     Raises InputError naming the file if it is missing or empty, or names an image twice.
     """
-    return read_ids(Path(voc_root) / IMAGE_SETS / f"{image_set}.txt")
+    return read_ids(Path(folder or Path(voc_root) / IMAGE_SETS) / f"{image_set}.txt")
 
 
 def read_ids(path: str | Path, what: str = "image set") -> list[str]:

@@ -1,34 +1,49 @@
 """The files and folders that the configuration names, checked before anything runs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from wood.runtime.errors import InputError
 from wood.scoring.thresholds import HALF_A
+from wood.workflow.downloads import downloads, weights_problems
 from wood.workflow.resolve import Tree, classifier, experiment, experiments, has_masks, present
 
 
 def check_files(config: Tree) -> None:
-    """Check that the data that the configuration names is there, before anything runs.
+    """Check that the data that the configuration names is there, or will be fetched.
 
     Raises:
         InputError: names the folder or file and its key.
     """
-    from wood.data.voc import check_devkit
-
-    data = config["data"]
-    if data["source"] == "voc":
-        check_devkit(data["voc_root"])
-        for role in ("train", "evaluation", "val", "test"):
-            _check_image_set(data, role)
-    for key, place in named_inputs(config).items():
-        if not Path(place).exists():
-            raise InputError(f"Configuration: {key} is {place}, which does not exist.")
+    for problem in file_problems(config):
+        raise InputError(problem)
     for name in experiments(config, "seeds"):
         if experiment(config, name)["threshold"] == HALF_A and not has_masks(config):
             raise InputError(
                 f"Configuration: experiments.{name}.threshold is {HALF_A}, which needs the pixel "
                 "masks of half A; without masks it is a number."
             )
+
+
+def file_problems(config: Tree) -> Iterator[str]:
+    """Yield a sentence for each folder or file that is missing, and is not fetched either."""
+    from wood.data.voc import check_devkit
+
+    data, coming = config["data"], downloads(config)
+    if data["source"] == "voc":
+        if coming.voc is None:
+            try:
+                check_devkit(data["voc_root"])
+            except InputError as error:
+                yield str(error)
+        for role in ("train", "evaluation", "val", "test"):
+            if problem := _image_set_problem(data, role, coming.voc is not None):
+                yield problem
+    yield from weights_problems(config)
+    fetched = {download.path for download in coming.all()}
+    for key, place in named_inputs(config).items():
+        if place not in fetched and not Path(place).exists():
+            yield f"Configuration: {key} is {place}, which does not exist."
 
 
 def named_inputs(config: Tree) -> dict[str, str]:
@@ -52,14 +67,33 @@ def named_inputs(config: Tree) -> dict[str, str]:
         places["ood.openimages.base"] = base
     if data["source"] == "voc":
         places["data.voc_root"] = data["voc_root"]
+        places["data.image_sets"] = data["image_sets"]
     return {key: place for key, place in places.items() if isinstance(place, str)}
 
 
-def _check_image_set(data: Tree, role: str) -> None:
-    path = Path(data["voc_root"]) / "ImageSets" / "Segmentation" / f"{data[role]}.txt"
-    derived = data[role] == "train_aug" and data["sbd_root"] is not None
-    if data[role] is not None and not derived and not path.is_file():
-        hint = " (data.sbd_root: SBD, from which it can be derived)" * (data[role] == "train_aug")
-        raise InputError(
-            f"Configuration: data.{role} is {data[role]}, but there is no {path}{hint}."
-        )
+def image_set_file(data: Tree, name: str) -> str:
+    """Return the file that lists an image set: of `data.image_sets`, or of the devkit."""
+    return f"{data['image_sets'] or data['voc_root'] + '/ImageSets/Segmentation'}/{name}.txt"
+
+
+def is_derived(data: Tree, name: str) -> bool:
+    """Return whether an image set is made of SBD's lists: `train_aug`, where there is no such."""
+    named = name == "train_aug" and data["sbd_root"] is not None
+    return named and not Path(image_set_file(data, name)).exists()
+
+
+def _image_set_problem(data: Tree, role: str, devkit_comes: bool) -> str | None:
+    from wood.data.voc import FETCHED_SETS, TEST_IMAGES
+
+    name = data[role]
+    if name is None or is_derived(data, name):
+        return None
+    path = image_set_file(data, name)
+    if Path(path).is_file():
+        return None
+    if devkit_comes and data["image_sets"] is None and name in FETCHED_SETS:
+        return None
+    hint = " (data.sbd_root: SBD, from which it can be derived)" * (name == "train_aug")
+    if role == "test":
+        hint = f": {TEST_IMAGES}, into {data['voc_root']}"
+    return f"Configuration: data.{role} is {name}, but there is no {path}{hint}."

@@ -1,12 +1,14 @@
 """What single jobs read and are told: functions of their wildcards, for the rules."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wood.data.voc import FETCHED_SETS, IMAGE_SETS
 from wood.runtime.knobs import only_knobs, without_knobs
 from wood.workflow import config as settings
+from wood.workflow.downloads import weights_file
+from wood.workflow.files import image_set_file, is_derived
 from wood.workflow.functions import of_job
 from wood.workflow.targets import Targets
 
@@ -152,11 +154,21 @@ class Inputs:
         name = self.config["data"][role]
         if self.config["data"]["source"] == "demo":
             return [f"{self.paths.voc}/ImageSets"]
-        folder = f"{self.paths.voc}/ImageSets/Segmentation"
-        sbd = self.config["data"]["sbd_root"]
-        if name == "train_aug" and sbd and not os.path.exists(f"{folder}/{name}.txt"):
-            return [f"{folder}/train.txt", f"{folder}/val.txt", sbd]
-        return [f"{folder}/{name}.txt"]
+        data = self.config["data"]
+        if is_derived(data, name):
+            lists = [f"{self.paths.voc}/{IMAGE_SETS}/{part}.txt" for part in ("train", "val")]
+            return [*lists, data["sbd_root"]]
+        return [image_set_file(data, name)]
+
+    @property
+    def fetched_devkit(self) -> dict[str, str]:
+        """The folders of a devkit that is fetched."""
+        return {**self.devkit, "masks": f"{self.paths.voc}/SegmentationClass"}
+
+    @property
+    def fetched_sets(self) -> list[str]:
+        """The image sets of a devkit that is fetched."""
+        return [f"{self.paths.voc}/{IMAGE_SETS}/{name}.txt" for name in FETCHED_SETS]
 
     def image_list(self, domain: str, seed: int | str) -> str:
         """Return the list of the images of D_in, or of those that stand for D_ood."""
@@ -222,7 +234,10 @@ class Inputs:
     @of_job
     def training_files(self, wildcards: Any) -> dict[str, str]:
         """Return what a classifier is trained with beside D_in: initial weights, D_ood, centres."""
-        chosen, found = self.classifier(wildcards), {}
+        chosen = self.classifier(wildcards)
+        if chosen["published"]:
+            return {"published": chosen["published"]}
+        found = {} if chosen["init"] else pretrained(chosen)
         if chosen["init"]:
             found["init"] = self.parent_weights(wildcards)
         if chosen["wood"]:
@@ -231,6 +246,19 @@ class Inputs:
             place = (wildcards.classifier, wildcards.seed)
             found["centers"] = self.paths.classifier("centers.safetensors", *place)
         return found
+
+    def irnet_files(self, wildcards: Any) -> dict[str, str]:
+        """Return the weights that IRNet starts from."""
+        return pretrained(self.experiment(wildcards)["pseudo"]["irnet"])
+
+    def network_files(self, wildcards: Any) -> dict[str, str]:
+        """Return the weights that a segmentation network starts from."""
+        return pretrained(self.experiment(wildcards)["segmentation"])
+
+    @property
+    def supervised_files(self) -> dict[str, str]:
+        """The weights that the upper bound starts from."""
+        return pretrained(self.config["experiment"]["segmentation"])
 
     @of_job
     def centers(self, wildcards: Any) -> dict[str, Any]:
@@ -390,3 +418,9 @@ class Inputs:
 def training_of_network(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a segmentation network's training depends on, of its settings."""
     return without_knobs({key: value for key, value in chosen.items() if key != "inference"})
+
+
+def pretrained(chosen: Mapping[str, Any]) -> dict[str, str]:
+    """Return the file of weights that a network starts from, if it is one."""
+    path = weights_file(chosen["weights"])
+    return {"pretrained": path} if path else {}

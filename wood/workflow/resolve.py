@@ -241,7 +241,9 @@ def has_masks(config: Tree) -> bool:
         return False
     if data["source"] == "demo" or data["masks"] is not None:
         return True
-    return (Path(data["voc_root"]) / "SegmentationClass").is_dir()
+    from wood.workflow.downloads import downloads
+
+    return (Path(data["voc_root"]) / "SegmentationClass").is_dir() or bool(downloads(config).voc)
 
 
 def data_set_classes(config: Tree) -> list[str]:
