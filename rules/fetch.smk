@@ -18,6 +18,7 @@ if coming.voc:
             **{name: directory(path) for name, path in inputs.fetched_devkit.items()},
         log:
             paths.log("fetch/voc"),
+        priority: 2
         conda:
             "../envs/wood.yaml"
         threads: 1
@@ -38,6 +39,7 @@ if coming.sbd:
             directory(coming.sbd.path),
         log:
             paths.log("fetch/sbd"),
+        priority: 2
         conda:
             "../envs/wood.yaml"
         threads: 1
@@ -59,6 +61,7 @@ if coming.weights:
             paths.log("fetch/weights/{pretrained}"),
         wildcard_constraints:
             pretrained="|".join(re.escape(path) for path in coming.weights),
+        priority: 2
         conda:
             "../envs/wood.yaml"
         threads: 1

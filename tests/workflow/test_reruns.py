@@ -50,6 +50,8 @@ TABLE = {
     - {"score_seeds", "score_pseudo_masks", "score_segmentation"},
     "data.voc_root": EVERYTHING,
     "data.sbd_root": LISTS - {"scored_images"},
+    "data.image_sets": LISTS,
+    "downloads": PAGE,  # of what is there
     "data.all_classes": LISTS,
     "data.labels_csv": PAGE,  # of another source
     "data.images": PAGE,  # of another source
@@ -149,7 +151,8 @@ TABLE = {
 
 def leaves(tree, prefix=()):
     for key, value in tree.items():
-        if isinstance(value, dict) and value and (key != "paper" or prefix == ("presets",)):
+        whole = key == "downloads" or (key == "paper" and prefix != ("presets",))
+        if isinstance(value, dict) and value and not whole:
             yield from leaves(value, (*prefix, key))
         else:
             yield ".".join((*prefix, key))
@@ -192,6 +195,8 @@ CHANGES = {
     },
     "data.voc_root": {"data": {"voc_root": "elsewhere"}},
     "data.sbd_root": {"data": {"sbd_root": "photographs"}},
+    "data.image_sets": {"data": {"image_sets": "photographs"}},
+    "downloads": {"downloads": {"sbd": {"gigabytes": 3.0}}},
     "data.all_classes": {"data": {"all_classes": [*VOC_CLASSES, "whale"]}},
     "data.labels_csv": {"data": {"labels_csv": "labels.csv"}},
     "data.images": {"data": {"images": "photographs"}},

@@ -118,9 +118,9 @@ def _trained(config: Tree) -> list[str]:
 
 def _weights_entry(config: Tree, path: str) -> Tree | None:
     """What is known of a weights file by its name; an address in its place is its own entry."""
-    entry = config["downloads"]["weights"].get(Path(path).name)
-    if entry is not None:
-        return entry
+    for entry in config["downloads"]["weights"].values():
+        if entry and entry["file"] == Path(path).name:
+            return entry
     for value in _weights_values(config):
         if "://" in value and weights_file(value) == path:
             return {"addresses": [value], "checksum": None, "gigabytes": None}
