@@ -215,6 +215,11 @@ CHANGES = {
     "ood.review.decisions": {"ood": {"review": {"decisions": "labels.csv"}}},
     "ood.review.truth": {"ood": {"review": {"truth": "labels.csv"}}},
     "ood.review.wanted": {"ood": {"review": {"wanted": 9}}},
+    "classifier.weights": {"classifier": {"weights": "labels.csv"}},
+    "experiment.pseudo.irnet.weights": {
+        "experiment": {"pseudo": {"irnet": {"weights": "labels.csv"}}}
+    },
+    "experiment.segmentation.weights": {"experiment": {"segmentation": {"weights": "labels.csv"}}},
     "classifier.output_stride": {"classifier": {"output_stride": 32}},
     "classifier.long_side": {"classifier": {"long_side": [90, 100]}},
     "classifier.resolution": {"classifier": {"resolution": [90, 100]}},
