@@ -48,7 +48,7 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/snakemake --lint
+	$(BIN)/python -m tests.workflow.lint
 
 format: env
 	$(BIN)/ruff check --fix .

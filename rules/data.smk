@@ -74,7 +74,7 @@ else:
         params:
             **inputs.labels,
             voc_root=subpath(input.images, parent=True),
-            sbd_root=config["data"]["sbd_root"],
+            sbd_root=lambda wildcards: config["data"]["sbd_root"],
             image_set=config["data"]["train"],
             image_sets=config["data"]["image_sets"],
             code=code_digest("wood.data.prepare"),
