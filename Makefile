@@ -1,7 +1,11 @@
 SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
-PYTHON ?= python3.11
+# The newest Python that the lock holds for. pydensecrf2 does not compile with 3.13.
+PYTHON ?= $(shell for version in 3.12 3.11; do \
+  python$$version -c "import ensurepip, venv" 2> /dev/null && { echo python$$version; break; }; done)
+# With progress, and without advice about pip itself. What is installed already is left alone.
+PIP_OPTIONS := --progress-bar on --disable-pip-version-check --root-user-action ignore
 # Processes of the tests.
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
@@ -11,8 +15,9 @@ export FIFTYONE_DO_NOT_TRACK := 1
 env: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.lock
+	@[ -n "$(PYTHON)" ] || { echo "Error: make env needs Python 3.12 or 3.11 with its venv module; PYTHON=<path> names one." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/pip install $(PIP_OPTIONS) --no-deps --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
