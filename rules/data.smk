@@ -76,7 +76,6 @@ else:
             voc_root=subpath(input.images, parent=True),
             sbd_root=lambda wildcards: config["data"]["sbd_root"],
             image_set=config["data"]["train"],
-            image_sets=config["data"]["image_sets"],
             code=code_digest("wood.data.prepare"),
         script:
             "../workflow_scripts/voc_images.py"
@@ -105,7 +104,6 @@ else:
             **inputs.labels,
             voc_root=subpath(input.images, parent=True),
             image_set=lambda wildcards: config["data"][wildcards.role],
-            image_sets=config["data"]["image_sets"],
             code=code_digest("wood.data.prepare"),
         script:
             "../workflow_scripts/voc_images.py"

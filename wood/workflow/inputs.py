@@ -54,7 +54,11 @@ class Inputs:
     @property
     def labels(self) -> dict[str, Any]:
         """How image-level labels are read."""
-        return {**self.classes, **self.tolerance}
+        return {
+            "image_sets": self.config["data"]["image_sets"],
+            **self.classes,
+            **self.tolerance,
+        }
 
     @property
     def inference(self) -> dict[str, Any]:
