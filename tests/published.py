@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from wood.models.convert import IRNET_LAYERS
+
 
 def seam_wide_resnet38(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Wide ResNet-38's tensors under SEAM's names, as `b4_1.conv_branch2a.weight`."""
@@ -33,3 +35,15 @@ def irn_resnet50(own: Mapping[str, Tensor], *, stem_alone: bool = False) -> dict
         first, _, rest = name.partition(".")
         stages[f"{parts[first]}.{rest}"] = tensor
     return stages
+
+
+def irn_heads(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of IRNet's two branches under IRN's names, as `fc_edge1.0.weight`."""
+    theirs = {ours: name for name, ours in IRNET_LAYERS.items()}
+    renamed = {}
+    for name, tensor in own.items():
+        for ours in sorted(theirs, key=len, reverse=True):
+            if name.startswith(f"{ours}."):
+                renamed[name.replace(ours, theirs[ours], 1)] = tensor
+                break
+    return renamed

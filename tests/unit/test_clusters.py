@@ -57,7 +57,7 @@ def test_no_cluster_is_empty_even_with_copies():
 
 
 def test_fewer_different_images_than_clusters():
-    with pytest.raises(InputError, match=r"there are 2, and ood\.clusters is 3"):
+    with pytest.raises(InputError, match=r"there are 2, and wood\.clusters is 3"):
         kmeans(torch.tensor([[0.0], [0.0], [1.0]]), 3, seed=0)
 
 

@@ -51,8 +51,11 @@ class Network(nn.Module):
 
 def preset(clusters):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["classifiers"]["cam-wood"]["ood"] = {"preset": "reference-code", "clusters": clusters}
-    return settings.classifier(config, "cam-wood")["ood"]
+    config["classifiers"]["cam-wood"] |= {
+        "preset": "reference-code",
+        "wood": {"clusters": clusters},
+    }
+    return settings.classifier(config, "cam-wood")["wood"]
 
 
 @pytest.fixture
