@@ -15,7 +15,7 @@ WITH_TENSORS = {
     *("candidate_scores", "centers", "epoch_features", "features", "instances", "localize"),
     *("ir_labels", "seeds_with_crf", "score_seeds", "segment", "walk"),
     *("train_classifier", "train_irnet", "train_segmentation"),
-    *("browse", "report_item", "report_page"),
+    *("browse", "choose_threshold", "report_item", "report_page"),
 }
 
 
