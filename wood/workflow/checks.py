@@ -32,6 +32,8 @@ def check(config: Tree) -> None:
     Raises:
         InputError: names the key and what is wrong with it.
     """
+    if not isinstance(config, Mapping):
+        raise InputError(f"Configuration: it is {config!r}, not a list of keys with values.")
     _check_renamed(config)
     _check_finite(config)
     schema = yaml.safe_load(SCHEMA.read_text())
@@ -56,8 +58,9 @@ def _check_renamed(config: Tree) -> None:
     places = [("", config, "wood_presets", "presets.<name>.wood")]
     places += [("wood.", config.get("wood"), "preset", "classifiers.<name>.preset")]
     named = {"classifier": config.get("classifier")}
-    for name, own in (config.get("classifiers") or {}).items():
-        named[f"classifiers.{name}"] = own
+    classifiers = config.get("classifiers")
+    if isinstance(classifiers, Mapping):
+        named |= {f"classifiers.{name}": own for name, own in classifiers.items()}
     for where, own in named.items():
         inner = own.get("wood") if isinstance(own, Mapping) else None
         places += [(f"{where}.", own, "ood", f"{where}.wood")]
