@@ -3,20 +3,6 @@
 (() => {
   const review = window.woodReview;
   const AHEAD = 8; // images fetched before they are shown
-  const HELP = [
-    ["a", "No object: the image, or on a screen every image not clicked, shows none of the classes"],
-    ["d", "Object: the image, or on a screen every image not clicked, shows one"],
-    ["1 to 9", "Object, and which: in the image, or in the one under the pointer"],
-    ["click", "on a screen: this image is not like the others"],
-    ["space", "on a screen: look closer at the image under the pointer"],
-    ["u", "undo the last answer"],
-    ["h", "heatmap on or off: what made the classifier see its class"],
-    ["s, o", "screens of similar images, or one by one"],
-    ["\u2190 \u2192", "back or on without an answer"],
-    ["g", "FiftyOne's grid and panels, and back"],
-    ["?", "this list"],
-  ];
-
   const make = (tag, name, text = "") => {
     const element = document.createElement(tag);
     element.className = `wood-${name}`;
@@ -97,7 +83,7 @@
 
   const drawFoot = () => {
     const { all, done, left } = review.progress();
-    const time = left === null || done === all ? "" : `, about ${duration(left)} left`;
+    const time = left === null || done === all ? "" : `, about ${left < 90 ? `${Math.ceil(left / 10) * 10} s` : `${Math.round(left / 60)} min`} left`;
     status.textContent = `${done} of ${all} done (${Math.floor((100 * done) / all)} %)${time}`;
     filled.style.width = `${(100 * done) / all}%`;
     const wanted = review.state.wanted === null ? "" : `/${review.state.wanted}`;
@@ -125,9 +111,6 @@
       : "";
     if (review.warning) say(review.warning, true);
   };
-
-  const duration = (seconds) =>
-    seconds < 90 ? `${Math.ceil(seconds / 10) * 10} s` : `${Math.round(seconds / 60)} min`;
 
   // ---- pictures -----------------------------------------------------------------------------
 
@@ -329,7 +312,7 @@
   };
 
   const showHelp = () => {
-    const rows = HELP.map(([key, text]) => {
+    const rows = review.help.map(([key, text]) => {
       const row = make("div", "row");
       row.append(make("kbd", "key", key), make("span", "what", text));
       return row;

@@ -8,6 +8,20 @@
   const MOST_SENT = 40; // presses in one request
   const BREAK = 120; // seconds; a longer gap is no time of looking
 
+  const HELP = [
+    ["a", "No object: the image, or on a screen every image not clicked, shows none of the classes"],
+    ["d", "Object: the image, or on a screen every image not clicked, shows one"],
+    ["1 to 9", "Object, and which: in the image, or in the one under the pointer"],
+    ["click", "on a screen: this image is not like the others"],
+    ["space", "on a screen: look closer at the image under the pointer"],
+    ["u", "undo the last answer"],
+    ["h", "heatmap on or off: what made the classifier see its class"],
+    ["s, o", "screens of similar images, or one by one"],
+    ["\u2190 \u2192", "back or on without an answer"],
+    ["g", "FiftyOne's grid and panels, and back"],
+    ["?", "this list"],
+  ];
+
   const dataset = () => {
     const name = location.pathname.match(/\/datasets\/([^/]+)/)?.[1];
     return name ? decodeURIComponent(name) : null;
@@ -37,6 +51,7 @@
     trouble: null, // why nothing is recorded at present
     waiting: [], // presses that the server has not confirmed
     listeners: [],
+    help: HELP,
     times: [], // [seconds, images] of every press
 
     changed() {
