@@ -13,7 +13,15 @@ ROOT = Path(__file__).parents[2]
 # The steps that compute with tensors. All others start without torch, in a third of the time.
 WITH_TENSORS = {
     *("candidate_scores", "centers", "epoch_features", "features", "instances", "localize"),
-    *("choose_threshold", "ir_labels", "seeds_with_crf", "score_seeds", "segment", "walk"),
+    *(
+        "choose_threshold",
+        "fetch_weights",
+        "ir_labels",
+        "seeds_with_crf",
+        "score_seeds",
+        "segment",
+        "walk",
+    ),
     *("train_classifier", "train_irnet", "train_segmentation"),
     *("browse", "choose_threshold", "report_item", "report_page"),
 }
