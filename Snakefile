@@ -29,12 +29,12 @@ localrules:
     submission,
 
 
-# The whole pipeline, from data to the report page.
+# The whole pipeline, from data to the report page; while a review is pending, what comes before it.
 rule all:
     default_target: True
     input:
-        rules.report_page.output,
-        rules.provenance.output,
+        targets.before_review() if targets.is_pending else rules.report_page.output,
+        [] if targets.is_pending else rules.provenance.output,
         targets.instances(),
 
 
@@ -77,4 +77,4 @@ rule submission:
 # The page with every table and figure.
 rule report:
     input:
-        rules.report_page.output,
+        targets.before_review() if targets.is_pending else rules.report_page.output,

@@ -38,6 +38,10 @@ onstart:
     keep_digests()
 
 
+onsuccess:
+    start.say_what_to_do(targets, workflow.overwrite_configfiles)
+
+
 wildcard_constraints:
     classifier="[^/]+",
     experiment="[^/]+",

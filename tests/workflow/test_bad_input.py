@@ -103,9 +103,20 @@ def test_fewer_hard_ood_images_than_clusters(copy):
     assert (copy.folder / "results/small/ood/ranking.parquet").exists()
 
 
-def test_too_few_decisions_say_what_to_run(copy):
-    said = sentence(copy, "hard_ood", changes={"ood": {"review": {"policy": "decisions"}}})
-    assert "snakemake review" in said
+def test_a_review_to_come_is_an_orderly_stop(copy):
+    """What does not depend on it is done, and a message says what a person has to do."""
+    decided = {"ood": {"review": {"policy": "decisions", "wanted": 2}}}
+    planned = copy.rules("--forceall", changes=decided)
+    assert {"ranking", "train_classifier", "train_segmentation", "score_segmentation"} <= planned
+    assert not planned & {"hard_ood_list", "centers", "report_page"}
+    done = copy.run("hard_ood", "--forcerun", "ranking", changes=decided)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "wait for a review" in said
+    assert "for 2 accepted images of each class" in said
+    assert "snakemake review --cores 1 --configfile" in said
+    # Without anything to do the message comes again.
+    assert "wait for a review" in copy.run("hard_ood", changes=decided).stderr
 
 
 def test_open_images_without_its_columns(copy):

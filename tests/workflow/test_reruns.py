@@ -407,10 +407,11 @@ def test_a_touched_file_reruns_what_reads_it(folder, path, expected):
 
 def test_new_decisions_make_the_list_anew(tmp_path):
     decisions = {"ood": {"review": {"policy": "decisions", "decisions": "decisions.csv"}}}
-    (tmp_path / "decisions.csv").write_text("image_id,decision\n")
+    enough = "image_id,decision\n" + "".join(f"{number},accept\n" for number in range(100))
+    (tmp_path / "decisions.csv").write_text(enough)
     pretend(tmp_path, decisions)
     assert plan(tmp_path, decisions) == []
-    (tmp_path / "decisions.csv").write_text("image_id,decision\na,accept\n")
+    (tmp_path / "decisions.csv").write_text(f"{enough}a,accept\n")
     os.utime(tmp_path / "decisions.csv", (time.time() + 5, time.time() + 5))
     assert rules(tmp_path, decisions) == HARD_OOD
 

@@ -10,6 +10,8 @@ from typing import Any
 from wood.runtime.errors import InputError
 from wood.runtime.locks import hold_results, record_owner, remove_stale_locks
 from wood.workflow import config as settings
+from wood.workflow.review import what_to_do
+from wood.workflow.targets import Targets
 
 
 def configuration(
@@ -64,6 +66,15 @@ def stages(rules: Iterable[Any]) -> dict[str, str]:
     """Return the stage of each rule, which is the name of its rule file."""
     files = {rule.name: Path(rule.snakefile) for rule in rules}
     return {name: path.stem for name, path in files.items() if path.suffix == ".smk"}
+
+
+def say_what_to_do(targets: Targets, files: Sequence[str | Path] | None) -> None:
+    """Say at the end of a run that a person has to review images now, if so."""
+    ranking = targets.paths.ood("ranking.parquet")
+    if targets.is_pending and os.path.exists(ranking):
+        names = overlays(files)
+        options = " ".join(["--cores 1", *(["--configfile", *names] if names else [])])
+        print(f"\n{what_to_do(targets.config, ranking, options)}", file=sys.stderr)
 
 
 def overlays(paths: Any) -> list[str]:

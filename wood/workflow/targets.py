@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from wood.workflow import config as settings
+from wood.workflow import review
 from wood.workflow.paths import Paths
 
 
@@ -86,8 +87,30 @@ class Targets:
         return self.seeds[: self.experiment(name)["repeats"]]
 
     def _runs(self, stage: str) -> list[tuple[str, int]]:
-        """The experiments that run at least to a stage, each with each of its training seeds."""
-        return [(name, seed) for name in self.experiments(stage) for seed in self.seeds_of(name)]
+        """The experiments that run at least to a stage, each with each of its training seeds.
+
+        While a review is pending, those that do not depend on it.
+        """
+        return [
+            (name, seed)
+            for name in self.experiments(stage)
+            if not (self.is_pending and self.takes_answers(name))
+            for seed in self.seeds_of(name)
+        ]
+
+    @cached_property
+    def is_pending(self) -> bool:
+        """Whether a person has yet to review the hard OoD images."""
+        return review.is_pending(self.config, self.decisions_files())
+
+    def takes_answers(self, name: str) -> bool:
+        """Return whether an experiment depends on the reviewer's answers."""
+        return review.takes_answers(self.config, self.experiment(name)["classifier"])
+
+    def before_review(self) -> list[str]:
+        """Return everything that does not depend on the review, and what the review shows."""
+        stages = (self.seed_results(), self.pseudo_mask_results(), self.segmentation_results())
+        return [*self.hard_ood().values(), *(path for stage in stages for path in stage)]
 
     def classifier_weights(self, name: str, seed: int | str) -> str:
         """Return the weights of a classifier."""
@@ -143,6 +166,8 @@ class Targets:
         source = self.config["ood"]["source"]
         if source == "none":
             return {}
+        if self.is_pending:
+            return {"ranking": self.paths.ood("ranking.csv")}
         found = {"hard_ood": "hard_ood.csv", "contact_sheet": "contact_sheet.jpg"}
         if source == "openimages":
             found["review_stats"] = "review_stats.json"
