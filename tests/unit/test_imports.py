@@ -23,7 +23,7 @@ WITH_TENSORS = {
         "walk",
     ),
     *("train_classifier", "train_irnet", "train_segmentation"),
-    *("browse", "choose_threshold", "report_item", "report_page"),
+    *("browse", "choose_threshold", "fetch_weights", "report_item", "report_page"),
 }
 
 
