@@ -170,7 +170,7 @@ def test_a_chosen_threshold_is_marked_in_the_scores(copy):
             "pseudo": dict.fromkeys(("foreground_threshold", "background_threshold")),
         }
     }
-    copy.make("pseudo_masks", changes=changes)
+    copy.make("seeds", "pseudo_masks", changes=changes)
     results = copy.folder / "results" / "small"
     choice = read_json(results / "thresholds" / "irn" / "seed-0.json")
     assert (choice["half"], choice["experiment"], choice["reads_masks"]) == ("A", "irn", True)
