@@ -1,5 +1,7 @@
+import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -7,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from wood.ood.decisions import (
     COLUMNS,
@@ -92,10 +96,16 @@ def test_last_decisions_is_one_key_press_of_one_reviewer(path):
 def test_a_partial_last_line_is_tolerated_and_repaired(path, kept):
     append_decision(path, decide("a", time="2024-05-01T10:00:00+00:00"))
     whole = path.read_text()
-    path.write_text(whole + "b,reject,cat,ann,,,,2024-05-01T10:00:01+00:00"[:kept])
-    assert in_force(path) == {"a": "accept"}
+    partial = "b,reject,cat,ann,,,,2024-05-01T10:00:01+00:00"[:kept]
+    path.write_text(whole + partial)
+    counts = kept in (30, 33, 36, 39)  # a date, and as much of a time as can be read
+    assert in_force(path) == {"a": "accept"} | ({"b": "reject"} if counts else {})
     append_decision(path, decide("c", time="2024-05-01T10:00:02+00:00"))
-    assert path.read_text() == whole + "c,accept,cat,ann,,,,2024-05-01T10:00:02+00:00\n"
+    kept_line = f"{partial}\n" if counts else ""
+    added = "c,accept,cat,ann,,,,2024-05-01T10:00:02+00:00\n"
+    assert path.read_text() == whole + kept_line + added
+    if partial and not counts:
+        assert path.with_name("decisions.csv.set-aside").read_text() == f"{partial}\n"
 
 
 @pytest.mark.parametrize("kept", range(len(HEADER) + 1))
@@ -179,11 +189,97 @@ def test_another_file_is_refused(path):
         read_decisions(path)
 
 
+LINES = (
+    HEADER + "a,reject,cat,ann,,,,2024-05-01T10:00:00Z\nb,accept,cat,ann,,,,2024-05-01T10:00:01Z\n"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace("\n", "\n\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: "\n\n" + text,
+        lambda text: re.sub(r"([^,\n]+)", r'"\1"', text),
+        lambda text: re.sub(r"([^,\n]+)", r" \1 ", text),
+        lambda text: text.replace("\n", ",,\n"),
+        lambda text: text[:-1],
+        lambda text: text[:-2],
+        lambda text: text.replace("\n", "\r")[:-1],
+    ],
+)
+def test_a_file_is_read_and_goes_on_however_it_was_saved(path, change):
+    path.parent.mkdir()
+    path.write_bytes(change(LINES).encode())
+    before = path.read_bytes()
+    assert in_force(path) == {"a": "reject", "b": "accept"}
+    append_decision(path, decide("c"))
+    assert in_force(path) == {"a": "reject", "b": "accept", "c": "accept"}
+    assert path.read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"precious notes", b"precious\nnotes", b"a,b\n1,2\n",
+     b"\xff\xfea\0", b"=1", b"\0",
+     "image_id,decision,class,reviewer,time".encode("utf-16"), b"\r\rnotes", b"{}"],
+)  # fmt: skip
+def test_a_foreign_file_stays_as_it_is(path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="the header is not image_id,decision"):
+        append_decision(path, decide("c"))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("reviewer", ["=HYPERLINK(1)", "+ann", "-", "@ann", "'=x"])
+def test_a_reviewer_s_name_is_no_formula(path, reviewer):
+    append_decision(path, decide("-a", reviewer=reviewer))
+    assert f",'{reviewer}," in path.read_text()
+    assert path.read_text().splitlines()[1].startswith("'-a,")
+    assert read_decisions(path)[["image_id", "reviewer"]].to_numpy().tolist() == [["-a", reviewer]]
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.binary(max_size=40) | st.text(max_size=40).map(str.encode),
+    st.integers(0, len(LINES)),
+    st.sampled_from(["\n", "\r", "\r\n"]),
+)
+def test_no_byte_is_lost_whatever_stands_in_the_file(tmp_path_factory, edit, place, ending):
+    path = tmp_path_factory.mktemp("d") / "decisions.csv"
+    text = LINES.replace("\n", ending).encode()
+    before = text[:place] + edit
+    path.write_bytes(before)
+    try:
+        append_decision(path, decide("c"))
+    except InputError:
+        assert path.read_bytes() == before
+        return
+    aside = path.with_name("decisions.csv.set-aside")
+    kept = aside.read_bytes()[:-1] if aside.exists() else b""
+    after = path.read_bytes()
+    assert after.endswith(b"\n")
+    if HEADER.encode().startswith(before):
+        assert after.startswith(HEADER.encode())
+    else:
+        assert before.endswith(kept)
+        assert after.startswith(before[: len(before) - len(kept)])
+    with contextlib.suppress(InputError):  # of what was written by hand
+        assert in_force(path)["c"] == "accept"
+
+
 def test_bytes_that_are_not_utf8_are_refused(path):
     append_decision(path, decide("a"))
     with path.open("ab") as file:
         file.write("b,accept,cat,Zoë,,,,2024-05-01T10:00:00Z\n".encode("latin-1"))
-    with pytest.raises(InputError, match="line 3: not UTF-8"):
+    with pytest.raises(InputError, match="line 3: not text in UTF-8"):
         read_decisions(path)
 
 

@@ -56,6 +56,15 @@ def read_text(path: str | Path, what: str = "file", max_bytes: int = MAX_BYTES) 
         raise InputError(f"{path}: no such {what}.") from None
     except IsADirectoryError:
         raise InputError(f"{path}: this is a folder, not a {what}.") from None
+    return decoded(path, content)
+
+
+def decoded(path: str | Path, content: bytes) -> str:
+    """Return the text of a file's bytes, its lines ended by "\\n".
+
+    Raises:
+        InputError: it is no text; the sentence begins with `path`.
+    """
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
@@ -95,7 +104,7 @@ def read_rows(path: str | Path, what: str = "table") -> Iterator[tuple[int, list
     Raises:
         InputError: as `read_text`, or the file is no CSV.
     """
-    return _rows(path, io.StringIO(read_text(path, what)), ",")
+    return parse_rows(path, io.StringIO(read_text(path, what)), ",")
 
 
 def read_table(path: str | Path, columns: Sequence[str] = (), what: str = "table") -> pd.DataFrame:
@@ -119,7 +128,7 @@ def read_table(path: str | Path, columns: Sequence[str] = (), what: str = "table
 
     text = read_text(path, what)
     separator = _separator(path, text, columns)
-    rows = _rows(path, io.StringIO(text), separator)
+    rows = parse_rows(path, io.StringIO(text), separator)
     number, header = next(rows, (1, []))
     if not header:
         raise InputError(f"{path}: not a CSV file: it is empty.")
@@ -199,15 +208,19 @@ def stream_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
-            yield from _rows(path, file, ",")
+            yield from parse_rows(path, file, ",")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
 
 
-def _rows(
+def parse_rows(
     path: str | Path, lines: Iterable[str], separator: str
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that say something."""
+    """Yield the rows of CSV text that say something, each with the line where it begins.
+
+    Raises:
+        InputError: it is no CSV.
+    """
     reader = csv.reader(lines, delimiter=separator, strict=True)
     begin = 1
     while True:
@@ -238,7 +251,9 @@ def _separator(path: str | Path, text: str, columns: Sequence[str]) -> str:
 
     def score(separator: str) -> tuple[int, int]:
         try:
-            _, header = next(_rows(path, io.StringIO(text[: MAX_CELL * 4]), separator), (1, []))
+            _, header = next(
+                parse_rows(path, io.StringIO(text[: MAX_CELL * 4]), separator), (1, [])
+            )
         except InputError:
             return -1, 0
         return sum(name in header for name in columns), len(header)

@@ -5,11 +5,13 @@ only mirrors it. Lines are appended and never changed, so the history stays: for
 one image the last line counts, and an `undo` line makes the image undecided again.
 """
 
+import codecs
 import csv
 import fcntl
 import io
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,7 +21,9 @@ from pathlib import Path
 import pandas as pd
 
 from wood.data.image_ids import as_image_id
+from wood.data.tables import SEPARATORS, as_text, decoded, parse_rows
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import harmful, printable
 
 ACCEPT, REJECT, UNDO = "accept", "reject", "undo"
 WORDS = (ACCEPT, REJECT, UNDO)
@@ -29,6 +33,7 @@ LOOKS = (SINGLE, SCREEN, "")
 COLUMNS = ["image_id", "decision", "class", "reviewer", "found", "screen", "look", "time"]
 FIRST_COLUMNS = ["image_id", "decision", "class", "reviewer", "time"]  # of files from before looks
 HEADER = (",".join(COLUMNS) + "\n").encode()
+LINE_END = re.compile(rb"\r\n|\r|\n")
 HEADERS = {",".join(columns): columns for columns in (COLUMNS, FIRST_COLUMNS)}
 
 logger = logging.getLogger(__name__)
@@ -70,11 +75,13 @@ def append_decision(path: str | Path, decision: Decision) -> None:
 def append_decisions(path: str | Path, decisions: Iterable[Decision]) -> None:
     """Append decisions, one write a line and one fsync for all; durable when this returns.
 
-    The header is made with the file, the folder with it. A last line left partial by a killed
-    writer is cut off first: it was never reported as written.
+    The header is made with the file, the folder with it. What a killed writer left of a last line
+    was never reported as written; it goes to `<name>.set-aside`, and no byte is lost. A last line
+    that is whole but for its line break stays.
 
     Raises:
-        InputError: a field is empty where it must not be, or would break the line.
+        InputError: a field is empty where it must not be, or would break the line; the file is not
+            one of decisions, and stays as it is.
     """
     path = Path(path)
     rows = [_fields(path, decision) for decision in decisions]
@@ -82,9 +89,9 @@ def append_decisions(path: str | Path, decisions: Iterable[Decision]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path) as handle:
-        columns = _repair(handle)
+        columns, separator = _repair(path, handle)
         for row in rows:
-            _write_whole(handle, _line([row[name] for name in columns]))
+            _write_whole(handle, _line([row[name] for name in columns], separator))
         os.fsync(handle)
     _sync_folder(path.parent)
 
@@ -185,7 +192,7 @@ def check_reviewer(name: str, where: str = "--reviewer") -> None:
     Raises:
         InputError: it is empty or holds a control character.
     """
-    if not name.strip() or any(ord(character) < 32 for character in name):
+    if not name.strip() or any(map(harmful, name)):
         raise InputError(f"{where}: {name!r} is not a reviewer's name.")
 
 
@@ -200,18 +207,20 @@ def _last_answers(history: pd.DataFrame) -> pd.DataFrame:
 def _fields(path: Path, decision: Decision) -> dict[str, str]:
     fields = asdict(decision)
     fields["class"] = fields.pop("class_name")
-    _check(fields, str(path))
+    fields["image_id"] = _check(fields, str(path))
     return fields
 
 
-def _line(fields: Sequence[str]) -> bytes:
+def _line(fields: Sequence[str], separator: str) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(fields)
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    writer.writerow(map(as_text, fields))
     return text.getvalue().encode()
 
 
-def _check(row: Mapping[str, str], where: str) -> None:
-    as_image_id(row["image_id"], where)
+def _check(row: Mapping[str, str], where: str) -> str:
+    """Refuse what is no decision; return the image's id."""
+    image_id = as_image_id(row["image_id"], where)
     if row["decision"] not in WORDS:
         raise InputError(
             f"{where}: {row['decision']!r} is not a decision, write {', '.join(WORDS)}."
@@ -219,12 +228,13 @@ def _check(row: Mapping[str, str], where: str) -> None:
     if row["look"] not in LOOKS:
         raise InputError(f"{where}: the look is {row['look']!r}, it must be {SINGLE} or {SCREEN}.")
     check_reviewer(row["reviewer"], where)
-    if any(ord(character) < 32 for field in row.values() for character in field):
+    if any(harmful(character) for field in row.values() for character in field):
         raise InputError(f"{where}: a field holds a line break or another control character.")
     try:
         datetime.fromisoformat(row["time"])
     except ValueError:
         raise InputError(f"{where}: {row['time']!r} is not an ISO 8601 time.") from None
+    return image_id
 
 
 @contextmanager
@@ -247,29 +257,57 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _repair(handle: int) -> list[str]:
-    """Make the file end with a whole line: header in place, a partial last line cut off.
-
-    Returns:
-        The columns of the file.
-    """
+def _repair(path: Path, handle: int) -> tuple[list[str], str]:
+    """Make the file end with a whole line, its header in place; return columns and separator."""
     content = _read_all(handle)
-    whole = content.rfind(b"\n") + 1
-    tail = content[whole:]
-    columns = _columns(content.split(b"\n", 1)[0]) or COLUMNS
-    if tail and _is_whole(tail, columns):
+    first = LINE_END.split(content.lstrip(b"\r\n"), maxsplit=1)[0]
+    known = _header(first)
+    if known is None:
+        # Nothing yet, or what a killed writer left of the header.
+        if content and not HEADER.startswith(content):
+            raise InputError(f"{path}: no decision is added, {_not_ours(first)}.")
+        os.ftruncate(handle, 0)
+        _write_whole(handle, HEADER)
+        return COLUMNS, ","
+    columns, separator = known
+    tail = LINE_END.split(content)[-1]
+    if tail and _is_whole(tail, columns, separator):
         _write_whole(handle, b"\n")
     elif tail:
-        logger.warning("cut off a partial last line: %r", tail)
-        os.ftruncate(handle, whole)
-    if not whole and not _columns(tail):
-        _write_whole(handle, HEADER)
-    return columns
+        aside = path.with_name(f"{path.name}.set-aside")
+        logger.warning("%s: the last line is not whole, it goes to %s", path, aside)
+        with aside.open("ab") as file:
+            file.write(tail + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.ftruncate(handle, len(content) - len(tail))
+    return columns, separator
 
 
-def _columns(header: bytes) -> list[str] | None:
-    """The columns that a header line names; None where it is none of ours."""
-    return HEADERS.get(header.decode("utf-8-sig", errors="replace").rstrip("\r"))
+def _header(line: bytes) -> tuple[list[str], str] | None:
+    """The columns and the separator of a header line; None where it is none of ours."""
+    text = line.decode("utf-8-sig", errors="replace")
+    for separator in SEPARATORS:
+        columns = HEADERS.get(",".join(_split(text, separator)))
+        if columns:
+            return columns, separator
+    return None
+
+
+def _split(line: str, separator: str) -> list[str]:
+    """The values of one line; nothing where it is none, such as part of one."""
+    try:
+        _, fields = next(parse_rows("", [line], separator), (1, []))
+    except InputError:
+        return []
+    while fields and not fields[-1]:
+        fields.pop()  # a spreadsheet's further columns
+    return fields
+
+
+def _not_ours(first: bytes) -> str:
+    found = printable(first.decode("utf-8-sig", errors="replace"), 80)
+    return f"the header is not {','.join(COLUMNS)} but {found!r}"
 
 
 def _read_all(handle: int) -> bytes:
@@ -278,19 +316,28 @@ def _read_all(handle: int) -> bytes:
     return b"".join(blocks)
 
 
-def _is_whole(line: bytes, columns: Sequence[str]) -> bool:
+def _is_whole(line: bytes, columns: Sequence[str], separator: str) -> bool:
     """Whether a last line without a line break is all there, as some editors leave it.
 
-    A header, or as many fields as there are columns with a zoned time at the end: what comes last
-    in a line is what a killed writer leaves out.
+    A header, or as many fields as there are columns with a time at the end: what comes last in a
+    line is what a killed writer leaves out.
     """
-    if _columns(line):
+    if _header(line):
         return True
-    fields = next(csv.reader([line.decode("utf-8", errors="replace")]))
+    fields = _split(line.decode("utf-8", errors="replace"), separator)
     try:
-        return len(fields) == len(columns) and datetime.fromisoformat(fields[-1]).tzinfo is not None
+        return len(fields) == len(columns) and bool(datetime.fromisoformat(fields[-1]))
     except ValueError:
         return False
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether a line is UTF-8; part of one may end within a letter."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _write_whole(handle: int, line: bytes) -> None:
@@ -301,29 +348,31 @@ def _write_whole(handle: int, line: bytes) -> None:
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     """Yield every whole line after the header, with all of `COLUMNS`."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return
-    *lines, tail = content.split(b"\n")
-    columns = _columns((lines or [tail])[0]) or COLUMNS
-    if tail and _is_whole(tail, columns):
-        lines.append(tail)
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}, line {number}"
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
-        except UnicodeDecodeError:
-            raise InputError(f"{where}: not UTF-8 text.") from None
-        if number == 1:
-            if text not in HEADERS:
-                raise InputError(f"{where}: the header is not {','.join(COLUMNS)}.")
-        elif text.strip():
-            fields = next(csv.reader([text]))
-            if len(fields) != len(columns):
-                raise InputError(
-                    f"{where}: {len(fields)} fields where {len(columns)} are expected."
-                )
-            row = dict.fromkeys(COLUMNS, "") | dict(zip(columns, fields, strict=True))
-            _check(row, where)
-            yield row
+    content = path.read_bytes()
+    tail = LINE_END.split(content)[-1]
+    if not _is_text(tail) and content[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        logger.warning("%s: the last line is not whole and does not count", path)
+        content = content[: len(content) - len(tail)]
+    lines = decoded(path, content).split("\n")
+    number = next((number for number, line in enumerate(lines) if line.strip()), None)
+    if number is None:
+        return
+    known = _header(lines[number].encode())
+    if known is None:
+        if HEADER.decode().startswith("\n".join(lines)):
+            return  # what a killed writer left of it
+        raise InputError(f"{path}, line {number + 1}: {_not_ours(lines[number].encode())}.")
+    columns, separator = known
+    if lines[-1] and not _is_whole(lines[-1].encode(), columns, separator):
+        logger.warning("%s: line %d is not whole and does not count", path, len(lines))
+        lines.pop()
+    text = "\n" * (number + 1) + "\n".join(lines[number + 1 :])
+    for line, fields in parse_rows(path, io.StringIO(text), separator):
+        where = f"{path}, line {line}"
+        if len(fields) < len(columns) or any(fields[len(columns) :]):
+            raise InputError(f"{where}: {len(fields)} fields where {len(columns)} are expected.")
+        row = dict.fromkeys(COLUMNS, "") | dict(zip(columns, fields, strict=False))
+        row["image_id"] = _check(row, where)
+        yield row
