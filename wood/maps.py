@@ -4,15 +4,17 @@ Maps are kept at stride 4 in float16, only for the classes present, and upsample
 used: over 30 times less disk than full-resolution float32 maps, one file an image.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import interpolate
 
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import listed, quoted
 from wood.runtime.store import load_tensors, save_tensors
 
 STRIDE = 4
@@ -115,20 +117,44 @@ def read_maps(
     tensors, metadata = load_tensors(path)
     if metadata.get("kind") != KIND:
         raise InputError(f"{path}: this file does not hold localization maps.")
-    source = metadata["source"]
+    source, names = metadata.get("source"), metadata.get("classes")
+    if not isinstance(source, str) or not isinstance(names, list):
+        raise InputError(f"{path}: it does not say what made these maps, or for which classes.")
     if classifier is not None and not source.startswith(f"{classifier}: "):
         raise InputError(f"{path}: these maps are of {source}, not of {classifier}.")
-    if class_names is not None and metadata["classes"] != list(class_names):
+    if class_names is not None and names != list(class_names):
         raise InputError(
-            f"{path}: these maps were made for the classes {', '.join(metadata['classes'])}, "
-            f"not for {', '.join(class_names)}."
+            f"{path}: these maps were made for the classes {listed(names)}, "
+            f"not for {listed(class_names)}."
         )
-    return [
-        LocalizationMaps(
-            image_id,
-            (size[0], size[1]),
-            torch.tensor(classes, dtype=torch.int64),
-            tensors[image_id],
+    entries = metadata.get("images")
+    if not isinstance(entries, list):
+        raise InputError(f"{path}: it does not list its images.")
+    return [_image_maps(path, entry, tensors, len(names)) for entry in entries]
+
+
+def _image_maps(
+    path: str | Path, entry: Any, tensors: Mapping[str, torch.Tensor], class_count: int
+) -> LocalizationMaps:
+    """Return the maps of one entry of a shard's metadata, if they are what it says."""
+    try:
+        image_id, (height, width), classes = entry
+        maps = tensors[image_id]
+    except (TypeError, ValueError, KeyError):
+        raise InputError(f"{path}: the entry {quoted(entry)} is not one of an image.") from None
+    sides = (height, width, *classes) if isinstance(classes, list) else (None,)
+    if any(type(number) is not int for number in sides) or min(height, width) < 1:
+        raise InputError(f"{path}: the entry {quoted(entry)} is not one of an image.")
+    where = f"{path}: the image {quoted(image_id)}"
+    if classes != sorted(set(classes)) or not all(0 <= one < class_count for one in classes):
+        raise InputError(f"{where} has the classes {classes}; there are {class_count}.")
+    if tuple(maps.shape) != (len(classes), *grid_size((height, width))):
+        raise InputError(
+            f"{where} has maps of {tuple(maps.shape)}, not {len(classes)} for {height}x{width} "
+            "pixels."
         )
-        for image_id, size, classes in metadata["images"]
-    ]
+    if not torch.isfinite(maps).all():
+        raise InputError(f"{where} has maps that are not finite.")
+    return LocalizationMaps(
+        image_id, (height, width), torch.tensor(classes, dtype=torch.int64), maps
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wood.runtime.devices import claim_gpus
+from wood.runtime.devices import claim_gpus, visible_gpus
 from wood.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -65,3 +65,27 @@ def test_no_gpu_is_no_fault_where_none_is_asked_for(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     claim_gpus("auto")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_jobs_with_temporary_folders_of_their_own_take_different_gpus(tmp_path):
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+    first = Holder(1, tmp_path / "1", visible="A, B")
+    assert first.gpus() == "A"
+    second = Holder(1, tmp_path / "2", visible="A,B")
+    assert second.gpus() == "B"
+    first.end()
+    second.end()
+
+
+@pytest.mark.parametrize("listed", ["0,0,0", "0, 0", "00,0", "GPU-a,GPU-a", "1,0,1"])
+def test_a_gpu_named_twice_is_refused(monkeypatch, listed):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    with pytest.raises(InputError, match=r"CUDA_VISIBLE_DEVICES: .* twice"):
+        claim_gpus(2)
+
+
+@pytest.mark.parametrize("listed", ["0,1", "0, 1", " 0 ,1,", "00,01", "0,1,-1,2"])
+def test_spellings_of_the_same_gpus_are_one(monkeypatch, listed):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert visible_gpus() == ["0", "1"]

@@ -108,7 +108,9 @@ def test_class_outside_the_full_list_stops_with_its_file(prepare, voc):
 
 def test_one_bad_annotation_is_listed_and_skipped(prepare, voc, tmp_path):
     (voc / "Annotations" / "2007_000002.xml").write_text("<annotation>")
-    images, labels = prepare(classes=["cat", "person"], max_failed_fraction=0.25)
+    images, labels = prepare(
+        classes=["cat", "person"], max_failed_fraction=0.25, require_every_class=False
+    )
     assert "2007_000002" not in labels.index
     assert len(images) == 2
     skipped = pd.read_csv(tmp_path / "out" / "skipped.csv")
@@ -187,16 +189,37 @@ def own(tmp_path):
 
 def test_own_images_with_labels_in_a_csv(own):
     images, labels = own()
-    assert images["image_id"].tolist() == ["007", "b", "d"]
-    assert [path.rsplit("/", 1)[1] for path in images["path"]] == ["007.jpg", "b.jpeg", "d.png"]
+    assert images["image_id"].tolist() == ["007", "b", "c", "d"]
+    names = [path.rsplit("/", 1)[1] for path in images["path"]]
+    assert names == ["007.jpg", "b.jpeg", "c.PNG", "d.png"]
     assert labels.columns.tolist() == ["dog", "cat"]
-    assert labels.to_numpy().tolist() == [[False, True], [True, False], [True, True]]
-    assert len(own(keep_unlabelled=True)[0]) == 4
+    expected = [[False, True], [True, False], [False, False], [True, True]]
+    assert labels.to_numpy().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("classes", "rows", "words"),
+    [
+        (["cat"], "007,1,0\nb,1,0\nc,1,1\n", "every image shows the class 'cat'"),
+        (["cat", "dog"], "007,1,0\nb,1,1\n", "every image shows the class 'cat'"),
+        (["dog", "cat"], "007,1,1\nb,1,0\nc,1,0\n", "every image shows the class 'cat'"),
+        (["cat"], "007,1,0\n", "every image shows the class 'cat'"),
+        (["dog"], "007,1,0\nb,1,0\n", "no image of the classes dog"),
+    ],
+)
+def test_a_class_that_every_image_shows_is_an_error_before_training(own, classes, rows, words):
+    with pytest.raises(InputError, match=words):
+        own("image_id,cat,dog\n" + rows, classes=classes)
+
+
+def test_one_class_is_learned_from_the_images_without_it(own):
+    _, labels = own(classes=["cat"])
+    assert labels["cat"].tolist() == [True, False, False, True]
 
 
 def test_csv_as_a_spreadsheet_saves_it(own):
     images, _ = own("\ufeff" + CSV.replace("\n", "\r\n"))
-    assert len(images) == 3
+    assert len(images) == 4
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import quoted
 from wood.runtime.store import read_table, write_table
 
 if TYPE_CHECKING:
@@ -23,12 +24,24 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     """Read labels, indexed by image_id; the columns are the foreground classes in their order.
 
     Raises:
-        InputError: the file is unreadable, or lacks the column image_id.
+        InputError: the file is unreadable, lacks the column image_id, names an image twice, or has
+            a column that is not true or false throughout.
     """
     table = read_table(path)
     if "image_id" not in table.columns:
         raise InputError(f"{path}: the column 'image_id' is missing.")
-    return table.set_index("image_id").astype(bool)
+    labels = table.set_index("image_id")
+    for name, kind in labels.dtypes.items():
+        if kind != np.dtype(bool):
+            raise InputError(
+                f"{path}: the column {quoted(name)} is {kind}, not true or false for every image."
+            )
+    if not all(isinstance(image_id, str) for image_id in labels.index):
+        raise InputError(f"{path}: the column 'image_id' holds what is no text.")
+    twice = labels.index[labels.index.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: the image {quoted(twice[0])} is there twice.")
+    return labels
 
 
 def label_matrix(

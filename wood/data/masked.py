@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from wood.data.image_ids import file_id
 from wood.data.images import load_image
 from wood.data.lists import read_image_list
 from wood.data.masks import IGNORE, check_values, load_mask
@@ -78,7 +79,7 @@ def find_masks(
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of masks.")
         for path in folder.glob("*.png"):
-            places.setdefault(path.stem, path)
+            places.setdefault(file_id(path), path)
     listed = read_image_list(images)
     has_mask = listed["image_id"].isin(list(places))
     missing = list(listed["image_id"][~has_mask])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from wood.data.image_ids import file_of
 from wood.data.images import DAMAGE
 from wood.data.lists import read_image_list
 from wood.runtime.errors import InputError
@@ -35,13 +36,20 @@ def _voc_palette() -> list[int]:
 
 
 VOC_PALETTE = _voc_palette()
+VOC_COLOURS = {tuple(VOC_PALETTE[3 * index : 3 * index + 3]): index for index in range(256)}
+
+# Grey of fewer bits is stretched to 0..255 when it is read: by bits, what one step becomes.
+GREY_STEP = {2: 85, 4: 17}
 
 
 def load_mask(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """(H, W) uint8 palette indices of the mask in `path`, `size` being the image's (H, W).
 
-    Raises InputError naming the file if it is missing, damaged, not an 8-bit palette or grey
-    PNG, or of another size.
+    A palette that is not VOC's, as an editor writes that saves the mask again, is read by its
+    colours; a grey palette is read as grey values are.
+
+    Raises InputError naming the file if it is missing, damaged, not a palette or grey PNG, of
+    another size, or has a colour that is not one of VOC's.
     """
     path = Path(path)
     try:
@@ -56,7 +64,10 @@ def load_mask(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarr
                     f"{path}: a mask is a palette or 8-bit grey PNG, this one's mode is "
                     f"{image.mode}."
                 )
-            return np.array(image, dtype=np.uint8)
+            values = np.array(image, dtype=np.uint8)
+            if image.mode == "L":
+                return values // GREY_STEP.get(_bit_depth(path), 1)
+            return _by_colour(path, values, image.getpalette("RGB") or [])
     except InputError:
         raise
     except FileNotFoundError:
@@ -65,6 +76,31 @@ def load_mask(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarr
         raise InputError(f"{path}: the mask has too many pixels.") from None
     except DAMAGE as error:
         raise InputError(f"{path}: not a readable mask ({error}).") from error
+
+
+def _bit_depth(path: Path) -> int:
+    """The bits of a PNG's sample, from its header."""
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def _by_colour(path: Path, values: np.ndarray, palette: Sequence[int]) -> np.ndarray:
+    """(H, W) uint8: the indices of `values` in VOC's palette, or as grey values."""
+    if list(palette) == VOC_PALETTE[: len(palette)]:
+        return values
+    table = np.arange(256, dtype=np.uint8)
+    used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+    colours = {int(index): tuple(palette[3 * index : 3 * index + 3]) for index in used}
+    if all(colour == (index,) * 3 for index, colour in colours.items()):
+        return values
+    for index, colour in colours.items():
+        if colour not in VOC_COLOURS:
+            raise InputError(
+                f"{path}: the palette is not VOC's: value {index} has the colour {colour}, which "
+                "VOC does not know; save the mask with VOC's palette, or as 8-bit grey."
+            )
+        table[index] = VOC_COLOURS[colour]
+    return table[values]
 
 
 def save_mask(path: str | Path, mask: np.ndarray) -> None:
@@ -134,10 +170,10 @@ def write_targets(
     """
     with atomic_directory(output) as folder:
         for image_id in read_image_list(images)["image_id"]:
-            path = Path(masks) / f"{image_id}.png"
+            path = file_of(masks, image_id, ".png")
             if path.exists():
                 mask = load_target(path, class_names, all_classes=all_classes)
-                save_mask(folder / path.name, mask)
+                save_mask(folder / f"{image_id}.png", mask)
 
 
 def check_values(path: str | Path, mask: np.ndarray, classes: int) -> None:

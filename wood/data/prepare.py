@@ -56,7 +56,7 @@ def prepare_voc(
     Raises InputError if the devkit or the list is missing, empty or names an image twice or one
     that is not there, if an annotation names a class outside `all_classes`, if more than
     `max_failed_fraction` of the annotations are unreadable, if no image is left, or (with
-    `require_every_class` and labels) if a class has no image.
+    `require_every_class` and labels) if a class has no image or is on every one.
     """
     _check_class_list(classes, all_classes)
     if not (keep_unlabelled and output_labels is None):
@@ -86,19 +86,18 @@ def prepare_csv(
     classes: Sequence[str],
     output_list: str | Path,
     output_labels: str | Path | None = None,
-    keep_unlabelled: bool = False,
     require_every_class: bool = True,
 ) -> None:
     """Write the image list and image-level labels of one's own images.
 
     `csv` has the column image_id and one column of 0 and 1 per class; other columns are not read.
     The image of an id is the file of that name in `images_folder`, .jpg, .jpeg or .png. Images
-    with none of `classes` are left out unless `keep_unlabelled`.
+    with none of `classes` stay: what shows none of them teaches what they are not.
 
     Raises InputError naming the file with its row and column if the CSV is missing or empty, a
     column is missing, a value is not 0 or 1, an id is empty, listed twice or not a plain file
-    name, or an id has no image or several; and if no image is left, or (with
-    `require_every_class`) a class has no image.
+    name, or an id has no image or several; and if no image shows a
+    class, or (with `require_every_class`) a class has no image or is on every one.
     """
     _check_class_list(classes, classes)
     table = read_table(csv, ["image_id", *classes], "label file")
@@ -107,8 +106,8 @@ def prepare_csv(
     ids = check_ids(csv, table["image_id"])
     labels = _read_values(csv, table, classes).set_axis(pd.Index(ids, name="image_id"))
     paths = _find_images(labels.index, images_folder, f"{csv} names")
-    if not keep_unlabelled:
-        labels = _drop_unlabelled(labels, str(csv))
+    if not labels.any(axis=None):
+        raise InputError(f"{csv} has no image of the classes {', '.join(labels.columns)}.")
     if require_every_class:
         _check_every_class(labels, str(csv))
     _write(output_list, output_labels, paths, labels)
@@ -207,7 +206,13 @@ def _drop_unlabelled(labels: pd.DataFrame, source: str) -> pd.DataFrame:
 def _check_every_class(labels: pd.DataFrame, source: str) -> None:
     for name in labels.columns:
         if not labels[name].any():
-            raise InputError(f"{source} has no image of the class {name!r}.")
+            raise InputError(f"{source} has no image of the class {quoted(name)}.")
+    for name in labels.columns:
+        if labels[name].all():
+            raise InputError(
+                f"{source}: every image shows the class {quoted(name)}, so it cannot be told from "
+                "what it is not; add images without it (in a CSV, with 0 in its column)."
+            )
 
 
 def _write(

@@ -123,6 +123,7 @@ class Buckets:
             threshold = 1.0 if source == "human" else self.threshold
             rows = (
                 _scan(plain, quotes=False)
+                .filter(~pl.all_horizontal(pl.col(LABEL_COLUMNS).is_null()))  # a blank line
                 .filter((confidence >= threshold) | bad)
                 .select(
                     image_id.alias("image_id"),
@@ -169,7 +170,8 @@ class Buckets:
             header = _header(path, ("ImageID",))
             _refuse_short_rows(path)
             plain = _plain(path, ("ImageID",), self.folder, quotes=True)
-            rows = _scan(plain, quotes=True).select(
+            rows = _scan(plain, quotes=True).filter(~pl.all_horizontal(pl.all().is_null()))
+            rows = rows.select(
                 (pl.col(column) if column in header else pl.lit(None, pl.String)).alias(name)
                 for column, name in IMAGE_COLUMNS.items()
             )
@@ -297,8 +299,9 @@ def _plain(path: Path, columns: Sequence[str], folder: Path, *, quotes: bool) ->
     with path.open("rb") as file:
         begin = file.read(LOOKED_AT)
     lone_return = b"\r" in begin.replace(b"\r\n", b"").rstrip(b"\r")
-    names = begin.splitlines()[0].decode(errors="replace").split(",")
-    as_published = quotes or (b'"' not in begin and names == header)
+    first = begin.decode(errors="replace").splitlines()[0]
+    names = next(csv.reader([first]), [])  # with the spaces around them, if any
+    as_published = names == header and (quotes or b'"' not in begin)
     if as_published and not begin.startswith((MARK, b"\n", b"\r")) and not lone_return:
         return path
     logger.info("%s is not written as it is published: a copy is made", path)

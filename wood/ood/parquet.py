@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import reason
 
 
 def open_table(path: str | Path) -> pq.ParquetFile:
@@ -18,9 +19,19 @@ def open_table(path: str | Path) -> pq.ParquetFile:
     """
     try:
         return pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable Parquet file ({reason}).") from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a readable Parquet file ({reason(error)}).") from None
+
+
+def _read(
+    path: str | Path, file: pq.ParquetFile, number: int, columns: list[str] | None = None
+) -> pa.Table:
+    try:
+        return file.read_row_group(number, columns=columns)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a readable Parquet file ({reason(error)}).") from None
 
 
 def row_groups(path: str | Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
@@ -31,7 +42,7 @@ def row_groups(path: str | Path, columns: list[str] | None = None) -> Iterator[p
     """
     file = open_table(path)
     for number in range(file.num_row_groups):
-        yield file.read_row_group(number, columns=columns)
+        yield _read(path, file, number, columns)
 
 
 def read_shard(path: str | Path, index: int, count: int) -> pd.DataFrame:
@@ -49,6 +60,6 @@ def read_shard(path: str | Path, index: int, count: int) -> pd.DataFrame:
         rows = file.metadata.row_group(number).num_rows
         low, high = max(start, first), min(stop, first + rows)
         if low < high:
-            parts.append(file.read_row_group(number).slice(low - first, high - low))
+            parts.append(_read(path, file, number).slice(low - first, high - low))
         first += rows
     return pa.concat_tables(parts or [file.schema_arrow.empty_table()]).to_pandas()

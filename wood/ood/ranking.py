@@ -9,6 +9,7 @@ import pandas as pd
 from wood.data.tables import write_table as write_csv
 from wood.ood.parquet import row_groups
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import quoted
 from wood.runtime.store import read_table, write_table
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def rank(
     parts, total = [], 0
     for path in scores:
         part = read_table(path, SCORED)
+        _check_scores(path, part)
         total += len(part)
         parts.append(part[part["score"] >= class_thresholds(part["class"], threshold)])
     ranking = pd.concat(parts, ignore_index=True)
@@ -88,6 +90,18 @@ def rank(
     write_csv(output_csv, ranking, float_format="%.4f")
     logger.info("%d of %d candidates are above the threshold", len(ranking), total)
     return ranking
+
+
+def _check_scores(path: str | Path, part: pd.DataFrame) -> None:
+    """Refuse a score that is none: NaN is at or above no threshold, infinity above all."""
+    scores = pd.to_numeric(part["score"], errors="coerce")
+    wrong = part[~scores.between(0, 1)]
+    if len(wrong):
+        first = wrong.iloc[0]
+        raise InputError(
+            f"{path}: the image {quoted(first['image_id'])} has the score {first['score']}, not "
+            "one from 0 to 1."
+        )
 
 
 def class_thresholds(

@@ -13,10 +13,12 @@ from pathlib import Path
 import torch
 
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import quoted
 
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_TRIES = 2
+SHARED = (Path("/dev/shm"), Path("/tmp"), Path("/var/tmp"))
 
 # Open files whose locks mark the GPUs that this process holds; they go with the process.
 _held: dict[str, int] = {}
@@ -39,11 +41,23 @@ def autocast(device: torch.device) -> AbstractContextManager:
 
 
 def visible_gpus() -> list[str]:
-    """Return the names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
+    """Return the names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them.
+
+    Raises:
+        InputError: it names a GPU twice.
+    """
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is None:
         return [str(number) for number in range(torch.cuda.device_count())]
-    return [name for name in listed.split(",") if name]
+    names: list[str] = []
+    for name in filter(None, map(str.strip, listed.split(","))):
+        if name == "-1":
+            break  # CUDA shows nothing from there on
+        name = str(int(name)) if name.isdecimal() else name
+        if name in names:
+            raise InputError(f"CUDA_VISIBLE_DEVICES: {quoted(listed)} names GPU {name} twice.")
+        names.append(name)
+    return names
 
 
 def claim_gpus(wanted: int | str) -> None:
@@ -102,9 +116,17 @@ def _wait_for(names: Sequence[str], count: int) -> None:
             time.sleep(SECONDS_BETWEEN_TRIES)
 
 
+def _claims() -> Path:
+    """Return a folder that all jobs of a machine see, whatever temporary folder each one has."""
+    for folder in SHARED:
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return Path(tempfile.gettempdir())
+
+
 def _lock(gpu: str) -> int | None:
     """Return an open file whose lock marks the GPU as taken; None if another process has it."""
-    path = Path(tempfile.gettempdir()) / f"wood-{os.getuid()}-gpu-{gpu.replace('/', '-')}.lock"
+    path = _claims() / f"wood-{os.getuid()}-gpu-{gpu.replace('/', '-')}.lock"
     handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wood.data.image_ids import file_id, file_of
 from wood.data.lists import half, read_image_list
 from wood.data.masks import VOC_CLASSES, check_values, load_mask, load_target
 from wood.metrics import SegmentationScores
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
+from wood.runtime.sentences import quoted
 from wood.runtime.store import write_json
 from wood.scoring.per_image import write_counts
 
@@ -129,7 +131,9 @@ def score_masks(
         if not Path(folder).is_dir():
             raise InputError(f"{folder}: there is no such folder of masks.")
     predictions = {
-        path.stem: path for folder in prediction_dirs for path in sorted(Path(folder).glob("*.png"))
+        file_id(path): path
+        for folder in prediction_dirs
+        for path in sorted(Path(folder).glob("*.png"))
     }
     names = ("background", *class_names)
     scores = {name: SegmentationScores(names) for name in HALVES}
@@ -143,7 +147,7 @@ def score_masks(
     per_image = {}
     for image_id in progress(image_ids, len(image_ids), "masks scored"):
         target = load_target(
-            Path(target_dir) / f"{image_id}.png", class_names, all_classes=all_classes
+            file_of(target_dir, image_id, ".png"), class_names, all_classes=all_classes
         )
         prediction = None
         if image_id in predictions:
@@ -155,6 +159,12 @@ def score_masks(
         one.update(target, prediction)
         per_image[image_id] = one.counts()
         scores[half(image_id)].merge(one)
+    if missing == len(image_ids):
+        folders = ", ".join(map(str, prediction_dirs))
+        raise InputError(
+            f"{folders}: none of the {missing} images of {image_list}, such as "
+            f"{quoted(image_ids[0])}, has a predicted mask."
+        )
     if missing:
         logger.warning("%d of %d images have no predicted mask", missing, len(image_ids))
     whole = SegmentationScores(names)
@@ -179,7 +189,7 @@ def with_targets(image_list: str | Path, target_dir: str | Path) -> tuple[list[s
     Raises InputError if none has one.
     """
     image_ids = read_image_list(image_list)["image_id"].tolist()
-    masks = {path.stem for path in Path(target_dir).glob("*.png")}
+    masks = {file_id(path) for path in Path(target_dir).glob("*.png")}
     if masks.isdisjoint(image_ids):
         raise InputError(f"{target_dir}: there is no mask of the images in {image_list}.")
     return (

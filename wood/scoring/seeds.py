@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wood.data.image_ids import file_of
 from wood.data.lists import half
 from wood.data.masks import VOC_CLASSES, load_target
 from wood.maps import LocalizationMaps, read_maps
@@ -212,7 +213,7 @@ def _targets_and_maps(
     wanted, unseen = frozenset(image_ids), set(image_ids)
 
     def target(image_id: str, maps: LocalizationMaps | None) -> np.ndarray:
-        path = Path(target_dir) / f"{image_id}.png"
+        path = file_of(target_dir, image_id, ".png")
         size = maps.size if maps else None
         return load_target(path, class_names, size=size, all_classes=all_classes)
 
