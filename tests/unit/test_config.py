@@ -469,3 +469,11 @@ def test_a_key_that_stands_twice_is_named_with_its_file_and_line(tmp_path):
         settings.check_overlays([ROOT / "config.yaml", path])
     path.write_text("base: &base {a: 1}\nother: {<<: *base, a: 2}\n")
     settings.check_overlays([path])
+
+
+@pytest.mark.parametrize("key", ["labels_csv", "images", "masks"])
+@pytest.mark.parametrize("place", ["/a/{set}/x", "a}b"])
+def test_a_path_with_braces_is_named_by_its_key(config, key, place):
+    changed = settings.merge(config, {"data": {"source": "csv", key: place}})
+    with pytest.raises(InputError, match=rf"data\.{key} is .*braces for a wildcard"):
+        settings.check_files(changed)

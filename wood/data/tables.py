@@ -189,7 +189,7 @@ def from_text(cell: str) -> str:
     return cell[1:] if MARKED.match(cell) else cell
 
 
-def write_rows(rows: Iterable[Sequence[object]]) -> str:
+def rows_text(rows: Iterable[Sequence[object]]) -> str:
     """Return rows as CSV text, safe to open in a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,10 +1,9 @@
 """The report's tables as data: what a cell shows, what it sorts by, and what stands above it."""
 
-import csv
-import io
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from wood.data.tables import rows_text
 from wood.report.columns import Column
 from wood.report.comparison import paired
 from wood.report.paper import paper_number
@@ -75,16 +74,16 @@ def published(table: str, row: str | None, column: str) -> Cell:
 
 
 def csv_text(table: Table) -> str:
-    """Return a table as CSV: numbers in full, nothing where a number is missing."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
+    """Return a table as CSV, safe in a spreadsheet: numbers in full, nothing for a missing one."""
+    header = [
         f"{column.group}: {column.label}" if column.group else column.label
         for column in table.columns
-    )
-    for row in table.rows:
-        writer.writerow(
+    ]
+    rows = [
+        [
             cell.value if cell.value is not None else "" if cell.text == NONE else cell.text
             for cell in row
-        )
-    return file.getvalue()
+        ]
+        for row in table.rows
+    ]
+    return rows_text([header, *rows])

@@ -15,6 +15,12 @@ def check_files(config: Tree) -> None:
     Raises:
         InputError: names the folder or file and its key.
     """
+    for key, place in named_inputs(config).items():
+        if set("{}") & set(place):
+            raise InputError(
+                f"Configuration: {key} is {place}: Snakemake would take the braces for a wildcard; "
+                "give the folder another name, or a link without braces."
+            )
     for problem in file_problems(config):
         raise InputError(problem)
     for name in experiments(config, "seeds"):
