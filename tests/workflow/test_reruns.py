@@ -145,6 +145,7 @@ TABLE = {
     "threads.inference": F_IN,
     "threads.crf": PAGE,
     "gpus": PAGE,
+    "reviewer": PAGE,  # whom the review alone asks
     "max_batch_pixels": HARD_OOD - {"hard_ood_list", "contact_sheet"},
 }
 
@@ -188,6 +189,7 @@ def row(key):
 
 # Changes for the keys whose value cannot just be varied, or needs others beside it.
 CHANGES = {
+    "gpus": {"gpus": 1},
     "seeds": {"seeds": [1]},
     "data.source": {
         "data": {"source": "csv", "labels_csv": "labels.csv", "images": "photographs"},
