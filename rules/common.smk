@@ -28,6 +28,10 @@ page = ReportInputs(targets, start.overlays(workflow.overwrite_configfiles))
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     start.claim(paths.results)
     live.show(workflow.logger_manager, lambda: start.stages(workflow.rules))
+    start.when_nothing_is_to_do(
+        workflow.logger_manager.logger,
+        lambda: start.say_what_to_do(targets, workflow.overwrite_configfiles),
+    )
 
 # Trainings use all GPUs of their job; shards use one, and run side by side.
 TRAINING_GPUS = targets.gpus

@@ -9,6 +9,21 @@ from wood.workflow.downloads import downloads
 coming = downloads(config)
 
 
+# What the run needs and this machine has, on one screen; nothing of it is made.
+rule preflight:
+    log:
+        paths.log("preflight"),
+    retries: 0
+    localrule: True
+    conda:
+        "../envs/wood.yaml"
+    threads: 1
+    resources:
+        **asks(1000, 30),
+    script:
+        "../workflow_scripts/preflight.py"
+
+
 if coming.voc:
 
     # Pascal VOC 2012, without its test images, which need an account.

@@ -29,6 +29,7 @@ COMMANDS = {
     "convert": Command("wood.models.convert", "make files of ours from published weights"),
     "verify": Command("wood.runtime.provenance", "check that results are those that were recorded"),
     "openimages": Command("wood.ood.openimages", "make a CSV of labels from those of Open Images"),
+    "preflight": Command("wood.workflow.preflight", "say what a run needs, and what is missing"),
 }
 
 

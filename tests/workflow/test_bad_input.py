@@ -103,20 +103,28 @@ def test_fewer_hard_ood_images_than_clusters(copy):
     assert (copy.folder / "results/small/ood/ranking.parquet").exists()
 
 
-def test_a_review_to_come_is_an_orderly_stop(copy):
+def test_a_review_to_come_is_an_orderly_stop(tmp_path):
     """What does not depend on it is done, and a message says what a person has to do."""
-    decided = {"ood": {"review": {"policy": "decisions", "wanted": 2}}}
-    planned = copy.rules("--forceall", changes=decided)
+    decided = {
+        "demo": {"train_images": 20, "val_images": 2, "pool_images": 10},
+        "ood": {"threshold": 0, "review": {"policy": "decisions", "wanted": 2}},
+        "classifier": {"training": {"epochs": 1}},
+        "shards": {"candidates": 1},
+    }
+    workflow = Workflow(tmp_path)
+    planned = workflow.rules(changes=decided)
     assert {"ranking", "train_classifier", "train_segmentation", "score_segmentation"} <= planned
     assert not planned & {"hard_ood_list", "centers", "report_page"}
-    done = copy.run("hard_ood", "--forcerun", "ranking", changes=decided)
+    done = workflow.run("hard_ood", changes=decided)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
-    assert "wait for a review" in said
+    assert "images wait for a review" in said
     assert "for 2 accepted images of each class" in said
     assert "snakemake review --cores 1 --configfile" in said
-    # Without anything to do the message comes again.
-    assert "wait for a review" in copy.run("hard_ood", changes=decided).stderr
+    again = workflow.run("hard_ood", changes=decided)
+    assert "Nothing to be done" in again.stderr
+    assert "images wait for a review" in again.stderr
+    assert "images wait for a review" not in workflow.run("-n", "hard_ood", changes=decided).stderr
 
 
 def test_open_images_without_its_columns(copy):

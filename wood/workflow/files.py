@@ -13,22 +13,11 @@ def check_files(config: Tree) -> None:
     """Check that the data that the configuration names is there, or will be fetched.
 
     Raises:
-        InputError: names the folder or file and its key.
+        InputError: names the first folder or file and its key.
     """
-    for key, place in named_inputs(config).items():
-        if set("{}") & set(place):
-            raise InputError(
-                f"Configuration: {key} is {place}: Snakemake would take the braces for a wildcard; "
-                "give the folder another name, or a link without braces."
-            )
-    for problem in file_problems(config):
-        raise InputError(problem)
-    for name in experiments(config, "seeds"):
-        if experiment(config, name)["threshold"] == HALF_A and not has_masks(config):
-            raise InputError(
-                f"Configuration: experiments.{name}.threshold is {HALF_A}, which needs the pixel "
-                "masks of half A; without masks it is a number."
-            )
+    if problems := list(file_problems(config)):
+        more = f" (And {len(problems) - 1} more: wood preflight lists all.)"
+        raise InputError(problems[0] + more * (len(problems) > 1))
 
 
 def file_problems(config: Tree) -> Iterator[str]:
@@ -48,8 +37,19 @@ def file_problems(config: Tree) -> Iterator[str]:
     yield from weights_problems(config)
     fetched = {download.path for download in coming.all()}
     for key, place in named_inputs(config).items():
-        if place not in fetched and not Path(place).exists():
+        if set("{}") & set(place):
+            yield (
+                f"Configuration: {key} is {place}: Snakemake would take the braces for a wildcard; "
+                "give the folder another name, or a link without braces."
+            )
+        if place not in fetched and key != "data.voc_root" and not Path(place).exists():
             yield f"Configuration: {key} is {place}, which does not exist."
+    for name in experiments(config, "seeds"):
+        if experiment(config, name)["threshold"] == HALF_A and not has_masks(config):
+            yield (
+                f"Configuration: experiments.{name}.threshold is {HALF_A}, which needs the pixel "
+                "masks of half A; without masks it is a number."
+            )
 
 
 def named_inputs(config: Tree) -> dict[str, str]:

@@ -5,6 +5,10 @@ from typing import Any
 
 from wood.workflow.functions import with_signature
 
+# The largest `mem_mb` of the rules: of a training, and of a thread with dense CRFs.
+LARGEST_MB = 6000
+LARGEST_MB_OF_THREAD = 1500
+
 
 def memory(megabytes: int, per_thread: bool = False) -> Callable[..., int]:
     """Return the `mem_mb` of a rule: twice as much for a job that failed before (see profiles/)."""

@@ -1,9 +1,10 @@
 """How a run begins: its configuration is checked, and it says that it works here."""
 
 import gc
+import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,28 @@ def say_what_to_do(targets: Targets, files: Sequence[str | Path] | None) -> None
         names = overlays(files)
         options = " ".join(["--cores 1", *(["--configfile", *names] if names else [])])
         print(f"\n{what_to_do(targets.config, ranking, options)}", file=sys.stderr)
+
+
+class _NothingToDo(logging.Handler):
+    """Calls a function when Snakemake says that there is nothing to do; it has no hook for that."""
+
+    def __init__(self, then: Callable[[], None]):
+        super().__init__()
+        self.then = then
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at a record."""
+        if record.getMessage().startswith("Nothing to be done"):
+            self.then()
+
+
+def when_nothing_is_to_do(logger: logging.Logger, then: Callable[[], None]) -> None:
+    """Call `then` when a run ends because all is there already.
+
+    Args:
+        logger: Snakemake's.
+    """
+    logger.addHandler(_NothingToDo(then))
 
 
 def overlays(paths: Any) -> list[str]:
