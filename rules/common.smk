@@ -5,7 +5,7 @@ import sys
 sys.path.insert(0, workflow.basedir)
 
 from wood.runtime.digest import code_digest, keep_digests
-from wood.runtime.environment import share_with_jobs
+from wood.runtime.environment import pin_instruction_set, share_with_jobs
 from wood.workflow import live, start
 from wood.workflow.config import named_inputs
 from wood.workflow.inputs import Inputs
@@ -23,6 +23,9 @@ targets = Targets(config)
 inputs = Inputs(targets)
 paths = targets.paths
 page = ReportInputs(targets, start.overlays(workflow.overwrite_configfiles))
+
+if not workflow.output_settings.dryrun:
+    pin_instruction_set(config["cpu_isa"])
 
 # A run itself: neither one of its jobs, which read these files too, nor a dry run.
 if workflow.is_main_process and not workflow.output_settings.dryrun:

@@ -134,6 +134,7 @@ if config["ood"]["source"] == "openimages":
         resources:
             **asks(4000, 720, gpu=SHARD_GPUS),
         params:
+            **inputs.kernels,
             long_side=config["ood"]["long_side"],
             max_failed_fraction=config["ood"]["openimages"]["max_failed_fraction"],
             threads=config["threads"]["inference"],

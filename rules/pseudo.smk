@@ -19,10 +19,9 @@ rule ir_labels:
     resources:
         **asks(1500, 240, per_thread=True),
     params:
+        **inputs.named,
         settings=inputs.ir_labels,
         classifier=inputs.weights,
-        class_names=config["classes"],
-        max_failed_fraction=config["data"]["max_failed_fraction"],
         code=code_digest("wood.affinity.ir_labels"),
     script:
         "../workflow_scripts/ir_labels.py"

@@ -102,6 +102,7 @@ rule centers:
     resources:
         **asks(4000, 60, gpu=SHARD_GPUS),
     params:
+        **inputs.kernels,
         ood=inputs.centers,
         data=inputs.parts,
         code=code_digest("wood.ood.centers"),

@@ -201,11 +201,10 @@ if targets.has_masks and targets.has_val:
         benchmark:
             paths.benchmark("segmentation/segment_fully_supervised/{seed}-{shard}")
         params:
+            **inputs.inference,
             settings=config["experiment"]["segmentation"]["inference"],
             shard_count=config["shards"]["images"],
             class_names=config["classes"],
-            max_failed_fraction=config["data"]["max_failed_fraction"],
-            threads=config["threads"]["inference"],
             code=code_digest("wood.segmentation.inference"),
 
     use rule collect_predictions as collect_fully_supervised with:

@@ -146,6 +146,7 @@ TABLE = {
     "threads.crf": PAGE,
     "gpus": PAGE,
     "reviewer": PAGE,  # whom the review alone asks
+    "cpu_isa": F_IN,
     "max_batch_pixels": HARD_OOD - {"hard_ood_list", "contact_sheet"},
 }
 
@@ -306,6 +307,7 @@ CHANGES = {
     "experiments.irn.role": {"experiments": {"irn": {"role": None}}},
     "experiments.irn-wood.role": {"experiments": {"irn-wood": {"role": None}}},
     "experiments.irn-more.role": {"experiments": {"irn-more": {"role": None}}},
+    "cpu_isa": {"cpu_isa": "avx2"},
     "experiments.irn.paper": {"experiments": {"irn": {"paper": {"1": "SEAM"}}}},
     "experiments.irn-more.paper": {"experiments": {"irn-more": {"paper": {"5": "(b)"}}}},
     "experiments.irn-wood.paper": {"experiments": {"irn-wood": {"paper": {"1": "SEAM"}}}},

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from wood.runtime.environment import check_instruction_set
 from wood.runtime.errors import InputError
 from wood.runtime.sentences import printable, reason
 
@@ -62,8 +63,10 @@ def network_job(snakemake: Any) -> Iterator[None]:
     Its threads are those of its parameters; its GPUs as many as it asked for, or, with
     `gpus: auto`, one where there is one.
     """
+    isa = snakemake.params.get("cpu_isa")
     gpus = "auto" if snakemake.config["gpus"] == "auto" else snakemake.resources.gpu
     with job(snakemake.log[0], snakemake.params.get("threads", 1), gpus):
+        check_instruction_set(isa)
         yield
 
 

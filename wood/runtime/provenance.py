@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from wood.runtime.environment import pinned_variables, processor
 from wood.runtime.errors import InputError
 from wood.runtime.knobs import without_knobs
 from wood.runtime.store import PROVENANCE, file_sha256, read_json, write_json
@@ -31,6 +32,8 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {package: _version(package) for package in PACKAGES},
         "device": device_name(),
+        "processor": processor()[0],
+        "instruction sets": {"it has": sorted(processor()[1]), **pinned_variables()},
     }
 
 

@@ -37,8 +37,13 @@ class Inputs:
 
     @property
     def named(self) -> dict[str, Any]:
-        """The foreground classes, and how many unreadable images are borne."""
-        return {"class_names": self.config["classes"], **self.tolerance}
+        """The foreground classes, the instruction set, and how many unreadable images are borne."""
+        return {"class_names": self.config["classes"], **self.kernels, **self.tolerance}
+
+    @property
+    def kernels(self) -> dict[str, Any]:
+        """The instruction set that a job computes with, on which the last digits depend."""
+        return {"cpu_isa": self.config["cpu_isa"]}
 
     @property
     def scoring(self) -> dict[str, Any]:
@@ -63,7 +68,8 @@ class Inputs:
     @property
     def inference(self) -> dict[str, Any]:
         """How a network is run on images."""
-        return {"threads": self.config["threads"]["inference"], **self.tolerance}
+        threads = self.config["threads"]["inference"]
+        return {"threads": threads, **self.kernels, **self.tolerance}
 
     @property
     def batches(self) -> dict[str, Any]:
@@ -76,6 +82,7 @@ class Inputs:
         return {
             "class_names": self.config["classes"],
             "threads": self.config["threads"]["training"],
+            **self.kernels,
             **self.tolerance,
         }
 
