@@ -135,6 +135,7 @@ if config["ood"]["source"] == "openimages":
             **asks(4000, 720, gpu=SHARD_GPUS),
         params:
             **inputs.kernels,
+            mirror=config["ood"]["select"]["mirror"],
             long_side=config["ood"]["long_side"],
             max_failed_fraction=config["ood"]["openimages"]["max_failed_fraction"],
             threads=config["threads"]["inference"],
@@ -142,10 +143,48 @@ if config["ood"]["source"] == "openimages":
         script:
             "../workflow_scripts/candidate_scores.py"
 
+    if config["ood"]["select"]["seeds"] > 1:
+
+        # The same by F_in of another training seed.
+        use rule candidate_scores as candidate_scores_of_seed with:
+            input:
+                images=paths.ood("images/{shard}.parquet"),
+                classifier=paths.classifier(
+                    "model.safetensors", config["ood"]["classifier"]
+                ),
+            output:
+                scores=paths.ood("scores-of-seed-{seed}/{shard}.parquet"),
+                features=temp(paths.ood("scores-of-seed-{seed}/{shard}.safetensors")),
+            log:
+                paths.log("ood/candidate_scores_of_seed/{seed}-{shard}"),
+            benchmark:
+                paths.benchmark("ood/candidate_scores_of_seed/{seed}-{shard}")
+
+        # The average over the training seeds.
+        rule mean_scores:
+            input:
+                targets.scores_by_seed(),
+            output:
+                paths.ood("mean_scores/{shard}.parquet"),
+            log:
+                paths.log("ood/mean_scores/{shard}"),
+            benchmark:
+                paths.benchmark("ood/mean_scores/{shard}")
+            localrule: True
+            conda:
+                "../envs/wood.yaml"
+            threads: 1
+            resources:
+                **asks(2000, 30),
+            params:
+                code=code_digest("wood.ood.averages"),
+            script:
+                "../workflow_scripts/mean_scores.py"
+
     # The candidates with max_c p(c) >= 0.5, hardest first.
     rule ranking:
         input:
-            scores=targets.of_candidates(paths.ood("scores/{shard}.parquet")),
+            scores=targets.of_candidates(targets.candidate_scores),
             candidates=paths.ood("candidates.parquet"),
         output:
             table=paths.ood("ranking.parquet"),
@@ -163,6 +202,7 @@ if config["ood"]["source"] == "openimages":
         params:
             threshold=config["ood"]["threshold"],
             cap_per_class=config["ood"]["cap_per_class"],
+            of_each_class=config["ood"]["select"]["count"],
             code=code_digest("wood.ood.ranking"),
         script:
             "../workflow_scripts/ranking.py"
@@ -220,8 +260,9 @@ if config["ood"]["source"] == "openimages":
     rule random_ood_list:
         input:
             hard_ood=paths.ood("hard_ood.csv"),
+            ranking=paths.ood("ranking.parquet"),
             images=targets.of_candidates(paths.ood("images/{shard}.parquet")),
-            scores=targets.of_candidates(paths.ood("scores/{shard}.parquet")),
+            scores=targets.of_candidates(targets.candidate_scores),
             answers=targets.review_answers(),
         output:
             paths.ood("random_ood/seed-{seed}.csv"),

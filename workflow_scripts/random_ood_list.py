@@ -14,6 +14,7 @@ with job(snakemake.log[0]):
         seed=int(snakemake.wildcards.seed),
         threshold=snakemake.params.threshold,
         policy=policy,
+        ranking=snakemake.input.ranking,
         decisions=snakemake.input.answers if policy == "decisions" else None,
         truth=snakemake.input.answers if policy == "truth" else None,
     )

@@ -11,4 +11,5 @@ with job(snakemake.log[0]):
         snakemake.output.csv,
         threshold=snakemake.params.threshold,
         cap_per_class=snakemake.params.cap_per_class,
+        count=snakemake.params.of_each_class,
     )

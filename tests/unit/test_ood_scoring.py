@@ -160,3 +160,15 @@ def test_an_image_gone_from_the_disk_leaves_a_blank(hard_ood, tmp_path):
 def test_a_sheet_of_another_kind_is_refused(hard_ood, tmp_path):
     with pytest.raises(InputError, match=r"a \.jpg or a \.png"):
         contact_sheet(hard_ood, tmp_path / "sheet.pdf")
+
+
+def test_mirror_images_give_the_average_of_both(classifier, manifest, tmp_path):
+    options = {"long_side": 64, "workers": 1}
+    plain = score_images(manifest, classifier[0], tmp_path / "a", **options)
+    both = score_images(manifest, classifier[0], tmp_path / "b", mirror=True, **options)
+    for path in plain["path"]:
+        Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path, quality=100)
+    flipped = score_images(manifest, classifier[0], tmp_path / "c", **options)
+    mean = (plain[NAMES] + flipped[NAMES]) / 2
+    np.testing.assert_allclose(both[NAMES], mean, atol=0.02)
+    assert np.abs(both[NAMES] - plain[NAMES]).to_numpy().max() > 1e-4

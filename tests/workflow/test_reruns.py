@@ -83,6 +83,9 @@ TABLE = {
     "ood.long_side": F_IN,
     "ood.threshold": RANKING,
     "ood.cap_per_class": RANKING,
+    "ood.select.seeds": ({"train_classifier", "candidate_scores_of_seed", "mean_scores"} | RANKING),
+    "ood.select.mirror": F_IN,
+    "ood.select.count": RANKING,
     "ood.review.policy": HARD_OOD,
     "ood.review.decisions": PAGE,  # of another policy
     "ood.review.truth": HARD_OOD,
@@ -307,6 +310,7 @@ CHANGES = {
     "experiments.irn.role": {"experiments": {"irn": {"role": None}}},
     "experiments.irn-wood.role": {"experiments": {"irn-wood": {"role": None}}},
     "experiments.irn-more.role": {"experiments": {"irn-more": {"role": None}}},
+    "ood.select.count": {"ood": {"select": {"count": 9}}},
     "cpu_isa": {"cpu_isa": "avx2"},
     "experiments.irn.paper": {"experiments": {"irn": {"paper": {"1": "SEAM"}}}},
     "experiments.irn-more.paper": {"experiments": {"irn-more": {"paper": {"5": "(b)"}}}},

@@ -205,6 +205,7 @@ def select_random_ood(
     seed: int,
     threshold: float | Mapping[str, float],
     policy: str,
+    ranking: str | Path | None = None,
     decisions: str | Path | Sequence[str | Path] | None = None,
     truth: str | Path | None = None,
 ) -> pd.DataFrame:
@@ -222,6 +223,7 @@ def select_random_ood(
         count: images to take.
         seed: of the sample.
         threshold: p(c) from which a candidate is hard; or one for each class.
+        ranking: the candidates that a reviewer is shown, which are hard whatever their score.
         policy, decisions, truth: as in `select_hard_ood`.
 
     Raises:
@@ -233,9 +235,9 @@ def select_random_ood(
     if policy == "decisions":
         answers, _ = merge(_files(decisions, "decisions"))
         accepted = answers.loc[answers["decision"] == ACCEPT, "image_id"]
-        free = images["image_id"].isin(accepted) | (
-            images["score"] < class_thresholds(images["class"], threshold)
-        )
+        shown = [] if ranking is None else read_table(ranking, ["image_id"])["image_id"]
+        easy = images["score"] < class_thresholds(images["class"], threshold)
+        free = images["image_id"].isin(accepted) | (easy & ~images["image_id"].isin(shown))
     elif policy == "truth":
         known = read_truth(_files(truth, "truth")[0])
         free = images["image_id"].isin(known.index[known == ""])

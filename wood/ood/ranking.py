@@ -39,6 +39,7 @@ def rank(
     threshold: float | Mapping[str, float] = 0.5,
     per_class: bool = False,
     cap_per_class: int | None = None,
+    count: int | None = None,
 ) -> pd.DataFrame:
     """Keep the candidates with max_c p(c) at or above the threshold, hardest first.
 
@@ -50,6 +51,8 @@ def rank(
         threshold: least score; or one for each class, 0.5 for those not named.
         per_class: count the ranks in each class, and order by class; otherwise over all.
         cap_per_class: keep at most so many of each predicted class.
+        count: keep so many of each predicted class, whatever their score, instead of those at or
+            above the threshold.
 
     Returns:
         The ranking, ordered by score, ties by image_id. The class of an image is the predicted one.
@@ -59,6 +62,8 @@ def rank(
     """
     if not scores:
         raise InputError("scores: there is no score file to rank.")
+    if count is not None:
+        threshold, cap_per_class = 0.0, min(count, cap_per_class or count)
     parts, total = [], 0
     for path in scores:
         part = read_table(path, SCORED)

@@ -69,6 +69,7 @@ def score_images(
     features: str | Path | None = None,
     *,
     long_side: int,
+    mirror: bool = False,
     max_batch_pixels: int = 32 * 224 * 224,
     workers: int = 2,
     max_failed_fraction: float = 0.01,
@@ -83,6 +84,7 @@ def score_images(
         features: safetensors of z, what the head pools, of the same images: `features` (N, D)
             float16, `image_ids` in the metadata. The review puts similar images together by it.
         long_side: pixels to which the longer side is resized, smaller images too.
+        mirror: average p(c) over each image and its mirror image.
         max_batch_pixels: pixels of the images of one size that go through the network at once.
         workers: threads that decode and resize ahead of the network.
         max_failed_fraction: share of unreadable images past which the stage fails; the others are
@@ -113,8 +115,12 @@ def score_images(
         before = time.monotonic()
         with torch.inference_mode(), autocast(device):
             batch = pixels.to(device).to(memory_format=torch.channels_last)
-            logits, z = model((batch - mean) / std)
-        scores[rows] = logits.float().sigmoid().cpu().numpy()
+            batch = (batch - mean) / std
+            logits, z = model(batch)
+            p = logits.float().sigmoid()
+            if mirror:
+                p = (p + model(batch.flip(-1))[0].float().sigmoid()) / 2
+        scores[rows] = p.cpu().numpy()
         pooled[rows] = z.to(torch.float16).cpu().numpy()
         rates.network += time.monotonic() - before
     rates.whole = time.monotonic() - started

@@ -246,7 +246,7 @@ def _trained(config: Tree) -> dict[str, int]:
         chosen = settings.experiment(config, name)
         add(chosen["classifier"], _repeats(config, chosen))
     if config["ood"]["source"] == "openimages":
-        add(config["ood"]["classifier"], 1)
+        add(config["ood"]["classifier"], config["ood"]["select"]["seeds"])
     return found
 
 

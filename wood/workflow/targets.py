@@ -74,6 +74,19 @@ class Targets:
         """The weights of F_in, which scores the candidates."""
         return self.classifier_weights(self.config["ood"]["classifier"], self.seeds[0])
 
+    def scores_by_seed(self) -> list[str]:
+        """Return the scores of a shard by F_in of each training seed that selects, with {shard}."""
+        first = self.seeds[0]
+        others = range(first + 1, first + self.config["ood"]["select"]["seeds"])
+        folders = ["scores", *(f"scores-of-seed-{seed}" for seed in others)]
+        return [self.paths.ood(f"{folder}/{{shard}}.parquet") for folder in folders]
+
+    @property
+    def candidate_scores(self) -> str:
+        """The scores of a shard that the ranking goes by, with {shard}."""
+        several = self.config["ood"]["select"]["seeds"] > 1
+        return self.paths.ood(f"{'mean_scores' if several else 'scores'}/{{shard}}.parquet")
+
     def of_images(self, path: str) -> list[str]:
         """Return the files of all shards of D_in's images, for a path with {shard}."""
         return [path.replace("{shard}", shard) for shard in self.image_shards]
