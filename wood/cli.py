@@ -28,7 +28,7 @@ COMMANDS = {
     "export": Command("wood.segmentation.export", "write a network as ONNX"),
     "convert": Command("wood.models.convert", "make files of ours from published weights"),
     "verify": Command("wood.runtime.provenance", "check that results are those that were recorded"),
-    "openimages": Command("wood.ood.openimages", "make a CSV of labels from those of Open Images"),
+    "openimages": Command("wood.ood.openimages", "fetch labels and photographs of Open Images"),
     "preflight": Command("wood.workflow.preflight", "say what a run needs, and what is missing"),
 }
 

@@ -2,9 +2,12 @@
 
 import pandas as pd
 import pytest
+from PIL import Image
 
-from tests.unit.openimages import Mirror
+from tests.server import good
+from tests.unit.openimages import Mirror, write_image
 from wood.cli import main
+from wood.data.prepare import prepare_csv
 from wood.ood.openimages import positive_labels
 
 
@@ -48,6 +51,52 @@ def test_the_command_writes_the_first_images_of_each_class(mirror, tmp_path, cap
     assert table.columns.tolist() == ["image_id", "cat", "dog"]
     assert sorted(table["image_id"]) == sorted(cats[:3] + dogs)
     assert set(table["cat"] + table["dog"]) == {"10", "01"}
+
+
+def test_the_command_fetches_the_photographs_upright_and_nothing_twice(
+    mirror, server, tmp_path, capsys
+):
+    """From a server that stands for the two public buckets; one photograph is gone."""
+    cat = mirror.add([("Cat", 1)])
+    turned = mirror.add([("Cat", 1)], Rotation="90.0")
+    gone = mirror.add([("Cat", 1)])
+    unused = mirror.add([("Dog", 1)])
+    for path in (root := mirror.write()).rglob("*.*"):
+        server.answers[f"/{path.relative_to(root)}"] = good(path.read_bytes())
+    write_image(tmp_path / "photograph.jpg", size=(32, 24))
+    for name in (cat, turned, unused):
+        server.serve(name, good((tmp_path / "photograph.jpg").read_bytes()))
+    folder, output = tmp_path / "images", tmp_path / "labels.csv"
+    command = [
+        *["openimages", "--base", server.base, "--image-base", f"{server.base}/images"],
+        *["--labels", "cat=Cat", "--images", str(folder), "-o", str(output)],
+    ]
+    assert main(command) == 0
+    assert "2 images (cat 2)" in capsys.readouterr().out
+    assert sorted(pd.read_csv(output)["image_id"]) == sorted([cat, turned])
+    sizes = {path.stem: Image.open(path).size for path in folder.glob("validation/*.jpg")}
+    assert sizes == {cat: (32, 24), turned: (24, 32)}
+    assert server.count(gone) == 1
+    assert main(command) == 0
+    assert server.count(cat) == 1
+    prepare_csv(
+        output,
+        folder / "validation",
+        classes=["cat"],
+        output_list=tmp_path / "train.csv",
+        require_every_class=False,
+    )
+    assert len(pd.read_csv(tmp_path / "train.csv")) == 2
+
+
+def test_photographs_of_a_folder_stay_there(mirror, tmp_path, capsys):
+    mirror.add([("Cat", 1)])
+    mirror.add([("Room", 1)])
+    output = tmp_path / "labels.csv"
+    command = ["openimages", "--base", str(mirror.write()), "--image-base", str(tmp_path)]
+    images = ["--images", str(tmp_path / "images")]
+    assert main([*command, "--labels", "cat=Cat", *images, "-o", str(output)]) == 1
+    assert "is a folder: its photographs are there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

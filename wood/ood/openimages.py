@@ -1,7 +1,6 @@
-"""Image-level labels of one's own classes from Open Images, as the CSV of `data.source: csv`.
+"""Photographs and image-level labels of one's own classes from Open Images, for `data.source: csv`.
 
-wood openimages --base FOLDER --split validation \\
-    --labels bed=Bed house=House -o labels.csv
+wood openimages --labels bed=Bed house=House --images photographs -o labels.csv
 """
 
 import argparse
@@ -13,10 +12,14 @@ from pathlib import Path
 import pandas as pd
 
 from wood.data.tables import write_table
-from wood.ood.candidates import filter_candidates
-from wood.ood.metadata import BASE, SPLITS, fetch_metadata
+from wood.ood.buckets import IMAGE_COLUMNS
+from wood.ood.candidates import CANDIDATES, filter_candidates
+from wood.ood.download import IMAGE_BASE, OK, download_images
+from wood.ood.metadata import BASE, SPLITS, fetch_metadata, read_metadata
+from wood.runtime import store
 from wood.runtime.errors import InputError
 from wood.runtime.store import read_table
+from wood.runtime.web import local_folder
 
 
 def positive_labels(
@@ -70,6 +73,61 @@ def write_labels_csv(path: str | Path, labels: pd.DataFrame) -> None:
     write_table(path, labels.astype(int).rename_axis("image_id"), index=True)
 
 
+def photographs(
+    metadata: str | Path,
+    labels: pd.DataFrame,
+    images: str | Path,
+    *,
+    base: str = IMAGE_BASE,
+    split: str = "validation",
+) -> pd.DataFrame:
+    """Download the photographs of `labels` to <images>/<split>/<id>.jpg, those that are not there.
+
+    Args:
+        metadata: the folder that `positive_labels` filled.
+        labels: what it returned.
+        images: the folder.
+        base: where <split>/<id>.jpg lie: http(s):// or s3:// (unsigned).
+        split: of the labels.
+
+    Returns:
+        The labels of those that could be had; what became of each is in
+        <metadata>/photographs-<split>.parquet.
+
+    Raises:
+        InputError: as `download_images`; or `base` is a folder, where they are already.
+    """
+    if (folder := local_folder(base)) is not None:
+        raise InputError(f"{folder} is a folder: its photographs are there; leave out --images.")
+    path = Path(metadata) / f"photographs-{split}.parquet"
+    with tempfile.TemporaryDirectory(prefix=".photographs.", dir=metadata) as temporary:
+        wanted = Path(temporary) / "wanted.parquet"
+        store.write_table(wanted, _listed(metadata, split, labels.index))
+        found = download_images(wanted, images, path, base=base)
+    return labels.loc[labels.index.isin(found.loc[found["status"] == OK, "image_id"])]
+
+
+def _listed(metadata: str | Path, split: str, image_ids: pd.Index) -> pd.DataFrame:
+    """What the image list says of some images, as `download_images` reads it.
+
+    `positive_labels` has checked the list.
+    """
+    table = pd.read_csv(
+        read_metadata(metadata)["images"][split], dtype=str, keep_default_na=False,
+        usecols=lambda name: name in IMAGE_COLUMNS, chunksize=100_000,
+    )  # fmt: skip
+    rows = pd.concat(part[part["ImageID"].str.strip().isin(image_ids)] for part in table)
+    rows = rows.rename(columns=IMAGE_COLUMNS).reindex(columns=["url", *IMAGE_COLUMNS.values()])
+    rows = rows.assign(
+        image_id=rows["image_id"].str.strip(),
+        split=split,
+        labels="",
+        url=rows["landing_url"],
+        rotation=pd.to_numeric(rows["rotation"], errors="coerce"),
+    )
+    return rows[CANDIDATES.names].sort_values("image_id").reset_index(drop=True)
+
+
 def _class_entry(text: str) -> tuple[str, list[str]]:
     name, _, labels = text.partition("=")
     if not name or not labels:
@@ -85,19 +143,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-class", type=int, metavar="N", help="images for a class; default all"
     )
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER",
+        help="download the photographs to FOLDER/<split>; default: labels alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--image-base", metavar="ADDRESS", default=IMAGE_BASE,
+        help="address of <split>/<id>.jpg (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, help=".csv file")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the CSV of labels, and print how many images of each class it has."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    metadata = options.output.parent / "metadata"
     labels = positive_labels(
-        options.output.parent / "metadata",
+        metadata,
         dict(options.labels),
         base=options.base,
         split=options.split,
         per_class=options.per_class,
     )
+    if options.images:
+        labels = photographs(
+            metadata, labels, options.images, base=options.image_base, split=options.split
+        )
     write_labels_csv(options.output, labels)
     counts = ", ".join(f"{name} {count}" for name, count in labels.sum().items())
     print(f"{options.output}: {len(labels)} images ({counts})")
