@@ -72,7 +72,7 @@ def test_every_missing_file_is_named_with_its_key():
     changes = {"classifier": {"weights": "nowhere.pth"}, "data": {"sbd_root": None}}
     text, status = screen(config("voc12", changes), LARGE)
     assert status == 1
-    assert "3 missing or wrong" in screen(config("own-classes"), LARGE)[0]
+    assert "2 missing or wrong" in screen(config("own-classes"), LARGE)[0]
     assert "weights is nowhere.pth, which does not exist" in text
     assert "data.train is train_aug" in text
 

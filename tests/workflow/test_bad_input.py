@@ -106,7 +106,7 @@ def test_fewer_hard_ood_images_than_clusters(copy):
 def test_a_review_to_come_is_an_orderly_stop(tmp_path):
     """What does not depend on it is done, and a message says what a person has to do."""
     decided = {
-        "demo": {"train_images": 20, "val_images": 2, "pool_images": 10},
+        "demo": {"train_images": 20, "val_images": 5, "pool_images": 20},
         "ood": {"threshold": 0, "review": {"policy": "decisions", "wanted": 2}},
         "classifier": {"training": {"epochs": 1}},
         "shards": {"candidates": 1},

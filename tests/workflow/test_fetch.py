@@ -112,6 +112,35 @@ def test_a_run_fetches_what_is_not_there_and_nothing_twice(hosts, tmp_path):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def test_voc_small_takes_its_lists_from_the_archive_that_it_fetches(server, tmp_path):
+    """configs/voc-small.yaml as it is, but for the address."""
+    small = ROOT / "configs" / "voc-small.yaml"
+    classes = yaml.safe_load(small.read_text())["classes"]
+    listed = {
+        name: (ROOT / "configs" / "voc-small" / f"{name}.txt").read_text().split()
+        for name in ("train", "val")
+    }
+    names = [*listed["train"], *listed["val"], "2007_000001"]
+    images = {name: [classes[number % 6]] for number, name in enumerate(names)}
+    sets = dict.fromkeys(["train", "val", "trainval"], names[-1:])  # not those of configs/voc-small
+    voc = make_devkit(tmp_path / "hosts", images, sets, names[-1:])
+    server.answers["/voc.tar"] = good(archive(voc.parent, "VOCdevkit", "w"))
+    entry = {"addresses": [f"{server.base}/voc.tar"], "checksum": None}
+    changes = {
+        "data": {"image_sets": str(ROOT / "configs" / "voc-small")},
+        "downloads": {"voc2012": entry},
+    }
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(changes))
+    lists = [f"results/voc-small/data/{name}.csv" for name in listed]
+    run = snakemake(tmp_path, "--configfile", small, tmp_path / "overlay.yaml", "--", *lists)
+    assert run.returncode == 0, run.stderr
+    for path, ids in zip(lists, listed.values(), strict=True):
+        table = pd.read_csv(tmp_path / path)
+        assert sorted(table["image_id"]) == sorted(ids)
+        assert all((tmp_path / name).is_file() for name in table["path"])
+    assert dict(server.asked) == {"/voc.tar": 1}
+
+
 def test_weights_without_file_and_address_show_at_the_start(hosts, tmp_path):
     path = overlay(hosts, tmp_path)
     config = yaml.safe_load(path.read_text())
