@@ -22,6 +22,8 @@ with network_job(snakemake):
         scale_range=chosen["scale"],
         multi_scale_training=chosen["multi_scale_training"],
         settings=chosen["training"],
+        ood_list=snakemake.input.get("ood_list"),
+        ood_batch_size=chosen["ood"]["batch_size"],
         max_failed_fraction=snakemake.params.max_failed_fraction,
         seed=int(snakemake.wildcards.seed),
         checkpoint=checkpoint_path(

@@ -16,7 +16,7 @@ from wood.models.deeplab import load_network
 from wood.runtime.errors import InputError
 from wood.segmentation.inference import MultiScale
 from wood.segmentation.predict import predict
-from wood.segmentation.train import train_segmentation
+from wood.segmentation.train import DeepLabLoss, train_segmentation
 
 SETTINGS = {
     "iterations": 40,
@@ -175,3 +175,49 @@ def test_an_unreadable_image_is_left_out_up_to_a_share(scenes):
     images, _ = find_masks(scenes / "images.csv", folders, 2, 0.2)
     assert len(images) == 7
     assert not any("scene5" in path for path in images)
+
+
+def red_everywhere(folder, count=8):
+    """OoD images that look like class 1 from edge to edge."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for number in range(count):
+        pixels = rng.integers(60, 120, (56, 72, 3)).astype(np.uint8)
+        pixels[..., 0] = 250
+        path = folder / f"ood{number}.png"
+        Image.fromarray(pixels).save(path)
+        rows.append((f"ood{number}", str(path)))
+    write_image_list(folder / "ood.csv", pd.DataFrame(rows, columns=["image_id", "path"]))
+    return folder / "ood.csv"
+
+
+def test_ood_images_are_background_to_the_network(scenes):
+    listing = red_everywhere(scenes)
+    settings = SETTINGS | {"iterations": 60}
+    seen = train(scenes, "seen", settings=settings, ood_list=listing, ood_batch_size=4)
+    unseen = train(scenes, "unseen", settings=settings)
+    image = Image.open(scenes / "ood0.png").convert("RGB")
+    foreground = [
+        (predict(load_network(path)[0], image, MultiScale((1.0,))) > 0).mean()
+        for path in (seen, unseen)
+    ]
+    assert foreground[0] < 0.2 < foreground[1]
+
+
+def test_without_an_ood_list_the_number_of_ood_images_changes_nothing(scenes):
+    """The fully supervised upper bound has the same settings, and no list."""
+    settings = SETTINGS | {"iterations": 2}
+    first = train(scenes, "first", settings=settings).read_bytes()
+    assert first == train(scenes, "second", settings=settings, ood_batch_size=4).read_bytes()
+
+
+@pytest.mark.parametrize("multi_scale", [False, True])
+def test_ood_images_count_like_the_others_of_the_batch(multi_scale):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(5, 3, 32, 32, generator=generator)
+    target = torch.randint(0, 3, (5, 32, 32), generator=generator)
+    network = torch.nn.Conv2d(3, 3, 1)
+    together, _ = DeepLabLoss(multi_scale)(network, {"image": images, "target": target}, 0)
+    apart = {"image": images[:3], "target": target[:3]}
+    apart["ood"] = {"image": images[3:], "target": target[3:]}
+    assert DeepLabLoss(multi_scale)(network, apart, 0)[0].item() == together.item()

@@ -220,3 +220,27 @@ def test_an_item_that_cannot_be_made_is_an_error_only_where_it_is_asked_for():
     assert masked.lacking("table1") == "true masks to score against"
     assert masked.lacking("figure3") is None
     assert {key for key in ITEMS if page.lacking(key) is None} >= {"table1", "table2", "table3"}
+
+
+def test_a_network_reads_ood_images_only_where_it_is_told_to():
+    with_ood = {"segmentation": {"ood": {"batch_size": 4}}}
+    found = targets({"experiments": {"irn": with_ood, "irn-more": with_ood}})
+    files = Inputs(found).network_files
+    assert files(wildcards(experiment="irn"))["ood_list"] == "results/demo/ood/hard_ood.csv"
+    assert "ood_list" not in files(wildcards(experiment="irn-wood"))
+    assert "ood_list" not in Inputs(found).supervised_files
+    assert found.takes_answers("irn")  # of the reviewer
+    assert not found.takes_answers("irn-more")  # which ends with the seeds
+
+
+def test_ood_images_of_a_network_need_a_collection():
+    changes = {"experiments": {"irn": {"segmentation": {"ood": {"batch_size": 4}}}}}
+    changes |= {"ood": {"source": "none"}}
+    changes["classifiers"] = {"cam-wood": {"wood": "none"}, "cam-cls-ood": {"wood": "none"}}
+    with pytest.raises(SystemExit, match=r"experiments.irn.segmentation.ood takes OoD images, but"):
+        targets(changes)
+
+
+def test_a_batch_of_the_network_asks_for_as_many_hard_images():
+    changes = {"experiments": {"irn": {"segmentation": {"ood": {"batch_size": 99}}}}}
+    assert targets(changes).needed_hard_ood == 99

@@ -128,6 +128,7 @@ TABLE = {
     "experiment.pseudo.irnet.*": IRNET,
     "experiment.pseudo.*": WALK,
     "experiment.segmentation.inference.*": NETWORK - {"train_segmentation"},
+    "experiment.segmentation.ood.batch_size": NETWORK,
     "experiment.segmentation.*": NETWORK,
     "experiments.irn.classifier": {"score_seeds", "seeds_with_crf"} | IR_LABELS,
     "experiments.irn-wood.classifier": {"score_seeds", "seeds_with_crf"} | IR_LABELS,

@@ -26,14 +26,14 @@ class MaskedPhotographs:
     """Photographs and their masks, randomly resized, flipped and cropped together.
 
     Attributes:
-        images, masks: N paths each.
+        images, masks: N paths each; without masks, every pixel is background, as in OoD images.
         crop: side of the square crop; what lies outside the image is the mean colour, ignored.
         scale_range: the resize factor is drawn evenly from it.
         normalization: of the backbone's input.
     """
 
     images: Sequence[str]
-    masks: Sequence[Path]
+    masks: Sequence[Path] | None
     crop: int
     scale_range: tuple[float, float]
     normalization: Normalization
@@ -44,7 +44,10 @@ class MaskedPhotographs:
     def example(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """Return {"image": (3, crop, crop) uint8, "inside": (4,), "target": (crop, crop) uint8}."""
         image = load_image(self.images[index])
-        values = load_mask(self.masks[index], (image.height, image.width))
+        size = (image.height, image.width)
+        values = np.zeros(size, np.uint8)
+        if self.masks is not None:
+            values = load_mask(self.masks[index], size)
         image = rescale(image, float(rng.uniform(*self.scale_range)))
         mask = Image.fromarray(values).resize(image.size, Image.Resampling.NEAREST)
         if rng.random() < 0.5:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wood.data.lists import read_image_list
 from wood.data.masked import MaskedPhotographs, find_masks
 from wood.data.transforms import Normalization
 from wood.models.backbones import create_backbone
@@ -18,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class DeepLabLoss:
-    """Cross-entropy at scale 1, or the sum over MSC's scales and their maximum."""
+    """Cross-entropy at scale 1, or the sum over MSC's scales and their maximum.
+
+    The OoD images of a batch, if it has some, are images of the batch like the others.
+    """
 
     def __init__(self, multi_scale: bool):
         self.multi_scale = multi_scale
@@ -26,10 +30,14 @@ class DeepLabLoss:
     def __call__(
         self, network: nn.Module, batch: Mapping[str, Tensor], _progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        images, target = batch["image"], batch["target"]
+        if "ood" in batch:
+            images = torch.cat([images, batch["ood"]["image"]])
+            target = torch.cat([target, batch["ood"]["target"]])
         if not self.multi_scale:
-            return segmentation_loss(network(batch["image"]), batch["target"]), {}
-        every = multi_scale_logits(network, batch["image"])
-        losses = [segmentation_loss(logits, batch["target"]) for logits in every]
+            return segmentation_loss(network(images), target), {}
+        every = multi_scale_logits(network, images)
+        losses = [segmentation_loss(logits, target) for logits in every]
         return sum(losses), {"loss_max": losses[-1]}
 
 
@@ -51,6 +59,8 @@ def train_segmentation(
     seed: int,
     checkpoint: str | Path,
     max_failed_fraction: float = 0.0,
+    ood_list: str | Path | None = None,
+    ood_batch_size: int = 0,
 ) -> None:
     """Train DeepLab-v2 and write its weights.
 
@@ -70,6 +80,8 @@ def train_segmentation(
         seed: of everything random.
         checkpoint: the state of an unfinished training.
         max_failed_fraction: share of images without a mask, or unreadable, that may be left out.
+        ood_list: image list of D_ood, which is background everywhere; None = without.
+        ood_batch_size: OoD images beside each batch.
 
     Raises:
         InputError: bad images, masks or settings.
@@ -81,22 +93,22 @@ def train_segmentation(
         atrous_rates,
     )
     image_paths, masks = find_masks(images, mask_dirs, len(class_names), max_failed_fraction)
-    dataset = MaskedPhotographs(
-        image_paths,
-        masks,
-        crop,
-        tuple(scale_range),
-        Normalization(network.backbone.mean, network.backbone.std),
-    )
+    normalization = Normalization(network.backbone.mean, network.backbone.std)
+    window = (crop, tuple(scale_range), normalization)
+    extra = None
+    if ood_list is not None:
+        outside = list(read_image_list(ood_list)["path"])
+        extra = {"ood": (MaskedPhotographs(outside, None, *window), ood_batch_size)}
     Training(
         model=network,
-        dataset=dataset,
+        dataset=MaskedPhotographs(image_paths, masks, *window),
         loss=DeepLabLoss(multi_scale_training),
         groups=network.parameter_groups(),
         settings=settings,
         seed=seed,
         checkpoint=checkpoint,
         log=log,
+        extra=extra,
     ).run()
     save_network(
         output,

@@ -18,6 +18,7 @@ from wood.workflow.resolve import (
     classifier,
     experiment,
     likes,
+    network_sees_ood,
     present,
     threshold_baseline,
     uses_distance,
@@ -224,6 +225,9 @@ def _check_gpus(config: Tree) -> None:
             batches[f"experiments.{name}.{key}.training.batch_size"] = part["training"][
                 "batch_size"
             ]
+        batches[f"experiments.{name}.segmentation.ood.batch_size"] = settings["segmentation"][
+            "ood"
+        ]["batch_size"]
     for key, size in batches.items():
         if count > 1 and size % count:
             raise InputError(
@@ -337,6 +341,12 @@ def _check_data(config: Tree) -> None:
     for key, value in needed:
         if value is None:
             raise InputError(f"Configuration: {key} is needed with this source, and is null.")
+    for name in present(config["experiments"]) if ood["source"] == "none" else []:
+        if network_sees_ood(config, name):
+            raise InputError(
+                f"Configuration: experiments.{name}.segmentation.ood takes OoD images, but "
+                "ood.source is none."
+            )
     if ood["source"] != "none":
         scoring = ood["classifier"]
         if scoring not in present(config["classifiers"]):

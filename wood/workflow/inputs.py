@@ -263,8 +263,11 @@ class Inputs:
         return pretrained(self.experiment(wildcards)["pseudo"]["irnet"])
 
     def network_files(self, wildcards: Any) -> dict[str, str]:
-        """Return the weights that a segmentation network starts from."""
-        return pretrained(self.experiment(wildcards)["segmentation"])
+        """Return the weights that a segmentation network starts from, and its OoD images."""
+        found = pretrained(self.experiment(wildcards)["segmentation"])
+        if settings.network_sees_ood(self.config, wildcards.experiment):
+            found["ood_list"] = self.paths.ood("hard_ood.csv")
+        return found
 
     @property
     def supervised_files(self) -> dict[str, str]:

@@ -219,7 +219,16 @@ def needed_hard_ood(config: Tree) -> int:
             needed.append(settings["wood"]["batch_size"])
         if uses_distance(settings) and settings["wood"]["grouping"] == "kmeans":
             needed.append(settings["wood"]["clusters"])
+    for name in experiments(config, "segmentation"):
+        needed.append(experiment(config, name)["segmentation"]["ood"]["batch_size"])
     return max(needed)
+
+
+def network_sees_ood(config: Tree, name: str) -> bool:
+    """Return whether an experiment's segmentation network is trained with OoD images too."""
+    if _last_stage(config, name) != "segmentation":
+        return False
+    return experiment(config, name)["segmentation"]["ood"]["batch_size"] > 0
 
 
 def uses_distance(settings: Tree) -> bool:

@@ -118,6 +118,8 @@ class Targets:
 
     def takes_answers(self, name: str) -> bool:
         """Return whether an experiment depends on the reviewer's answers."""
+        if settings.network_sees_ood(self.config, name):
+            return True
         return review.takes_answers(self.config, self.experiment(name)["classifier"])
 
     def before_review(self) -> list[str]:
