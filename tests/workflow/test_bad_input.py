@@ -33,7 +33,9 @@ def voc(devkit, **data):
 
 
 def test_a_missing_devkit(devkit, tmp_path):
-    said = sentence(Workflow(tmp_path), changes=voc(tmp_path / "nowhere"))
+    """Where no address is given from which it would be fetched."""
+    changes = voc(tmp_path / "nowhere") | {"downloads": {"voc2012": {"addresses": []}}}
+    said = sentence(Workflow(tmp_path), changes=changes)
     assert "nowhere: there is no such devkit folder" in said
 
 

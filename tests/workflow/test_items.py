@@ -102,8 +102,12 @@ def test_every_item_of_the_paper_is_planned_by_its_configuration(tmp_path):
     sets = {name: list(images) for name in ("train_aug", "train", "val")}
     devkit = make_devkit(tmp_path / "data", images, sets, masks=list(images))
     overlays = [ROOT / "configs" / f"{name}.yaml" for name in ("voc12", "paper")]
+    # A review that has accepted enough: without one, only what comes before it is planned.
+    answers = "".join(f"{n:016x},aeroplane,accept\n" for n in range(100))
+    (tmp_path / "decisions.csv").write_text(f"image_id,class,decision\n{answers}")
     changes = {
         "data": {"voc_root": str(devkit), "sbd_root": None},
+        "ood": {"review": {"decisions": str(tmp_path / "decisions.csv")}},
         "shards": {"images": 1, "candidates": 1},
     }
     jobs = plan(tmp_path, changes, overlays=overlays, targets=list(ITEMS))
