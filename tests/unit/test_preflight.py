@@ -10,7 +10,7 @@ from tests.devkit import make_devkit
 from wood.cli import main
 from wood.workflow import costs
 from wood.workflow.config import merge
-from wood.workflow.preflight import Machine, read_configuration, screen, this_machine
+from wood.workflow.preflight import Machine, driver, read_configuration, screen, this_machine
 from wood.workflow.resources import LARGEST_MB, LARGEST_MB_OF_THREAD
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +141,18 @@ def test_the_command_prints_the_screen(capsys, tmp_path):
     assert fits(said)
     assert main(["preflight", "--configfile", str(tmp_path / "none.yaml")]) == 1
     assert "none.yaml" in capsys.readouterr().err
+
+
+def test_the_driver_is_named_as_far_as_it_is_known(tmp_path):
+    assert driver(tmp_path / "none").startswith("a driver of unknown version")
+    for kind in ("NVIDIA UNIX x86_64 Kernel Module", "NVIDIA UNIX Open Kernel Module for x86_64"):
+        (tmp_path / "version").write_text(f"NVRM version: {kind}  550.54.14  Thu Feb 22\nGCC")
+        assert driver(tmp_path / "version").startswith("NVIDIA's driver 550.54.14")
+
+
+def test_images_that_are_not_there_yet_are_no_small_number():
+    assert "they count nothing" in screen(config("own-classes"), LARGE)[0]
+    assert "they count nothing" not in screen(config("voc12"), LARGE)[0]
 
 
 def test_this_machine_has_memory_disk_and_cores(tmp_path):

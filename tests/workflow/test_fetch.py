@@ -112,6 +112,15 @@ def test_a_run_fetches_what_is_not_there_and_nothing_twice(hosts, tmp_path):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def test_the_target_preflight_says_what_is_to_come_and_fetches_nothing(hosts, tmp_path):
+    overlay(hosts, tmp_path)
+    said = snakemake(tmp_path, "--", "preflight").stdout
+    assert "data/VOC2012: size unknown" in said
+    assert "data/net.pth: size unknown" in said
+    assert not hosts.asked
+    assert not (tmp_path / "data").exists()
+
+
 def test_voc_small_takes_its_lists_from_the_archive_that_it_fetches(server, tmp_path):
     """configs/voc-small.yaml as it is, but for the address."""
     small = ROOT / "configs" / "voc-small.yaml"

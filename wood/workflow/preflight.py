@@ -67,7 +67,7 @@ def this_machine(results: str | Path) -> Machine:
         machine.gpus = [
             torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())
         ]
-        machine.driver = _driver()
+        machine.driver = driver()
     return machine
 
 
@@ -101,9 +101,11 @@ def preflight(config: Tree, machine: Machine) -> tuple[list[str], list[str]]:
             f"gpus is {config['gpus']}, but {len(machine.gpus)} found ({machine.driver}); with "
             "gpus: 0 it runs on the CPU."
         )
+    number = costs.images(config, "train")
     lines = [
-        f"Configuration {config['dataset']}: {costs.images(config, 'train')} images to train on, "
+        f"Configuration {config['dataset']}: {number} images to train on, "
         f"{costs.images(config, 'val')} of val, {len(config['seeds'])} training seed(s)",
+        *(["The images to train on are not there yet: below they count nothing."] * (not number)),
         "",
         *_table(stages, machine, gpus),
         "",
@@ -216,12 +218,16 @@ def _memory() -> int:
         return total
 
 
-def _driver() -> str:
-    """What is known of the driver, and whether this torch can use it."""
+def driver(version: str | Path = "/proc/driver/nvidia/version") -> str:
+    """Return what is known of the GPUs' driver, and whether this torch can use it.
+
+    Args:
+        version: the file in which NVIDIA's says what it is.
+    """
     import torch
 
     try:
-        lines = Path("/proc/driver/nvidia/version").read_text().splitlines()
+        lines = Path(version).read_text().splitlines()
         name = f"NVIDIA's driver {next(word for word in lines[0].split() if word[0].isdigit())}"
     except (OSError, StopIteration, IndexError):
         name = "a driver of unknown version"
