@@ -256,6 +256,31 @@ if config["ood"]["source"] == "openimages":
         script:
             "../workflow_scripts/unreviewed_ood_list.py"
 
+    # D_in, and the candidates that the review rejects: they show an object.
+    rule labelled_rejects:
+        input:
+            **inputs.labelled,
+            ranking=paths.ood("ranking.parquet"),
+            answers=targets.review_answers(),
+        output:
+            images=paths.ood("labelled_rejects/train.csv"),
+            labels=paths.ood("labelled_rejects/labels.parquet"),
+        log:
+            paths.log("ood/labelled_rejects"),
+        benchmark:
+            paths.benchmark("ood/labelled_rejects")
+        localrule: True
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            **asks(2000, 30),
+        params:
+            policy=config["ood"]["review"]["policy"],
+            code=code_digest("wood.ood.rejects"),
+        script:
+            "../workflow_scripts/labelled_rejects.py"
+
     # As many random candidates without a foreground object: the control of the hard OoD set.
     rule random_ood_list:
         input:

@@ -5,7 +5,6 @@
 rule train_classifier:
     input:
         unpack(inputs.training_files),
-        **inputs.labelled,
     output:
         weights=paths.classifier("model.safetensors"),
         log=paths.classifier("training.jsonl"),

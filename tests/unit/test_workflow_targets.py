@@ -117,7 +117,7 @@ def test_shards_have_their_number():
 )
 def test_a_training_reads_what_its_losses_need(name, inputs):
     found = Inputs(targets()).training_files(wildcards(classifier=name, seed="0"))
-    assert set(found) == inputs
+    assert set(found) == inputs | {"images", "labels"}
     assert found.get("init", "cam/seed-0/model.safetensors").endswith(
         "cam/seed-0/model.safetensors"
     )

@@ -93,6 +93,7 @@ TABLE = {
     "ood.review.max_unmatched_fraction": HARD_OOD,
     "ood.review.seconds_per_image": PAGE,
     "classifier.preset": CLASSIFIER,  # of cam-wood
+    "classifier.data.rejects": {"labelled_rejects"} | CLASSIFIER,  # of cam-wood
     "classifier.*": F_IN,
     "wood.clusters": CENTERS,
     "wood.grouping": CENTERS,
@@ -312,6 +313,7 @@ CHANGES = {
     "experiments.irn-wood.role": {"experiments": {"irn-wood": {"role": None}}},
     "experiments.irn-more.role": {"experiments": {"irn-more": {"role": None}}},
     "ood.select.count": {"ood": {"select": {"count": 9}}},
+    "classifier.data.rejects": {"classifiers": {"cam-wood": {"data": {"rejects": True}}}},
     "cpu_isa": {"cpu_isa": "avx2"},
     "experiments.irn.paper": {"experiments": {"irn": {"paper": {"1": "SEAM"}}}},
     "experiments.irn-more.paper": {"experiments": {"irn-more": {"paper": {"5": "(b)"}}}},

@@ -207,6 +207,22 @@ def _check_families(config: Tree) -> None:
             )
 
 
+def _check_rejects(config: Tree) -> None:
+    """Rejected candidates come from a review, and their scores from a classifier without them."""
+    ood, scoring = config["ood"], config["ood"]["classifier"]
+    for name in present(config["classifiers"]):
+        if not classifier(config, name)["data"]["rejects"]:
+            continue
+        where = f"Configuration: classifiers.{name}.data.rejects is true"
+        if ood["source"] != "openimages" or ood["review"]["policy"] == "none":
+            raise InputError(f"{where}, but nobody reviews candidates (ood.review.policy).")
+        while scoring is not None:
+            if scoring == name:
+                raise InputError(f"{where}, but ood.classifier, which finds them, needs it.")
+            scoring = classifier(config, scoring)["init"]
+        scoring = ood["classifier"]
+
+
 def _check_gpus(config: Tree) -> None:
     """Every process of a training takes an equal part of its batches."""
     count = 1 if config["gpus"] == "auto" else config["gpus"]
@@ -358,6 +374,7 @@ def _check_data(config: Tree) -> None:
             raise InputError(
                 f"Configuration: ood.classifier is {scoring!r}, which itself needs OoD images."
             )
+    _check_rejects(config)
     if isinstance(ood["threshold"], Mapping):
         unknown = [name for name in ood["threshold"] if name not in config["classes"]]
         if unknown:

@@ -160,6 +160,14 @@ class Inputs:
             "labels": self.paths.data("labels.parquet"),
         }
 
+    @property
+    def with_rejects(self) -> dict[str, str]:
+        """The same with the candidates that the review rejects."""
+        return {
+            "images": self.paths.ood("labelled_rejects/train.csv"),
+            "labels": self.paths.ood("labelled_rejects/labels.parquet"),
+        }
+
     def image_set_files(self, role: str) -> list[str]:
         """Return the files of a devkit that say which images belong to `role`'s image set."""
         name = self.config["data"][role]
@@ -244,11 +252,12 @@ class Inputs:
 
     @of_job
     def training_files(self, wildcards: Any) -> dict[str, str]:
-        """Return what a classifier is trained with beside D_in: initial weights, D_ood, centres."""
+        """Return what a classifier is trained with: D_in, initial weights, D_ood, centres."""
         chosen = self.classifier(wildcards)
+        found = self.with_rejects if chosen["data"]["rejects"] else self.labelled
         if chosen["published"]:
-            return {"published": chosen["published"]}
-        found = {} if chosen["init"] else pretrained(chosen)
+            return {**found, "published": chosen["published"]}
+        found = found if chosen["init"] else {**found, **pretrained(chosen)}
         if chosen["init"]:
             found["init"] = self.parent_weights(wildcards)
         if chosen["wood"]:
@@ -282,8 +291,9 @@ class Inputs:
 
     @of_job
     def parts(self, wildcards: Any) -> Mapping[str, Any]:
-        """Return the parts of the images that a classifier is trained with."""
-        return self.classifier(wildcards)["data"]
+        """Return the parts of D_in and D_ood that a classifier is trained with."""
+        data = self.classifier(wildcards)["data"]
+        return {key: data[key] for key in ("in", "ood", "subset_seed")}
 
     @of_job
     def whole_images(self, wildcards: Any) -> dict[str, Any] | None:

@@ -99,12 +99,15 @@ def classifier(config: Tree, name: str) -> dict[str, Any]:
 def basis(config: Tree, name: str) -> list[str]:
     """Return words on what the row of an experiment rests on, for the report's tables.
 
-    The presets of its classifier, and a threshold that is not a number of the configuration.
+    The presets of its classifier, photographs that D_in does not have, and a threshold that is not
+    a number of the configuration.
     """
     chosen = experiment(config, name)
     links = likes(config, chosen["classifier"])
     presets = dict.fromkeys(config["classifiers"][link].get("preset") for link in links)
     words = [f"preset {preset}" for preset in presets if preset is not None]
+    if classifier(config, chosen["classifier"])["data"]["rejects"]:
+        words.append("rejected candidates as labelled photographs")
     if chosen["threshold"] == HALF_A:
         words.append("threshold chosen on the masks of half A")
     return words

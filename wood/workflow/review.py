@@ -18,7 +18,7 @@ REJECTED_SHARE = 0.39
 def takes_answers(config: Tree, name: str) -> bool:
     """Return whether a classifier depends on the reviewer's answers, itself or by its `init`."""
     chosen = settings.classifier(config, name)
-    if settings.ood_images(chosen) in ("hard", "random"):
+    if settings.ood_images(chosen) in ("hard", "random") or chosen["data"]["rejects"]:
         return True
     return chosen["init"] is not None and takes_answers(config, chosen["init"])
 
