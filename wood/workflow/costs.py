@@ -26,8 +26,8 @@ METADATA_GB = 10.0
 HARD_SHARE = 0.1
 PHOTOGRAPH = 300_000  # bytes
 SCORE_AND_FEATURE = 2_800  # bytes of a candidate
-# Bytes of an image: maps at stride 4 in float16 of 1.5 classes; IR label, boundary and mask as PNG.
-MAP_OF_PIXEL, MASKS_OF_PIXEL = 2 * 1.5 / 16, 0.15
+# Bytes of a pixel, measured on the demo: localization maps; IR label, boundary, masks.
+MAP_OF_PIXEL, MASKS_OF_PIXEL = 0.3, 0.25
 # Pixels of an image of VOC, and of the demo's scenes.
 PIXELS, DEMO_PIXELS = 375 * 500, 160 * 120
 # Multiply-adds of a pixel, and megabytes of the weights; others are reckoned as ResNet-50.
@@ -35,7 +35,7 @@ WORK = {
     "resnet50": (127e3, 100),
     "resnet101": (700e3, 180),
     "wide_resnet38": (1900e3, 430),
-    "tf_efficientnet_lite0": (12e3, 20),
+    "tf_efficientnet_lite0": (12e3, 15),
 }
 TFLOP = 1e12
 # Sustained TFLOP/s of a CPU core and of an H200 in bfloat16; core seconds of the dense CRFs of an
@@ -206,6 +206,7 @@ def _masks(config: Tree) -> Stage:
         stage.tflop += runs * (training + boundaries) * _work(irnet) / TFLOP
         stage.core_seconds += runs * (CRF_SECONDS + WALK_SECONDS) * pixels / PIXELS
         stage.gigabytes += runs * pixels * MASKS_OF_PIXEL / 1e9
+        stage.gigabytes += _repeats(config, chosen) * _megabytes(irnet) / 1e3
     return stage
 
 
