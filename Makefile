@@ -10,7 +10,7 @@ PIP_OPTIONS := --progress-bar on --disable-pip-version-check --root-user-action 
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env browser slurm demo test lint format bench gpu bench-large chaos
+.PHONY: env browser slurm demo test lint format bench gpu bench-large chaos rehearsal
 
 env: $(VENV)/.installed
 
@@ -85,6 +85,11 @@ gpu: env
 # Kills runs of the tests' configuration at random moments, 20 times.
 chaos: env
 	$(BIN)/python -m tests.workflow.chaos
+
+# The paper's configuration at its real sizes, from downloads to the page, with everything that can be
+# counted cut short; writes docs/scaling.md.
+rehearsal: env
+	$(BIN)/python -m tests.workflow.rehearsal
 
 bench-large: env
 	$(BIN)/python -m benchmarks.candidates 60

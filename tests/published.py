@@ -1,6 +1,8 @@
-"""What the published networks call the tensors that ours hold under other names."""
+"""The names that published networks have for our tensors, and the form of their files."""
 
+import struct
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
 
@@ -47,3 +49,37 @@ def irn_heads(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 renamed[name.replace(ours, theirs[ours], 1)] = tensor
                 break
     return renamed
+
+
+def imagenet_wide_resnet38(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Wide ResNet-38's tensors as its ImageNet file has them: `arg:res4b1_branch2a_weight`."""
+    kinds = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
+             "running_var": "moving_var"}  # fmt: skip
+    renamed = {}
+    for name, tensor in own.items():
+        *place, layer, kind = name.split(".")
+        if kind == "num_batches_tracked":
+            continue
+        norm = layer.startswith("bn")
+        kind = kinds[kind] if norm else kind
+        if place:
+            level, block = place[0].removeprefix("level"), place[1]
+            what = "bn" if norm else "res"
+            part = "a" if block == "0" else f"b{block}"
+            layer = f"{what}{level}{part}_branch{layer.removeprefix('bn').removeprefix('conv')}"
+        renamed[f"{'aux' if kind.startswith('moving') else 'arg'}:{layer}_{kind}"] = tensor
+    return renamed
+
+
+def write_mxnet_params(path: Path, arrays: Mapping[str, Tensor]) -> None:
+    """Write float32 tensors as an MXNet `.params` file, with 64-bit shapes."""
+    with path.open("wb") as file:
+        file.write(struct.pack("<QQQ", 0x112, 0, len(arrays)))
+        for tensor in arrays.values():
+            file.write(struct.pack("<Ii", 0xF993FAC9, 0))
+            file.write(struct.pack(f"<I{tensor.ndim}q", tensor.ndim, *tensor.shape))
+            file.write(struct.pack("<iii", 1, 0, 0))
+            file.write(tensor.numpy().tobytes())
+        file.write(struct.pack("<Q", len(arrays)))
+        for name in arrays:
+            file.write(struct.pack("<Q", len(name)) + name.encode())
