@@ -60,7 +60,8 @@ class Inputs:
     def labels(self) -> dict[str, Any]:
         """How image-level labels are read."""
         return {
-            "image_sets": self.config["data"]["image_sets"],
+            # A function, since the linter takes a folder of inputs for a prefix that is typed in.
+            "image_sets": lambda wildcards: self.config["data"]["image_sets"],
             **self.classes,
             **self.tolerance,
         }
