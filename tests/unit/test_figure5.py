@@ -47,10 +47,11 @@ def test_panels_have_the_numbers_of_images_that_the_paper_varies(config):
 def test_a_part_starts_from_f_in_of_the_same_images(config):
     config = settings.expanded(config)
     wood = settings.classifier(config, "part-in-70-ood-30-1")
-    assert wood["data"] == {"in": 70, "ood": 30, "subset_seed": 1}
+    kept = {"subset_seed": 1, "rejects": False}
+    assert wood["data"] == {"in": 70, "ood": 30, **kept}
     assert wood["init"] == "part-in-70-1"
     start = settings.classifier(config, "part-in-70-1")
-    assert start["data"] == {"in": 70, "ood": None, "subset_seed": 1}
+    assert start["data"] == {"in": 70, "ood": None, **kept}
     assert start["wood"] is None
     assert wood["wood"]["losses"] == settings.classifier(config, "cam-wood")["wood"]["losses"]
 

@@ -137,7 +137,7 @@ def test_ablations_are_the_papers():
 def test_fig_5_of_the_paper_has_its_sizes():
     config = papers_configuration()
     few = settings.classifier(config, "part-in-2000-ood-100-4")
-    assert few["data"] == {"in": 2000, "ood": 100, "subset_seed": 4}
+    assert few["data"] == {"in": 2000, "ood": 100, "subset_seed": 4, "rejects": False}
     total = settings.classifier(config, "part-in-10082-ood-500-0")["data"]
     assert total["in"] + total["ood"] == 10582
 

@@ -68,7 +68,7 @@ def other_colours(path):
         (lambda path: save_mask(path, np.full((21, 30), 255, np.uint8)), "the value 255"),
         (lambda path: save_mask(path, np.full((21, 30), 21, np.uint8)), "the value 21"),
         (grey, "not a palette PNG"),
-        (other_colours, "VOC's colours"),
+        (other_colours, "the palette is not VOC's"),
         (lambda path: path.write_bytes(path.read_bytes()[:60]), "not a readable mask"),
     ],
 )
