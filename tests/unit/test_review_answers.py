@@ -42,10 +42,11 @@ def test_a_press_is_recorded_as_a_whole_with_the_time_of_its_key(review):
     assert 4 < (before - datetime.fromisoformat(lines["time"][0])).total_seconds() < 6
 
 
-def test_a_foreign_image_is_refused_with_its_whole_press(review):
+def test_a_foreign_image_is_refused_with_all_presses(review):
+    """The page sends them all again: what was written would stand there twice."""
     with pytest.raises(InputError, match="'z' is no image of this review, p: not recorded"):
         review.record([press(("a", "accept")), press(("b", "accept"), ("z", "accept"))])
-    assert read_history(review.decisions)["image_id"].tolist() == ["a"]
+    assert review.own().empty
 
 
 def test_an_undo_takes_the_last_press_of_this_reviewer(review):

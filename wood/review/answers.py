@@ -73,17 +73,19 @@ class Review:
             The ids of the images that the last press was about.
 
         Raises:
-            InputError: an image is none of this review or a line would be broken; of that press
-                and those after it nothing is written.
+            InputError: an image is none of this review, and nothing is written, since the page
+                sends all presses again; or a line would be broken, and of that press and those
+                after it nothing is written.
         """
         predicted, images = self.predicted(), []
+        asked = [press for press in presses if not press.get("undo")]
+        for line in (line for press in asked for line in _answers(press)):
+            if line["image"] not in predicted:
+                raise InputError(
+                    f"{line['image']!r} is no image of this review, {self.name}: not recorded."
+                )
         for press in presses:
             lines = self._undo(press) if press.get("undo") else _answers(press)
-            for line in lines:
-                if line["image"] not in predicted:
-                    raise InputError(
-                        f"{line['image']!r} is no image of this review, {self.name}: not recorded."
-                    )
             age = min(timedelta(milliseconds=max(0.0, press.get("age") or 0)), OLDEST)
             time = (datetime.now(UTC) - age).isoformat(timespec="microseconds")
             append_decisions(

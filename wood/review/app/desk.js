@@ -379,7 +379,7 @@
     document.body.append(root);
     const similar = review.state.candidates.some((image) => image.screen);
     change(similar ? "screen" : "single");
-    say(`Reviewer: ${review.state.reviewer}`);
+    say(`Reviewer: ${review.state.reviewer}. Click images that are not like the rest.`);
   };
 
   review.listeners.push(() => root.isConnected && drawFoot());
