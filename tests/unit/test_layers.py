@@ -1,6 +1,7 @@
 """The rooms of `wood` stand in layers: a room imports those below it only."""
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +68,13 @@ def test_the_library_knows_neither_snakemake_nor_the_demo():
         if module.split(".")[0] in ("snakemake", "demo")
     ]
     assert strangers == []
+
+
+def test_the_picture_in_the_documentation_shows_these_layers():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    [picture] = re.findall(r"^```mermaid\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    boxes = dict(re.findall(r'^ *(\w+)\["(.*)"\]$', picture, re.MULTILINE))
+    [arrows] = re.findall(r"^ *(\w+(?: --> \w+)+)$", picture, re.MULTILINE)
+    top, *layers = arrows.split(" --> ")
+    assert set(boxes) == {top, *layers}
+    assert [set(boxes[name].split(" | ")) for name in reversed(layers)] == LAYERS

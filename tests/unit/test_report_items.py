@@ -15,12 +15,10 @@ from tests.unit.test_report_page import CLASSES, Reader, written  # noqa: F401
 from tests.unit.test_report_scores import write_scores
 from wood.report import builders, figures, item_tables, plots, tables
 from wood.report.builders import class_that_loses_most
-from wood.report.columns import METHOD, SEED, metrics
 from wood.report.embedding import embed_epochs, points_table
-from wood.report.entry import Item
 from wood.report.experiment import build_experiment_pages
 from wood.report.item import build_item
-from wood.report.items import ITEMS, documented, pattern
+from wood.report.items import ITEMS, pattern
 from wood.report.membership import experiments_of, what_to_add
 from wood.report.page import build_page
 from wood.report.paper import paper_rows
@@ -357,39 +355,6 @@ def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path): 
     assert sum(link.startswith("data:image/jpeg") for link in page.links) == 5 * 4
     others = Reader((tmp_path / "experiments" / "irn.html").read_text())
     assert "No training log" in others.text
-
-
-OWN = Item(
-    "own",
-    "Table Z. Recall of half B",
-    "the recall of half B",
-    "stage_table",
-    ("seeds",),
-    table="Z",
-    file="own",
-    caption="Of {where}.",
-    columns=(METHOD, *metrics("Half B", SEED.on("B"), "recall")),
-)
-
-
-def test_an_entry_of_the_registry_is_all_that_a_table_needs(written, tmp_path, monkeypatch):  # noqa: F811
-    """Its page, its place on the page of all, its target's rule, its row in the documentation."""
-    monkeypatch.setitem(ITEMS, "own", OWN)
-    score = json.loads((tmp_path / written["experiments"][0]["runs"][0]["seeds"]).read_text())
-    recall = f"{100 * score['halves']['B']['configured']['recall']:.1f}"
-    build_item("own", only(written, OWN.files), tmp_path / "a.html", csv=tmp_path / "a.csv")
-    build_page({**written, "dataset": "tiny"}, tmp_path / "index.html")
-    for page in ("a.html", "index.html"):
-        rows = Reader((tmp_path / page).read_text()).tables["tiny-own.csv"]
-        assert rows[2] == ["title of irn", recall]
-        assert len(rows) == 2 + 3
-    assert (tmp_path / "a.csv").read_text().startswith("Method,Half B: Recall\n")
-    assert re.fullmatch(pattern("csv"), "own")
-    assert "| Table Z | `snakemake own` | none | the recall of half B |  |\n" in documented()
-    experiment = {**written["experiments"][0], "paper": {"Z": "IRN"}}
-    with pytest.raises(InputError, match="Table Z has no row 'IRN'"):
-        parse_spec({**written, "experiments": [experiment]})
-    parse_spec({**written, "experiments": [{**experiment, "paper": {"Z": None}}]})
 
 
 def test_recall_and_precision_stand_per_class_and_experiment(written, tmp_path):  # noqa: F811
