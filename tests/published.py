@@ -71,6 +71,26 @@ def imagenet_wide_resnet38(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+def caffe_deeplab(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """DeepLab-v2's tensors under deeplab-pytorch's names, as `layer2.block1.reduce.conv.weight`."""
+    places = {"1": "reduce", "2": "conv3x3", "3": "increase"}
+    renamed = {}
+    for name, tensor in own.items():
+        part, *place, layer, kind = name.split(".")
+        if part == "aspp":
+            renamed[f"aspp.c{layer}.{kind}"] = tensor
+        elif not place:
+            flipped = tensor.flip(1) if layer == "conv1" else tensor  # BGR
+            renamed[f"layer1.conv1.{layer.removesuffix('1')}.{kind}"] = flipped
+        else:
+            block = f"layer{int(place[0][-1]) + 1}.block{int(place[1]) + 1}"
+            if place[2:] == ["downsample"]:
+                renamed[f"{block}.shortcut.{('conv', 'bn')[int(layer)]}.{kind}"] = tensor
+            else:
+                renamed[f"{block}.{places[layer[-1]]}.{layer[:-1]}.{kind}"] = tensor
+    return renamed
+
+
 def write_mxnet_params(path: Path, arrays: Mapping[str, Tensor]) -> None:
     """Write float32 tensors as an MXNet `.params` file, with 64-bit shapes."""
     with path.open("wb") as file:

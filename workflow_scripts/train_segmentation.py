@@ -18,6 +18,7 @@ with network_job(snakemake):
         weights=snakemake.input.get("pretrained", chosen["weights"]),
         output_stride=chosen["output_stride"],
         atrous_rates=chosen["atrous_rates"],
+        alignment=chosen["alignment"],
         crop=chosen["crop"],
         scale_range=chosen["scale"],
         multi_scale_training=chosen["multi_scale_training"],

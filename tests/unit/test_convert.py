@@ -5,17 +5,19 @@ import timm
 import torch
 import torchvision
 
-from tests.published import irn_resnet50, seam_wide_resnet38
+from tests.published import caffe_deeplab, irn_resnet50, seam_wide_resnet38
 from wood.cli import main
 from wood.data.masks import VOC_CLASSES
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
 from wood.models.convert import (
+    convert_deeplab,
     convert_irnet,
     convert_seam,
     published_classifier,
 )
+from wood.models.deeplab import DeepLabV2, load_network
 from wood.models.irnet import IRNet, load_irnet
 from wood.models.resnet import ResNet
 from wood.models.seam import SeamClassifier
@@ -160,3 +162,33 @@ def test_resnets_of_other_libraries_give_their_own_features(library, tmp_path):
         found = CamClassifier(ours, 2)(images)[1]
         pooled = torch.nn.functional.linear(found, theirs.fc.weight, theirs.fc.bias)
         torch.testing.assert_close(pooled, theirs(images), rtol=1e-4, atol=1e-5)
+
+
+def test_deeplabs_checkpoint_becomes_a_network_and_its_backbone_is_one_to_start_from(tmp_path):
+    torch.manual_seed(0)
+    backbone = create_backbone("resnet101_caffe", output_stride=8, weights=None)
+    own = DeepLabV2(backbone, 3, [6, 12, 18, 24]).state_dict()
+    published = caffe_deeplab(own)
+    torch.save({f"base.{n}": t for n, t in published.items()}, tmp_path / "deeplabv2.pth")
+    path = tmp_path / "network.safetensors"
+    command = ["convert", "deeplab", str(tmp_path / "deeplabv2.pth"), str(path)]
+    assert main([*command, "--classes", "cat", "dog"]) == 0
+    network, metadata = load_network(path)
+    assert (metadata["backbone"], network.alignment) == ("resnet101_caffe", "stretched")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, own[name]), name
+    with pytest.raises(InputError, match=r"deeplab\.pth: the tensor 'fc\.weight' is not part of"):
+        convert_deeplab(published | {"fc.weight": torch.zeros(1)}, "deeplab.pth")
+
+    # The file that it starts from has COCO's head beside the same network.
+    coco = {n: t for n, t in published.items() if not n.startswith("aspp.")}
+    torch.save(coco | {"fc.weight": torch.zeros(91, 2048, 3, 3)}, tmp_path / "coco.pth")
+    started = create_backbone("resnet101_caffe", output_stride=8, weights=tmp_path / "coco.pth")
+    assert torch.equal(started.conv1.weight, backbone.conv1.weight)
+    assert torch.equal(coco["layer1.conv1.conv.weight"].flip(1), started.conv1.weight)
+    torch.save(backbone.state_dict(), tmp_path / "torchvision.pth")
+    with pytest.raises(InputError, match=r"torchvision\.pth: .*another architecture"):
+        create_backbone("resnet101_caffe", output_stride=8, weights=tmp_path / "torchvision.pth")
+    for options in ({"output_stride": 16}, {"output_stride": 8, "detach_stages": True}):
+        with pytest.raises(InputError, match="resnet101_caffe"):
+            create_backbone("resnet101_caffe", weights=None, **options)

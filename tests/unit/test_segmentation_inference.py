@@ -89,6 +89,8 @@ def test_shards_together_are_the_whole(photographs):
 class ColourNetwork(nn.Module):
     """Two labels whose logits are the first two colours, at stride 2."""
 
+    alignment = "cells"
+
     class backbone:
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
         stage_strides = (2,)

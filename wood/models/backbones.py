@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wood.models import weights as stored
 from wood.models.backbone import Backbone
-from wood.models.resnet import create_resnet
+from wood.models.resnet import create_caffe_resnet101, create_resnet
 from wood.models.timm_backbone import PACKAGED, create_timm_backbone
 from wood.models.wide_resnet38 import create_wide_resnet38
 from wood.runtime.errors import InputError
@@ -17,6 +17,7 @@ Family = Callable[[str, int, str | Path | None, bool], Backbone]
 FAMILIES: dict[str, Family] = {
     "resnet50": create_resnet,
     "resnet101": create_resnet,
+    "resnet101_caffe": create_caffe_resnet101,
     "wide_resnet38": create_wide_resnet38,
 }
 STRIDES = (8, 16, 32)
@@ -32,9 +33,9 @@ def create_backbone(
     """Build a backbone.
 
     Args:
-        name: `resnet50`, `resnet101`, `wide_resnet38`, or any network of timm that gives
-            maps at the stride, such as `tf_efficientnet_lite0` or `vit_small_patch16_224`.
-        output_stride: 8, 16 or 32; Wide ResNet-38 has 8 only.
+        name: `resnet50`, `resnet101`, `resnet101_caffe`, `wide_resnet38`, or any network of timm
+            that gives maps at the stride, such as `tf_efficientnet_lite0`.
+        output_stride: 8, 16 or 32; `resnet101_caffe` and `wide_resnet38` have 8 only.
         weights: "package" (tf_efficientnet_lite0 only), a path or URL of `.safetensors`, `.pth` or
             MXNet `.params` weights, or None for random ones.
         detach_stages: stop the gradient after the second residual layer in training, as IRN's

@@ -18,9 +18,11 @@ from wood.data.masks import VOC_CLASSES
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier, save_classifier
+from wood.models.deeplab import DeepLabV2, save_network
 from wood.models.irnet import IRNet, save_irnet
 from wood.models.weights import (
     State,
+    convert_caffe_resnet,
     convert_resnet,
     convert_wide_resnet38,
     load_into,
@@ -54,7 +56,7 @@ IRNET_LAYERS |= {f"fc_dp{number}": f"deep_stages.{number - 3}" for number in (3,
 def convert_cam(state: State, source: str | Path) -> dict[str, Tensor]:
     """The CAM network of IRN, AdvCAM and W-OoD, under the names of our `CamClassifier`.
 
-    This and the next two raise an InputError naming `source` and a tensor that they do not know.
+    This and the next ones raise an InputError naming `source` and a tensor that they do not know.
     """
     unknown = [name for name in state if not re.match(CAM_PARTS, name)]
     _refuse(unknown, source, "IRN's CAM network")
@@ -91,6 +93,28 @@ def convert_irnet(state: State, source: str | Path) -> dict[str, Tensor]:
                 converted[name.replace(theirs, ours, 1)] = tensor
     if "mean_shift.running_mean" in state:
         converted["mean_displacement"] = state["mean_shift.running_mean"]
+    return converted
+
+
+DEEPLAB = {
+    "backbone": "resnet101_caffe",
+    "output_stride": 8,
+    "atrous_rates": [6, 12, 18, 24],
+    "alignment": "stretched",
+}
+
+
+def convert_deeplab(state: State, source: str | Path) -> dict[str, Tensor]:
+    """DeepLab-v2 of deeplab-pytorch, under the names of our `DeepLabV2`."""
+    converted, unknown = {}, []
+    for name, tensor in state.items():
+        if found := re.fullmatch(r"(?:base\.)?aspp\.c(\d)\.(weight|bias)", name):
+            converted["aspp.branches.{}.{}".format(*found.groups())] = tensor
+        elif of_backbone := convert_caffe_resnet({name: tensor}):
+            converted |= _below("backbone", of_backbone)
+        else:
+            unknown.append(name)
+    _refuse(unknown, source, "deeplab-pytorch's DeepLab-v2")
     return converted
 
 
@@ -135,6 +159,24 @@ def published_irnet(path: str | Path) -> IRNet:
     return model.eval()
 
 
+def published_deeplab(
+    path: str | Path, class_names: Sequence[str]
+) -> tuple[DeepLabV2, dict[str, Any]]:
+    """Build the DeepLab-v2 of a deeplab-pytorch checkpoint, with the metadata of `save_network`.
+
+    Raises:
+        InputError: as `published_classifier`.
+    """
+    network = DeepLabV2(
+        create_backbone(DEEPLAB["backbone"], output_stride=8, weights=None),
+        len(class_names) + 1,
+        DEEPLAB["atrous_rates"],
+        DEEPLAB["alignment"],
+    )
+    load_into(network, convert_deeplab(read_state(path), path), path)
+    return network.eval(), {**DEEPLAB, "class_names": list(class_names)}
+
+
 def _refuse(unknown: Sequence[str], source: str | Path, network: str) -> None:
     if unknown:
         raise InputError(f"{source}: the tensor {unknown[0]!r} is not part of {network}.")
@@ -148,13 +190,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `wood convert` takes."""
     parser.add_argument(
         "kind",
-        choices=[*CLASSIFIERS, "irnet"],
-        help="cam: classifier of IRN, AdvCAM or W-OoD; seam: SEAM's; irnet: IRNet of IRN",
+        choices=[*CLASSIFIERS, "irnet", "deeplab"],
+        help="cam: classifier of IRN, AdvCAM or W-OoD; seam: SEAM's; irnet: IRNet of IRN; "
+        "deeplab: DeepLab-v2 of deeplab-pytorch",
     )
     parser.add_argument("checkpoint", help="the published file")
     parser.add_argument("output", help="the file to write (.safetensors)")
     parser.add_argument(
-        "--classes", nargs="+", default=VOC_CLASSES, help="of the classifier (default: VOC's 20)"
+        "--classes", nargs="+", default=VOC_CLASSES, help="it was trained for (default: VOC's 20)"
     )
 
 
@@ -163,6 +206,9 @@ def run(options: argparse.Namespace) -> int:
     if options.kind == "irnet":
         model = published_irnet(options.checkpoint)
         save_irnet(options.output, model, {"backbone": "resnet50", "crop": 512})
+    elif options.kind == "deeplab":
+        network, metadata = published_deeplab(options.checkpoint, options.classes)
+        save_network(options.output, network, metadata)
     else:
         model, metadata = published_classifier(options.checkpoint, options.kind, options.classes)
         save_classifier(options.output, model, metadata)

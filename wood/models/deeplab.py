@@ -18,6 +18,11 @@ from wood.runtime.store import load_tensors, save_tensors
 
 ARCHITECTURE = "deeplab-v2"
 
+# How logits lie over an image. `cells`: each over its cell, of which the last may reach beyond the
+# image. `stretched`: edges on edges, and smaller scales sampled by the factor itself rather than by
+# the ratio of the rounded sizes, both as deeplab-pytorch does (`libs/models/msc.py`, `main.py`).
+ALIGNMENTS = ("cells", "stretched")
+
 
 class Aspp(nn.Module):
     """Atrous spatial pyramid pooling: the sum of dilated 3x3 convolutions, one for each rate."""
@@ -46,10 +51,16 @@ class DeepLabV2(nn.Module):
         backbone: gives features (B, D, h, w).
         labels: L, the classes and the background, which is number 0.
         rates: dilations of ASPP's branches, on the grid of the backbone's stride.
+        alignment: one of `ALIGNMENTS`.
     """
 
-    def __init__(self, backbone: Backbone, labels: int, rates: Sequence[int]):
+    def __init__(
+        self, backbone: Backbone, labels: int, rates: Sequence[int], alignment: str = "cells"
+    ):
         super().__init__()
+        if alignment not in ALIGNMENTS:
+            raise InputError(f"alignment is {' or '.join(ALIGNMENTS)}, not {alignment!r}.")
+        self.alignment = alignment
         self.backbone = backbone
         self.aspp = Aspp(backbone.num_features, labels, rates)
         for module in backbone.modules():
@@ -76,23 +87,47 @@ class DeepLabV2(nn.Module):
         ]
 
 
-def rescale_images(images: Tensor, factor: float) -> Tensor:
-    """Resize (B, 3, H, W) by `factor` (bilinear); no side falls below 1."""
+def rescale_images(images: Tensor, factor: float, alignment: str = "cells") -> Tensor:
+    """Resize (B, 3, H, W) by `factor` (bilinear) to whole pixels; no side falls below 1."""
     if factor == 1:
         return images
+    if alignment == "stretched":
+        return functional.interpolate(
+            images, scale_factor=factor, mode="bilinear", align_corners=False
+        )
     size = [max(1, int(side * factor)) for side in images.shape[-2:]]
     return functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
+def at_pixels(logits: Tensor, size: Sequence[int], cell: float, alignment: str) -> Tensor:
+    """Bring (B, L, h, w) logits to the (H, W) pixels of their images (bilinear).
+
+    `cell`: pixels that a cell is wide. With `cells` the logits go to what their cells cover and are
+    cropped, so that nothing is stretched and tiles agree with the whole image.
+    """
+    height, width = size
+    covered = (height, width)
+    if alignment == "cells":
+        covered = tuple(
+            max(side, round(cells * cell))
+            for side, cells in zip(size, logits.shape[-2:], strict=True)
+        )
+    full = functional.interpolate(logits, size=covered, mode="bilinear", align_corners=False)
+    return full[..., :height, :width]
+
+
 def multi_scale_logits(
-    network: nn.Module, images: Tensor, scales: Sequence[float] = (0.5, 0.75)
+    network: nn.Module,
+    images: Tensor,
+    scales: Sequence[float] = (0.5, 0.75),
+    alignment: str = "cells",
 ) -> list[Tensor]:
     """Return the logits at scale 1, at each of `scales`, and their maximum on the grid of scale 1.
 
     DeepLab-v2's MSC: every one of them has a loss in training, the maximum is the prediction.
     """
     whole = network(images)
-    others = [network(rescale_images(images, scale)) for scale in scales]
+    others = [network(rescale_images(images, scale, alignment)) for scale in scales]
     resized = [
         functional.interpolate(x, size=whole.shape[-2:], mode="bilinear", align_corners=False)
         for x in others
@@ -126,7 +161,8 @@ def save_network(path: str | Path, network: DeepLabV2, metadata: Mapping[str, An
     `metadata` holds at least `backbone`, `output_stride`, `atrous_rates` and `class_names`
     (foreground).
     """
-    save_tensors(path, network.state_dict(), {"architecture": ARCHITECTURE, **metadata})
+    own = {"architecture": ARCHITECTURE, "alignment": network.alignment}
+    save_tensors(path, network.state_dict(), {**own, **metadata})
 
 
 def load_network(path: str | Path) -> tuple[DeepLabV2, dict[str, Any]]:
@@ -147,6 +183,7 @@ def load_network(path: str | Path) -> tuple[DeepLabV2, dict[str, Any]]:
         ),
         len(metadata["class_names"]) + 1,
         metadata["atrous_rates"],
+        metadata.get("alignment", "cells"),
     )
     refuse_nan(tensors, path)
     load_into(network, tensors, path)

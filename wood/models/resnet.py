@@ -1,4 +1,4 @@
-"""torchvision's ResNets as IRN and DeepLab use them."""
+"""ResNets: torchvision's as IRN and DeepLab use them, and Caffe's of the published DeepLab-v2."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from torch import Tensor
 from wood.models import weights as stored
 from wood.models.backbone import Backbone
 from wood.models.lean_imports import torchvision_models
+from wood.runtime.errors import InputError
 
 # Residual layers after which IRN's CAM network stops the gradient.
 DETACH_AFTER = 2
@@ -60,6 +61,41 @@ class ResNet(Backbone):
         for layer in layers[detached:]:
             maps.append(layer(maps[-1]))
         return maps
+
+
+class CaffeResNet101(ResNet):
+    """The ResNet-101 of the published DeepLab-v2, at stride 8, under torchvision's names.
+
+    As in kazuto1011/deeplab-pytorch (`libs/models/resnet.py`) a layer's stride is in its first 1x1
+    convolution, all blocks of the last two layers are dilated, by 2 and 4, and the max pooling
+    rounds up. Its input is RGB minus Caffe's mean, in units of one grey level.
+    """
+
+    mean = tuple(level / 255 for level in (122.675, 116.669, 104.008))
+    std = (1 / 255, 1 / 255, 1 / 255)
+
+    def __init__(self) -> None:
+        super().__init__(101, 8)
+        self.maxpool.ceil_mode = True
+        first = self.layer2[0]
+        first.conv1.stride, first.conv2.stride = (2, 2), (1, 1)
+        for layer, dilation in ((self.layer3, 2), (self.layer4, 4)):
+            layer[0].conv2.dilation = layer[0].conv2.padding = (dilation, dilation)
+
+
+def create_caffe_resnet101(
+    name: str, output_stride: int, weights: str | Path | None, detach_stages: bool
+) -> CaffeResNet101:
+    """Build `resnet101_caffe`; see `wood.models.backbones.create_backbone`."""
+    if output_stride != 8:
+        raise InputError(f"{name} has output stride 8, not {output_stride}.")
+    if detach_stages:
+        raise InputError(f"detach_stages is for resnet50 and resnet101, not for {name}.")
+    backbone = CaffeResNet101()
+    if weights is not None:
+        state = stored.convert_caffe_resnet(stored.read_state(weights))
+        stored.load_into(backbone, state, weights)
+    return backbone
 
 
 def create_resnet(

@@ -185,6 +185,34 @@ def convert_resnet(state: State) -> dict[str, Tensor]:
     }
 
 
+CAFFE_LAYERS = {"reduce": "1", "conv3x3": "2", "increase": "3"}
+
+
+def convert_caffe_resnet(state: State) -> dict[str, Tensor]:
+    """Rename the ResNet-101 of a deeplab-pytorch file to torchvision's names, without the heads.
+
+    Understood are the names of its DeepLab-v2 (`base.layer2.block1.reduce.conv.weight`) and of the
+    file that it starts from (without `base.`). These networks read BGR: the colours of the first
+    convolution are turned to RGB.
+    """
+    renamed = {}
+    for name, tensor in state.items():
+        name = name.removeprefix("base.")
+        if found := re.fullmatch(r"layer1\.conv1\.(conv|bn)\.(\w+)", name):
+            part, kind = found.groups()
+            renamed[f"{part}1.{kind}"] = tensor.flip(1) if part == "conv" else tensor
+        elif found := re.fullmatch(
+            r"layer([2-5])\.block(\d+)\.(reduce|conv3x3|increase|shortcut)\.(conv|bn)\.(\w+)", name
+        ):
+            layer, block, place, part, kind = found.groups()
+            module = f"layer{int(layer) - 1}.{int(block) - 1}"
+            if place == "shortcut":
+                renamed[f"{module}.downsample.{int(part == 'bn')}.{kind}"] = tensor
+            else:
+                renamed[f"{module}.{part}{CAFFE_LAYERS[place]}.{kind}"] = tensor
+    return renamed
+
+
 def published_head(state: State) -> Tensor | None:
     """Return the (C, D, 1, 1) classifier of an IRN, AdvCAM, W-OoD or SEAM checkpoint, if any."""
     for name in ("classifier.weight", "newly_added.0.weight", "fc8.weight"):

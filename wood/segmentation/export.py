@@ -12,9 +12,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
-from wood.models.deeplab import DeepLabV2, load_network
+from wood.models.deeplab import DeepLabV2, at_pixels, load_network
 from wood.runtime.errors import InputError
 from wood.runtime.store import atomic_path
 
@@ -34,9 +33,7 @@ class WholeImage(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..255 -> (B, L, H, W) logits; label 0 is background."""
         logits = self.network((image - self.mean) / self.std)
-        covered = [cells * self.stride for cells in logits.shape[-2:]]
-        full = interpolate(logits, size=covered, mode="bilinear", align_corners=False)
-        return full[:, :, : image.shape[2], : image.shape[3]]
+        return at_pixels(logits, image.shape[-2:], self.stride, self.network.alignment)
 
 
 def export_onnx(weights: str | Path, output: str | Path) -> None:

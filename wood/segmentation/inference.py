@@ -17,7 +17,7 @@ from wood.data.lists import read_image_list, shard
 from wood.data.masks import save_mask
 from wood.data.photographs import readable_images, stack
 from wood.data.transforms import normalize
-from wood.models.deeplab import DeepLabV2, load_network, rescale_images
+from wood.models.deeplab import DeepLabV2, at_pixels, load_network, rescale_images
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
 from wood.runtime.pool import parallel_map, successes
@@ -70,7 +70,7 @@ def class_probabilities(
     whole = stack([normalize(image, backbone.mean, backbone.std)], device)
     merged: Tensor | None = None
     for scale in sorted(method.scales, reverse=True):
-        batch = rescale_images(whole, scale)
+        batch = rescale_images(whole, scale, network.alignment)
         if method.flip:
             batch = torch.cat([batch, batch.flip(3)])
         with autocast(device):
@@ -87,15 +87,9 @@ def class_probabilities(
         else:
             logits = logits.mean(dim=0) / len(method.scales)
             merged = logits if merged is None else merged + logits
-    # The grid reaches beyond an image that is no multiple of the stride: upsample it to what it
-    # covers, then crop, so that nothing is stretched and tiles agree with the whole image.
     cell = backbone.stage_strides[-1] / max(method.scales)
-    size = (image.height, image.width)
-    covered = [
-        max(side, round(cells * cell)) for side, cells in zip(size, merged.shape[-2:], strict=True)
-    ]
-    full = interpolate(merged[None], size=covered, mode="bilinear", align_corners=False)
-    return full[0, :, : image.height, : image.width].softmax(dim=0)
+    full = at_pixels(merged[None], (image.height, image.width), cell, network.alignment)
+    return full[0].softmax(dim=0)
 
 
 def score_tiles(

@@ -24,8 +24,9 @@ class DeepLabLoss:
     The OoD images of a batch, if it has some, are images of the batch like the others.
     """
 
-    def __init__(self, multi_scale: bool):
+    def __init__(self, multi_scale: bool, alignment: str = "cells"):
         self.multi_scale = multi_scale
+        self.alignment = alignment
 
     def __call__(
         self, network: nn.Module, batch: Mapping[str, Tensor], _progress: float
@@ -36,7 +37,7 @@ class DeepLabLoss:
             target = torch.cat([target, batch["ood"]["target"]])
         if not self.multi_scale:
             return segmentation_loss(network(images), target), {}
-        every = multi_scale_logits(network, images)
+        every = multi_scale_logits(network, images, alignment=self.alignment)
         losses = [segmentation_loss(logits, target) for logits in every]
         return sum(losses), {"loss_max": losses[-1]}
 
@@ -52,6 +53,7 @@ def train_segmentation(
     weights: str | Path | None,
     output_stride: int,
     atrous_rates: Sequence[int],
+    alignment: str = "cells",
     crop: int,
     scale_range: Sequence[float],
     multi_scale_training: bool,
@@ -72,6 +74,7 @@ def train_segmentation(
         class_names: C foreground classes.
         backbone, weights, output_stride: see `wood.models.backbones.create_backbone`.
         atrous_rates: of ASPP.
+        alignment: how logits lie over an image; one of `wood.models.deeplab.ALIGNMENTS`.
         crop: side of the training crops, pixels.
         scale_range: lowest and highest random resize factor.
         multi_scale_training: losses at scales 1, 0.75 and 0.5 and at their maximum.
@@ -91,6 +94,7 @@ def train_segmentation(
         create_backbone(backbone, output_stride=output_stride, weights=weights),
         len(class_names) + 1,
         atrous_rates,
+        alignment,
     )
     image_paths, masks = find_masks(images, mask_dirs, len(class_names), max_failed_fraction)
     normalization = Normalization(network.backbone.mean, network.backbone.std)
@@ -102,7 +106,7 @@ def train_segmentation(
     Training(
         model=network,
         dataset=MaskedPhotographs(image_paths, masks, *window),
-        loss=DeepLabLoss(multi_scale_training),
+        loss=DeepLabLoss(multi_scale_training, alignment),
         groups=network.parameter_groups(),
         settings=settings,
         seed=seed,

@@ -1,10 +1,11 @@
 """Our networks with the weights that the published ones had, through the published names."""
 
 from tests.parity.golden.recipe import check_weights, make_weights
-from tests.published import irn_heads, seam_wide_resnet38
+from tests.published import caffe_deeplab, irn_heads, seam_wide_resnet38
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
-from wood.models.convert import convert_cam, convert_irnet, convert_seam
+from wood.models.convert import DEEPLAB, convert_cam, convert_deeplab, convert_irnet, convert_seam
+from wood.models.deeplab import DeepLabV2
 from wood.models.irnet import IRNet
 from wood.models.seam import SeamClassifier
 from wood.models.weights import load_into
@@ -54,4 +55,15 @@ def seam_network(checksum):
     check_weights(state, checksum)
     model = SeamClassifier(backbone, 20)
     load_into(model, convert_seam(state, "golden"), "golden")
+    return model
+
+
+def deeplab(checksum):
+    """The published DeepLab-v2 with ResNet-101 and 21 labels; it takes RGB."""
+    backbone = create_backbone(DEEPLAB["backbone"], weights=None, output_stride=8)
+    model = DeepLabV2(backbone, 21, DEEPLAB["atrous_rates"], DEEPLAB["alignment"])
+    shapes = {name: tensor.shape for name, tensor in caffe_deeplab(model.state_dict()).items()}
+    state = make_weights(shapes, 13, r"increase\.bn\.weight", 0.2)
+    check_weights(state, checksum)
+    load_into(model, convert_deeplab(state, "golden"), "golden")
     return model
