@@ -351,7 +351,7 @@ if config["ood"]["source"] == "openimages":
         params:
             options=inputs.review_options,
         shell:
-            "python -m wood.review.session --ranking {input.ranking:q} --features {input.features:q}"
+            "python -m wood review --ranking {input.ranking:q} --features {input.features:q}"
             " --classifier {input.classifier:q} {params.options:q} 2>&1 | tee -i {log:q}"
 
 

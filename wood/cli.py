@@ -29,6 +29,7 @@ COMMANDS = {
     "convert": Command("wood.models.convert", "make files of ours from published weights"),
     "verify": Command("wood.runtime.provenance", "check that results are those that were recorded"),
     "openimages": Command("wood.ood.openimages", "fetch labels and photographs of Open Images"),
+    "review": Command("wood.review.session", "look at candidates, and say which are OoD images"),
     "preflight": Command("wood.workflow.preflight", "say what a run needs, and what is missing"),
 }
 
@@ -65,3 +66,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130

@@ -50,13 +50,13 @@ def free_port() -> int:
 
 
 class ReviewCommand:
-    """`python -m wood.review.session` as a process of its own."""
+    """`python -m wood review` as a process of its own."""
 
     def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None):
         self.log = folder / f"review-{time.monotonic_ns()}.log"
         if "--port" not in options:
             options = (*options, "--port", str(free_port()))
-        command = [sys.executable, "-m", "wood.review.session", *map(str, options)]
+        command = [sys.executable, "-m", "wood", "review", *map(str, options)]
         kept = {name: text for name, text in os.environ.items() if not name.startswith("FIFTYONE")}
         with self.log.open("w") as log:
             self.process = psutil.Popen(
@@ -82,6 +82,10 @@ class ReviewCommand:
 
     def output(self) -> str:
         return self.log.read_text()
+
+    def last_line(self) -> str:
+        """Return what the command said last, such as the sentence it ended with."""
+        return self.output().strip().splitlines()[-1]
 
     def mongod(self) -> psutil.Process:
         return next(child for child in self.family if child.name() == "mongod")
@@ -187,6 +191,15 @@ class ReviewPage:
             return False
 
         until(try_it, "the selection")
+
+    def opened(self) -> str:
+        """The id of the image that is open in FiftyOne and drawn, else ""."""
+        look = """
+            const drawn = document.querySelector('[data-cy="modal"] canvas[canvas-loaded="true"]');
+            return drawn ? document.querySelector('[data-cy="modal"]').innerText : "";
+        """
+        found = re.search(r"\b[0-9a-f]{16}\b", self.run(look))
+        return found.group() if found else ""
 
     def open_image(self, thumbnail: WebElement) -> None:
         thumbnail.find_element(By.TAG_NAME, "canvas").click()

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 from PIL import Image
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser.review_page import ReviewCommand, ReviewPage, chromium, free_port, until
 from wood.maps import LocalizationMaps, write_maps
@@ -123,12 +124,12 @@ def test_screens_keys_and_a_dead_server(tmp_path, page, start):
     decisions = folder / "decisions.csv"
     cams = write_cams(tmp_path, 560)
     port = str(free_port())
-    options = ["--features", "features.safetensors", "--maps", cams, "--wanted", "9"]
+    options = ["--features", "features.safetensors", "--maps", cams]
     command = start(folder, *options, "--port", port)
     page.open(command.page())
     assert page.text("wood-question").startswith("Is one of these in the picture? 1 cat2 猫")
     assert page.text("wood-status") == "0 of 560 done (0 %)"
-    assert page.text("wood-counts").startswith("cat 0/9 accepted, 0 rejected, 140 left")
+    assert page.text("wood-counts").startswith("cat 0 accepted, 0 rejected, 140 left")
     assert command.listens_at() == {"127.0.0.1"}
 
     screen_of_similar_images(page, decisions)
@@ -146,7 +147,7 @@ def test_screens_keys_and_a_dead_server(tmp_path, page, start):
     page.wait_for_report("Nothing is recorded at present")
     assert decisions.read_bytes() == written
     assert command.process.wait(timeout=90) == 1
-    assert command.output().strip().splitlines()[-1].startswith("The App stopped; every answer")
+    assert command.last_line().startswith("Error: The App stopped; every answer")
 
     # The same page goes on when the command runs again, and Ctrl-C ends with the counts.
     command = start(folder, *options, "--port", port)
@@ -228,6 +229,18 @@ def fiftyone_grid(page: ReviewPage, decisions: Path) -> None:
     page.press("u")
     page.wait_for_report("Undone: 3 images", "wood-strip-said")
     assert sorted(answers(decisions)[written + 3 :]) == sorted((n, "undo") for n, _ in chosen)
+
+    # The opened image, and the one after it.
+    page.open_image(page.thumbnails()[0])
+    written = len(answers(decisions))
+    seen = ""
+    for number, (word, key) in enumerate([("accept", "a"), ("reject", "d")], start=1):
+        seen = until(lambda before=seen: page.opened() not in ("", before) and page.opened(), "it")
+        page.press(key)
+        until(lambda end=written + number: len(answers(decisions)) == end, "the answer")
+        assert answers(decisions)[-1] == (int(seen, 16), word)
+    page.press(Keys.ESCAPE)
+    until(lambda: not page.text("modal"), "the grid again")
     page.press("g")
     page.wait_until_drawn()
 
@@ -251,6 +264,60 @@ def keys_at_random_intervals(page: ReviewPage, decisions: Path) -> None:
     assert len(recorded) >= 500
     assert len(dict(recorded)) == len(recorded)  # one answer an image
     assert [pair for pair in recorded if pressed.get(pair[0]) != pair[1]] == []
+
+
+def test_a_class_leaves_when_it_has_its_wanted_images(tmp_path, page, start):
+    folder = write_ranking(tmp_path, 12)
+    command = start(folder, "--wanted", "2")
+    page.open(command.page())
+    for number in range(8):
+        assert page.on_stage() == [image_id(number)]
+        page.press("d" if number == 0 else "a")  # of cat one is accepted, of the others two
+        page.wait_for_report("Object" if number == 0 else "No object")
+    assert "猫 2/2 accepted, 0 rejected, enough" in page.text("wood-counts")
+    assert page.on_stage() == [image_id(8)]  # of cat
+    assert page.text("wood-status").startswith("8 of 9 done")
+    page.press("a")
+    until(lambda: "3 images of classes that have enough" in page.text("wood-stage"), "the end")
+    assert "Ctrl-C" in page.text("wood-stage")
+    page.press("w")
+    until(lambda: page.on_stage() == [image_id(9)], "an image that is not needed")
+    page.press("u")
+    page.wait_for_report(f"Undone: {image_id(8)}")
+
+
+def test_a_page_outlives_silence_and_another_ranking(tmp_path, page, start):
+    """What a silent server did is not done twice, and a new command's ranking is shown."""
+    folder = write_ranking(tmp_path, 6)
+    decisions, port = folder / "decisions.csv", str(free_port())
+    command = start(folder, "--port", port)
+    page.open(command.page())
+    page.press("a")
+    page.wait_for_report(f"No object: {image_id(0)}")
+    for key, answer in (("d", (1, "reject")), ("u", (1, "undo"))):
+        (server,) = command.servers()
+        server.suspend()
+        page.press(key)
+        until(lambda: page.text("wood-trouble").startswith("NOTHING IS RECORDED"), "the trouble")
+        server.resume()
+        until(lambda: not page.waiting() and not page.text("wood-trouble"), "the server again")
+        assert answers(decisions)[-1] == answer
+    assert answers(decisions) == [(0, "accept"), (1, "reject"), (1, "undo")]
+
+    for server in command.servers():
+        server.kill()
+    page.press("a")
+    until(page.waiting, "a press that waits")
+    assert command.process.wait(timeout=90) == 1
+    write_ranking(folder, 6, first=2)  # without the image that it was about
+    command = start(folder, "--port", port)
+    command.page()
+    page.wait_for_report(f"NOT recorded, no images of this review any more: {image_id(1)}")
+    assert answers(decisions)[3:] == []
+    until(lambda: page.on_stage() == [image_id(2)], "the new ranking")
+    page.press("a")
+    page.wait_for_report(f"No object: {image_id(2)}")
+    assert answers(decisions)[3:] == [(2, "accept")]
 
 
 def post(address: str, dataset: str, presses: list[dict]) -> dict:
@@ -321,10 +388,10 @@ def test_a_killed_database_and_a_moved_folder(tmp_path, page, start):
     page.press("a")
     page.wait_for_report(f"No object: {image_id(0)}")
     command.mongod().kill()
-    page.press("d")  # recorded without a database, or not: the page says which
-    until(lambda: page.text("wood-trouble") or len(answers(decisions)) == 2, "what became of it")
+    page.press("d")
+    until(lambda: len(answers(decisions)) == 2, "the answer, for which no database is needed")
     assert command.process.wait(timeout=90) == 1
-    assert command.output().strip().splitlines()[-1].startswith("The database stopped; every")
+    assert command.last_line().startswith("Error: The database stopped; every")
     command.stop(signal.SIGKILL)
     kept = answers(decisions)
     assert kept[0] == (0, "accept")
@@ -339,6 +406,7 @@ def test_a_killed_database_and_a_moved_folder(tmp_path, page, start):
     sources = page.run(
         "return [...document.querySelectorAll('.wood-box img')].map((image) => image.src)"
     )
+    assert sources
     assert all("%2Fthere%2Fimages%2F" in source for source in sources)
     page.press("a")
     page.wait_for_report("No object")

@@ -51,7 +51,7 @@ def ends_with_one_sentence(command: ReviewCommand) -> str:
     assert command.process.wait(timeout=90) == 1
     output = command.output().strip()
     assert "Traceback" not in output
-    return output.splitlines()[-1]
+    return output.splitlines()[-1].removeprefix("Error: ")
 
 
 def test_a_database_that_does_not_start_is_one_sentence(tmp_path, start):

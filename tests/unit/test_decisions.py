@@ -17,7 +17,7 @@ from wood.ood.decisions import (
     Decision,
     append_decision,
     append_decisions,
-    last_decisions,
+    last_press,
     merge,
     now,
     read_decisions,
@@ -81,15 +81,20 @@ def test_undo_of_one_reviewer_leaves_the_other(path):
     assert table[["reviewer", "decision"]].to_numpy().tolist() == [["bob", "reject"]]
 
 
-def test_last_decisions_is_one_key_press_of_one_reviewer(path):
+def own(path, reviewer):
+    history = read_history(path)
+    return history[history["reviewer"] == reviewer]
+
+
+def test_last_press_is_one_key_press_of_one_reviewer(path):
     first, second = now(), now()
     append_decisions(path, [decide("a", time=first)])
     append_decisions(path, [decide("b", time=second), decide("c", time=second)])
     append_decisions(path, [decide("d", reviewer="bob")])
-    assert last_decisions(path, "ann") == ["b", "c"]
+    assert last_press(own(path, "ann")) == ["b", "c"]
     append_decisions(path, [decide("b", "undo"), decide("c", "undo")])
-    assert last_decisions(path, "ann") == ["a"]
-    assert last_decisions(path, "eve") == []
+    assert last_press(own(path, "ann")) == ["a"]
+    assert last_press(own(path, "eve")) == []
 
 
 @pytest.mark.parametrize("kept", range(len("b,reject,cat,ann,,,,2024-05-01T10:00:01+00")))

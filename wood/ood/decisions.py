@@ -120,17 +120,19 @@ def read_decisions(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: as `read_history`.
     """
-    last = _last_answers(read_history(path))
+    return in_force(read_history(path))
+
+
+def in_force(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a history that are in force, see `read_decisions`."""
+    last = _last_answers(history)
     return last[last["decision"] != UNDO].reset_index(drop=True)
 
 
-def last_decisions(path: str | Path, reviewer: str) -> list[str]:
-    """Return the image ids of the reviewer's latest answer in force, one key press: same time."""
-    decisions = read_decisions(path)
-    own = decisions[decisions["reviewer"] == reviewer]
-    if own.empty:
-        return []
-    return own.loc[own["time"] == own["time"].iloc[-1], "image_id"].tolist()
+def last_press(history: pd.DataFrame) -> list[str]:
+    """Return the image ids of the latest answer in force of a history: one key press, one time."""
+    last = in_force(history)
+    return last.loc[last["time"] == last["time"].iloc[-1], "image_id"].tolist() if len(last) else []
 
 
 def merge(paths: Sequence[str | Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -153,8 +155,7 @@ def merge(paths: Sequence[str | Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def settle(history: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Settle a history (columns and order as `read_history`); returns what `merge` does."""
-    last = _last_answers(history)
-    last = last[last["decision"] != UNDO].reset_index(drop=True)
+    last = in_force(history)
     strictest = last.sort_values("decision", ascending=False, kind="stable")  # reject, accept
     settled = strictest.drop_duplicates("image_id").sort_index().reset_index(drop=True)
     return settled, _disagreements(last)

@@ -4,9 +4,9 @@ It knows neither FiftyOne nor its database: an answer is recorded, or refused, w
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,26 @@ from wood.ood.decisions import (
     UNDO,
     Decision,
     append_decisions,
-    last_decisions,
+    in_force,
+    last_press,
     merge,
+    now,
     read_decisions,
+    read_history,
 )
 from wood.runtime.errors import InputError
 from wood.runtime.store import write_json
 
-OLDEST = timedelta(seconds=60)  # a page is believed that a key went down so long ago
+# The App's server finds the review's file by this variable of its environment.
+SETTINGS = "WOOD_REVIEW"
+
+
+class ForeignImage(InputError):
+    """Answers to `images`, which are none of the review: none of the presses is recorded."""
+
+    def __init__(self, images: Sequence[str], name: str):
+        self.images = list(images)
+        super().__init__(f"{self.images[0]!r} is no image of this review, {name}: not recorded.")
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,8 @@ class Review:
 
     `name` is the FiftyOne dataset's. This reviewer's answers go to the file `decisions`; `others`
     are further reviewers' files. A candidate is a row of the ranking, best first, with `screen`,
-    the name of the screen of similar images that it stands on.
+    the name of the screen of similar images that it stands on. `started` tells one start of the
+    command from another.
     """
 
     name: str
@@ -45,6 +58,7 @@ class Review:
     maps: list[str] = field(default_factory=list)
     classifier: str | None = None
     candidates: list[dict[str, Any]] = field(default_factory=list)
+    started: str = field(default_factory=now)
 
     def write(self, path: str | Path) -> None:
         """Write the review for the App's server to read."""
@@ -62,32 +76,38 @@ class Review:
     def record(self, presses: Sequence[Mapping[str, Any]]) -> list[str]:
         """Append the answers of key presses in their order; on the disk when this returns.
 
+        A press is known by its time: what the file has of it already is not written again, so a
+        page that got no report may send it once more.
+
         Args:
             presses: each with `answers`, of `image` (id), `word` (accept or reject) and where they
                 are known `found` (the class that is there) and `look`; `screen`, the name of the
-                screen they were given on; and `age`, milliseconds since the key went down. The
-                answers of one press share their time: an undo takes them back together. A press
-                with `undo` takes back the answers to `images`, else the reviewer's last press.
+                screen they were given on; and `time`, when the key went down (ISO 8601; default:
+                the present). The answers of one press share their time: an undo takes them back
+                together. A press with `undo` takes back the answers to `images`, else the
+                reviewer's last press.
 
         Returns:
             The ids of the images that the last press was about.
 
         Raises:
-            InputError: an image is none of this review, and nothing is written, since the page
-                sends all presses again; or a line would be broken, and of that press and those
-                after it nothing is written.
+            ForeignImage: images are none of this review; nothing is written.
+            InputError: a line would be broken, and of that press and those after it nothing is
+                written.
         """
         predicted, images = self.predicted(), []
-        asked = [press for press in presses if not press.get("undo")]
-        for line in (line for press in asked for line in _answers(press)):
-            if line["image"] not in predicted:
-                raise InputError(
-                    f"{line['image']!r} is no image of this review, {self.name}: not recorded."
-                )
+        asked = [line["image"] for press in presses for line in press.get("answers") or []]
+        if foreign := [image for image in asked if image not in predicted]:
+            raise ForeignImage(foreign, self.name)
+        history = self._history()
         for press in presses:
-            lines = self._undo(press) if press.get("undo") else _answers(press)
-            age = min(timedelta(milliseconds=max(0.0, press.get("age") or 0)), OLDEST)
-            time = (datetime.now(UTC) - age).isoformat(timespec="microseconds")
+            time = _moment(press.get("time"))
+            if press.get("undo"):
+                history = self._history()
+                lines = self._undo(press, history[history["time"] != time])
+            else:
+                lines = list(press["answers"])
+            written = set(history.loc[history["time"] == time, "image_id"])
             append_decisions(
                 self.decisions,
                 [
@@ -102,17 +122,21 @@ class Review:
                         line.get("look") or SINGLE,
                     )
                     for line in lines
+                    if line["image"] not in written
                 ],
             )
             images = [line["image"] for line in lines]
         return images
 
-    def _undo(self, press: Mapping[str, Any]) -> list[dict[str, str]]:
-        own = self.own()
-        images = [image for image in press.get("images") or [] if image in own.index]
-        images = images or last_decisions(self.decisions, self.reviewer)
-        known = self.predicted()
-        return [{"image": image, "word": UNDO, "look": ""} for image in images if image in known]
+    def _history(self) -> pd.DataFrame:
+        history = read_history(self.decisions)
+        return history[history["reviewer"] == self.reviewer]
+
+    def _undo(self, press: Mapping[str, Any], before: pd.DataFrame) -> list[dict[str, str]]:
+        """Return the lines that take a press back; `before` is this reviewer's history until it."""
+        answered = set(in_force(before)["image_id"]) & self.predicted().keys()
+        images = press.get("images") or last_press(before)
+        return [{"image": image, "word": UNDO, "look": ""} for image in images if image in answered]
 
     def own(self) -> pd.DataFrame:
         """Return this reviewer's decisions in force, by image id."""
@@ -151,29 +175,49 @@ class Review:
             for name, row in zip(counts.index, counts.itertuples(index=False), strict=True)
         ]
 
-    def state(self) -> dict[str, Any]:
-        """Return all that the page shows: the candidates with their answers, and the rule."""
+    def answered(self, images: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return what the decisions files say about `images`: `decision` (None where there is none
+        in force), `found`, the `others`' answers and whether it is `disputed`.
+        """
         own, foreign, disputed = self.own(), self.foreign(), set(self.disputed())
         decisions, found = own["decision"].to_dict(), own["found"].to_dict()
         return {
+            image: {
+                "decision": decisions.get(image),
+                "found": found.get(image) or None,
+                "others": foreign.get(image),
+                "disputed": image in disputed,
+            }
+            for image in images
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the page shows: the candidates with their answers, and the rule.
+
+        `now` is the clock that the presses' times are told by: the page may run elsewhere.
+        """
+        answers = self.answered(self.predicted())
+        return {
             "name": self.name,
+            "started": self.started,
+            "now": now(),
             "reviewer": self.reviewer,
             "decisions": self.decisions,
             "classes": self.classes,
             "wanted": self.wanted,
             "heatmaps": bool(self.maps or self.classifier),
             "candidates": [
-                {
-                    **candidate,
-                    "decision": decisions.get(candidate["image_id"]),
-                    "found": found.get(candidate["image_id"]) or None,
-                    "others": foreign.get(candidate["image_id"]),
-                    "disputed": candidate["image_id"] in disputed,
-                }
-                for candidate in self.candidates
+                {**candidate, **answers[candidate["image_id"]]} for candidate in self.candidates
             ],
         }
 
 
-def _answers(press: Mapping[str, Any]) -> list[Mapping[str, str]]:
-    return list(press["answers"])
+def _moment(time: str | None) -> str:
+    """Return an ISO 8601 time as the file has it; none is the present."""
+    if time is None:
+        return now()
+    try:
+        moment = datetime.fromisoformat(time).astimezone(UTC)
+    except (TypeError, ValueError):
+        raise InputError(f"{time!r} is no time of a key press: not recorded.") from None
+    return moment.isoformat(timespec="microseconds")

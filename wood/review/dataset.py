@@ -155,13 +155,8 @@ def describe_similar(review: Review, features: np.ndarray) -> None:
 
 
 def _answers(review: Review, images: Sequence[str]) -> dict[str, dict[str, str | None]]:
-    own, foreign, disputed = review.own(), review.foreign(), set(review.disputed())
-    return {
-        "decision": {image: _look_up(own, image, "decision") for image in images},
-        "found": {image: _look_up(own, image, "found") or None for image in images},
-        "others": {image: foreign.get(image) for image in images},
-        "disputed": {image: image in disputed for image in images},
-    }
+    answers = review.answered(images)
+    return {field: {image: answers[image][field] for image in images} for field in ANSWER}
 
 
 def _mend_count(dataset: "fo.Dataset", samples: int) -> None:
@@ -216,10 +211,6 @@ def _absolute(path: str) -> str:
     return str(Path(path).absolute())
 
 
-def _look_up(settled: pd.DataFrame, image_id: str, column: str) -> str | None:
-    return settled.loc[image_id, column] if image_id in settled.index else None
-
-
 def _save_views(dataset: "fo.Dataset", review: Review) -> None:
     """Save the views: undecided candidates, of each class, by decision, and the disputed ones.
 
@@ -270,10 +261,7 @@ def _configure_app(dataset: "fo.Dataset") -> None:
         ],
         fo.SidebarGroupDocument(
             name="metadata",
-            paths=[
-                f"metadata.{field}"
-                for field in ("size_bytes", "mime_type", "width", "height", "num_channels")
-            ],
+            paths=[f"metadata.{field}" for field in METADATA],
             expanded=False,
         ),
     ]

@@ -1,6 +1,6 @@
 """Human review of hard OoD candidates in FiftyOne: the manual pruning of Sec. 3.1.
 
-    python -m wood.review.session --ranking ranking.parquet --decisions decisions.csv
+    wood review --ranking ranking.parquet --decisions decisions.csv
 
 builds or refreshes a FiftyOne dataset of the ranked candidates and serves the App, where one key
 accepts (no foreground object: hard OoD) or rejects (foreground object present) an image. Every
@@ -13,7 +13,6 @@ import hashlib
 import logging
 import os
 import re
-import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ import pandas as pd
 
 from wood.ood.decisions import check_reviewer, log_disagreements, merge
 from wood.ood.features import read_features
-from wood.review.answers import Review
+from wood.review.answers import SETTINGS, Review
 from wood.review.database import disconnect, is_own, only_one, start_fiftyone
 from wood.review.dataset import (
     RANKING_COLUMNS,
@@ -49,12 +48,13 @@ from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
 
 PLUGIN = Path(__file__).with_name("app")
-SETTINGS = "WOOD_REVIEW"
+
+SERVING = ("database", "address", "port", "browser", "wait")  # the options of `serve`
 
 logger = logging.getLogger(__name__)
 
 
-def review(
+def open_review(
     ranking: str | Path,
     decisions: str | Path,
     *,
@@ -65,14 +65,9 @@ def review(
     classifier: str | Path | None = None,
     classes: Sequence[str] = (),
     project: str | None = None,
-    database: str | Path | None = None,
     wanted: int | None = None,
-    address: str = "127.0.0.1",
-    port: int | None = None,
-    browser: bool = True,
-    wait: bool = True,
-) -> None:
-    """Build or refresh the review's dataset and serve the App until it is interrupted.
+) -> Review:
+    """Return the review of a ranking by one reviewer, its disagreements with others logged.
 
     Args:
         ranking: Parquet of ranked candidates, see `wood.ood.ranking`.
@@ -85,28 +80,17 @@ def review(
         classifier: F_in, which makes the heatmaps that are asked for and are not in `maps`.
         classes: the foreground classes; default: the classifier's, else those predicted.
         project: what the review is called in FiftyOne; default: the name of the ranking's folder.
-        database: folder of the review's MongoDB; default: below `fiftyone` beside `decisions`, one
-            for each decisions file and reviewer.
-        wanted: accepted images wanted per class, shown with the counts.
-        address, port: where the App listens; without a port the first free one from 5151.
-        browser: open the App in a browser where there is a display.
-        wait: serve the App; otherwise the dataset is refreshed and nothing is served.
+        wanted: accepted images wanted per class; a class that has them is asked for no more.
 
     Raises:
-        InputError: bad ranking, decisions, features or maps, a taken port, a review that is open
-            already, or a database that does not start, is another's, has the wrong version or
-            stops.
+        InputError: bad ranking, decisions, features or maps, or a name that breaks a line.
     """
     check_reviewer(reviewer)
     decisions = Path(decisions).absolute()
     ranked = read_ranking(ranking)
     log_disagreements(merge([decisions, *others])[1])
-    _make_folder(decisions.parent)
-    name = review_name(project or _project(ranking), decisions, reviewer)
-    folder = Path(database or decisions.parent / "fiftyone" / _key(decisions.name, reviewer))
-    port = free_port(address, port) if wait else None
-    opened = Review(
-        name,
+    return Review(
+        review_name(project or _project(ranking), decisions, reviewer),
         str(decisions),
         reviewer,
         list(classes) or _classes(classifier, ranked),
@@ -116,7 +100,39 @@ def review(
         None if classifier is None else str(Path(classifier).absolute()),
         candidates(ranked, features),
     )
-    page = "" if port is None else page_address(name, address, port, TO_REVIEW)
+
+
+def serve(
+    opened: Review,
+    features: Sequence[str | Path] = (),
+    *,
+    database: str | Path | None = None,
+    address: str = "127.0.0.1",
+    port: int | None = None,
+    browser: bool = True,
+    wait: bool = True,
+) -> None:
+    """Build or refresh the review's dataset and serve the App until it is interrupted.
+
+    Args:
+        opened: the review.
+        features: as for `open_review`; for FiftyOne's embeddings panel and similarity search.
+        database: folder of the review's MongoDB; default: below `fiftyone` beside the decisions,
+            one for each decisions file and reviewer.
+        address, port: where the App listens; without a port the first free one from 5151.
+        browser: open the App in a browser where there is a display.
+        wait: serve the App; otherwise the dataset is refreshed and nothing is served.
+
+    Raises:
+        InputError: a taken port, a review that is open already, or a database that does not start,
+            is another's, has the wrong version or stops.
+    """
+    decisions = Path(opened.decisions)
+    _make_folder(decisions.parent)
+    own = decisions.parent / "fiftyone" / _key(decisions.name, opened.reviewer)
+    folder = Path(database or own)
+    port = free_port(address, port) if wait else None
+    page = "" if port is None else page_address(opened.name, address, port, TO_REVIEW)
     with only_one(folder, page), foreground() if wait else nullcontext():
         opened.write(folder / "review.json")
         start_fiftyone(folder, PLUGIN)
@@ -124,7 +140,8 @@ def review(
             if port is None:
                 refresh_dataset(opened, own_database=is_own())
             else:
-                _serve(opened, folder / "review.json", features, page, address, port, browser)
+                os.environ[SETTINGS] = str((folder / "review.json").absolute())
+                _serve(opened, features, page, address, port, browser)
             _log_counts(opened)
         finally:
             disconnect()
@@ -173,24 +190,8 @@ def _classes(classifier: str | Path | None, ranking: pd.DataFrame) -> list[str]:
     return list(load_tensors(classifier, "np")[1].get("class_names", sorted(set(ranking["class"]))))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; bad input is one sentence and exit code 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = vars(_parser().parse_args(arguments))
-    try:
-        review(**options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m wood.review.session", description=__doc__.split("\n")[0]
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `wood review`."""
     add = parser.add_argument
     add("--ranking", required=True, help="ranked candidates (Parquet)")
     add("--decisions", required=True, help="decisions file (CSV), made with the first answer")
@@ -202,12 +203,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--classes", nargs="+", default=[], help="foreground classes (default: the classifier's)")
     add("--project", help="name in FiftyOne (default: that of the results folder)")
     add("--database", help="folder of the database (default: below fiftyone/, by the decisions)")
-    add("--wanted", type=int, help="accepted images wanted per class, shown with the counts")
+    add("--wanted", type=int, help="accepted images wanted per class; more are not asked for")
     add("--address", default="127.0.0.1", help="where the App listens (%(default)s)")
     add("--port", type=int, help=f"its port (default: the first free one from {DEFAULT_PORT})")
     add("--no-browser", dest="browser", action="store_false", help="open no browser")
     add("--no-wait", dest="wait", action="store_false", help="refresh the dataset, serve nothing")
-    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run `wood review`."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    given = {name: value for name, value in vars(options).items() if name != "command"}
+    serving = {name: given.pop(name) for name in SERVING}
+    serve(open_review(**given), options.features, **serving)
+    return 0
 
 
 def _user() -> str:
@@ -226,7 +235,6 @@ def _make_folder(folder: Path) -> None:
 
 def _serve(
     opened: Review,
-    settings: Path,
     features: Sequence[str | Path],
     page: str,
     address: str,
@@ -234,7 +242,6 @@ def _serve(
     browser: bool,
 ) -> None:
     """Serve the App until Ctrl-C, or until its server or database stops."""
-    os.environ[SETTINGS] = str(settings.absolute())
     with app_server(address, port) as server:
         refresh_dataset(opened, own_database=is_own())
         wait_until_served(server, address, port)
@@ -256,7 +263,3 @@ def _log_counts(opened: Review) -> None:
             f"{row['class']}: {row['accepted']} accepted{target}, {row['rejected']} rejected, "
             f"{row['remaining']} to review"
         )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

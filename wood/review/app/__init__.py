@@ -14,14 +14,13 @@ import pymongo
 from fiftyone.plugins.context import PluginContext
 
 from wood.ood.decisions import ACCEPT, REJECT, UNDO
-from wood.review.answers import Review
+from wood.review.answers import SETTINGS, ForeignImage, Review
 from wood.review.dataset import mirror_answers, mirror_heatmaps
 from wood.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from wood.review.heatmaps import Heatmaps
 
-SETTINGS = "WOOD_REVIEW"
 MIRROR_SECONDS = 5  # that an answer waits for the database, when the file has it already
 
 
@@ -48,11 +47,17 @@ def _record(ctx: foo.ExecutionContext, presses: list[dict]) -> dict:
     if not _is_ours(ctx):
         raise InputError(f"This review is of {review.name}: not recorded.")
     images = review.record(presses)
-    report = {"images": images, "warning": None}
     touched = {line["image"] for press in presses for line in press.get("answers") or []}
+    touched |= set(images)
+    report = {
+        "images": images,
+        "answers": review.answered(touched),
+        "started": review.started,
+        "warning": None,
+    }
     try:
         with pymongo.timeout(MIRROR_SECONDS):
-            mirror_answers(ctx.dataset, review, touched | set(images))
+            mirror_answers(ctx.dataset, review, touched)
     except Exception as error:  # the answer is on the disk already, whatever the database does
         report["warning"] = f"recorded in the decisions file, but not in FiftyOne: {error}"
     return report
@@ -79,6 +84,8 @@ class Record(foo.Operator):
     def execute(self, ctx: foo.ExecutionContext) -> dict:
         try:
             return _record(ctx, ctx.params["presses"])
+        except ForeignImage as error:
+            return {"foreign": error.images, "refused": str(error)}
         except InputError as error:
             return {"refused": str(error)}
 

@@ -16,7 +16,7 @@
     element.addEventListener("click", action);
     return element;
   };
-  const address = (image) => `/media?filepath=${encodeURIComponent(image.path)}`;
+  const { address, picture, heatmap, knownHeatmap } = window.woodPictures;
 
   // ---- what is shown ------------------------------------------------------------------------
 
@@ -27,8 +27,6 @@
   let list = null; // in `single`: the images to go through, where not the undecided ones
   let started = null; // the review that the desk was started for
   let heat = false;
-  const heatmaps = new Map();
-  const pictures = new Map(); // image id -> its element, decoded ahead
 
   const root = make("div", "desk");
   const head = make("div", "head");
@@ -87,10 +85,12 @@
     status.textContent = `${done} of ${all} done (${Math.floor((100 * done) / all)} %)${time}`;
     filled.style.width = `${(100 * done) / all}%`;
     const wanted = review.state.wanted === null ? "" : `/${review.state.wanted}`;
+    const enough = review.enough();
     counts.replaceChildren(
       ...[...review.counts()].sort().map(([name, row]) => {
         const entry = make("span", "count");
-        const text = `${row.accept}${wanted} accepted, ${row.reject} rejected, ${row.left} left`;
+        const left = enough.has(name) ? "enough" : `${row.left} left`;
+        const text = `${row.accept}${wanted} accepted, ${row.reject} rejected, ${left}`;
         entry.append(Object.assign(document.createElement("b"), { textContent: name }), ` ${text}`);
         return entry;
       }),
@@ -110,34 +110,17 @@
         (waiting ? `${waiting} answers wait in this page; keep it open.` : "")
       : "";
     if (review.warning) say(review.warning, true);
+    review.warning = null;
   };
 
-  // ---- pictures -----------------------------------------------------------------------------
-
-  const picture = (image) => {
-    let element = pictures.get(image.image_id);
-    if (!element) {
-      element = new Image();
-      element.decoding = "sync";
-      element.src = address(image);
-      element.ready = element.decode().catch(() => (element.broken = true));
-      element.ready.then(() => (element.there = true));
-      pictures.set(image.image_id, element);
-      if (pictures.size > 200) pictures.delete(pictures.keys().next().value);
-    }
-    return element;
-  };
+  // ---- the stage ----------------------------------------------------------------------------
 
   const tile = (image) => {
     const element = make("figure", "tile");
     element.dataset.image = image.image_id;
     const box = make("div", "box");
     box.append(picture(image));
-    if (heat && heatmaps.get(image.image_id)) {
-      const map = make("img", "map");
-      map.src = heatmaps.get(image.image_id);
-      box.append(map);
-    }
+    if (heat && knownHeatmap(image)) box.append(heatLayer(knownHeatmap(image)));
     element.append(box, make("figcaption", "caption"));
     return element;
   };
@@ -172,7 +155,7 @@
     stage.className = `wood-stage wood-${mode}`;
     stage.replaceChildren(...elements);
     stage.dataset.drawn = "";
-    if (!images.length) stage.append(make("div", "done", ended()));
+    if (!images.length) stage.append(...ended());
     const loading = images.map(picture).filter((element) => !element.there);
     const here = () => {
       if (shown !== images) return;
@@ -186,9 +169,20 @@
     drawFoot();
   };
 
-  const ended = () =>
-    "Every image is answered. Disputed images stand below, if there are any; u takes the last " +
-    "answer back. Ctrl-C in the terminal ends the review.";
+  const ended = () => {
+    const rest = review.state.candidates.filter((image) => !image.decision).length;
+    const every = rest
+      ? `Every class has the accepted images that are wanted, or no image left. ${rest} images of ` +
+        "classes that have enough are not answered, and need not be: w shows them."
+      : "Every image is answered.";
+    const next = "Press Ctrl-C in the terminal: that ends the review and prints the counts. Then give ";
+    const lines = [
+      every,
+      `${next}the same snakemake command without the word review: the run goes on with your answers.`,
+      "u takes the last answer back.",
+    ];
+    return lines.map((line) => make("div", "done", line));
+  };
 
   // ---- the order ----------------------------------------------------------------------------
 
@@ -202,13 +196,11 @@
   };
 
   const nextImage = (step = 1) => {
-    const at = review.state.candidates.indexOf(shown[0]);
     if (list) return list[list.indexOf(shown[0]) + step];
-    const images = review.state.candidates;
-    for (let index = at + step; images[index]; index += step) {
-      if (!images[index].decision || step < 0) return images[index];
-    }
-    return step > 0 ? review.undecided()[0] : shown[0];
+    const all = review.state.candidates;
+    if (step < 0) return all[all.indexOf(shown[0]) - 1] ?? shown[0];
+    const left = review.undecided();
+    return left.find((image) => image.rank > (shown[0]?.rank ?? 0)) ?? left[0];
   };
 
   const upcoming = () => {
@@ -247,9 +239,10 @@
 
   const may = () => {
     if (review.trouble) say("Nothing is recorded at present: wait, or start the command again.", true);
-    else if (!shown.length) say("Every image is answered.");
+    else if (review.undoing) say("Not taken: the undo is still on its way.");
+    else if (!shown.length) say("There is no image to answer.");
     else if (!drawn) say("The picture is not here yet.");
-    return !review.trouble && shown.length > 0 && drawn;
+    return !review.trouble && !review.undoing && shown.length > 0 && drawn;
   };
 
   const decide = (word, found = "") => {
@@ -274,8 +267,7 @@
   };
 
   const undo = async () => {
-    if (review.trouble) return may();
-    shown = []; // no answer is taken until the images are back
+    if (review.trouble || review.undoing) return may();
     say("Undoing\u2026");
     const images = await review.undo();
     if (!images.length) say("Nothing to undo.");
@@ -293,21 +285,18 @@
     if (heat) fetchHeat(shown);
   };
 
+  const heatLayer = (source) => Object.assign(make("img", "map"), { src: source });
+
   const fetchHeat = async (images) => {
     for (const image of images) {
-      const id = image.image_id;
+      let source;
       try {
-        if (!heatmaps.has(id)) {
-          const made = await review.heatmaps([id]);
-          heatmaps.set(id, made[id] ?? null);
-        }
+        source = await heatmap(image);
       } catch (error) {
-        say(`No heatmap: ${error.message}`, true);
-        return;
+        return say(`No heatmap: ${error.message}`, true);
       }
-      const box = stage.querySelector(`[data-image="${CSS.escape(id)}"] .wood-box`);
-      if (!heat || shown !== images || !box || box.children.length > 1) continue;
-      if (heatmaps.get(id)) box.append(Object.assign(make("img", "map"), { src: heatmaps.get(id) }));
+      const box = stage.querySelector(`[data-image="${CSS.escape(image.image_id)}"] .wood-box`);
+      if (heat && shown === images && source && box?.children.length === 1) box.append(heatLayer(source));
     }
   };
 
@@ -340,6 +329,7 @@
     s: () => review.state.candidates.some((image) => image.screen) && change("screen"),
     o: () => ((list = null), change("single", hovered())),
     g: () => hide(),
+    w: () => ((review.everything = !review.everything), change(mode)),
     "?": showHelp,
     " ": () => mode === "screen" && hovered() && lookCloser(hovered()),
     ArrowRight: () => next(),
@@ -386,6 +376,7 @@
   window.woodDesk = {
     hide,
     open,
+    redraw: () => root.isConnected && change(mode),
     start() {
       if (started === review.name) return;
       started = review.name;

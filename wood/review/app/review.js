@@ -18,6 +18,7 @@
     ["h", "heatmap on or off: what made the classifier see its class"],
     ["s, o", "screens of similar images, or one by one"],
     ["\u2190 \u2192", "back or on without an answer"],
+    ["w", "also the classes that have their wanted number, or not"],
     ["g", "FiftyOne's grid and panels, and back"],
     ["?", "this list"],
   ];
@@ -52,23 +53,36 @@
     waiting: [], // presses that the server has not confirmed
     listeners: [],
     help: HELP,
+    undoing: false, // whether an undo is on its way
+    everything: false, // also images of classes that have their wanted number
     times: [], // [seconds, images] of every press
 
     changed() {
       for (const listener of this.listeners) listener();
     },
 
+    // The images still to be answered: a class that has its wanted number is asked for no more.
     undecided() {
-      return this.state.candidates.filter((image) => !image.decision);
+      const left = this.state.candidates.filter((image) => !image.decision);
+      const enough = this.everything ? new Set() : this.enough();
+      return left.filter((image) => !enough.has(image.class));
+    },
+
+    enough() {
+      const rows = this.state.wanted === null ? [] : [...this.counts()];
+      return new Set(rows.filter(([, row]) => row.accept >= this.state.wanted).map(([name]) => name));
+    },
+
+    // The time of a press on the server's clock, different for each: a press is known by it.
+    time() {
+      const now = Math.floor(this.ahead + Date.now());
+      this.latest = Math.max(now, (this.latest ?? 0) + 1);
+      return new Date(this.latest).toISOString();
     },
 
     // Take a press: shown at once, sent in its turn. `answers` are [{image, word, found, look}].
     answer(answers, screen = "") {
-      for (const { image, word, found } of answers) {
-        const row = this.byId.get(image);
-        row.decision = word;
-        row.found = found || null;
-      }
+      this.assume(answers);
       const now = performance.now();
       const last = this.lastPress ?? now;
       this.lastPress = now;
@@ -78,13 +92,23 @@
       this.send({ answers, screen });
     },
 
+    assume(answers) {
+      for (const { image, word, found } of answers) {
+        const row = this.byId.get(image);
+        if (row) Object.assign(row, { decision: word, found: found || null });
+      }
+    },
+
     // Take the last press back; resolves to its images, once the server has told them.
     undo(images = []) {
-      return new Promise((resolve) => this.send({ undo: true, images }, resolve));
+      this.undoing = true;
+      return new Promise((resolve) => this.send({ undo: true, images }, resolve)).finally(() => {
+        this.undoing = false;
+      });
     },
 
     send(press, resolve = () => {}) {
-      this.waiting.push({ press, resolve, time: performance.now() });
+      this.waiting.push({ press: { ...press, time: this.time() }, resolve });
       this.changed();
       this.work();
     },
@@ -97,21 +121,12 @@
         const until = this.waiting.findIndex(({ press }) => press.undo);
         const count = until === 0 ? 1 : Math.min(until < 0 ? MOST_SENT : until, MOST_SENT);
         const batch = this.waiting.slice(0, count);
-        const now = performance.now();
-        const presses = batch.map(({ press, time }) => ({ ...press, age: now - time }));
         try {
-          const result = await ask("record", { presses });
-          if (result.refused) throw new Error(result.refused);
-          this.waiting.splice(0, batch.length);
+          const result = await ask("record", { presses: batch.map(({ press }) => press) });
+          if (result.foreign) await this.drop(result.foreign);
+          else if (result.refused) throw new Error(result.refused);
+          else await this.recorded(batch, result);
           this.trouble = null;
-          this.warning = result.warning;
-          if (presses[0].undo) {
-            for (const image of result.images) {
-              Object.assign(this.byId.get(image), { decision: null, found: null });
-            }
-          }
-          for (const { resolve } of batch) resolve(result.images);
-          this.recorded = (this.recorded ?? 0) + batch.length;
           this.changed();
         } catch (error) {
           this.fail(error);
@@ -119,6 +134,42 @@
         }
       }
       this.working = false;
+    },
+
+    async recorded(batch, result) {
+      this.waiting.splice(0, batch.length);
+      this.warning = result.warning;
+      this.take(result.answers, Boolean(batch[0].press.undo));
+      for (const { resolve } of batch) resolve(result.images);
+      if (result.started !== this.state.started) await this.again();
+    },
+
+    // Take over what the server says about some images; a later press of this page stays.
+    take(answers, undone) {
+      for (const [image, { decision, found, others, disputed }] of Object.entries(answers)) {
+        const row = this.byId.get(image);
+        if (row) Object.assign(row, { others, disputed }, undone ? { decision, found } : {});
+      }
+    },
+
+    // The command runs again with another ranking: answers to images that it does not have.
+    async drop(images) {
+      const gone = new Set(images);
+      for (const { press } of this.waiting) {
+        press.answers = press.answers?.filter(({ image }) => !gone.has(image));
+      }
+      this.waiting = this.waiting.filter(({ press }) => press.undo || press.answers.length);
+      await this.again();
+      this.warning = `NOT recorded, no images of this review any more: ${[...gone].join(", ")}`;
+    },
+
+    // Show the state of a command that was started anew.
+    async again() {
+      const state = await ask("state");
+      if (!state.active) throw new Error("another review answers at this address.");
+      if (state.started === this.state.started) return;
+      this.adopt(state);
+      window.woodDesk.redraw();
     },
 
     fail(error) {
@@ -131,8 +182,8 @@
 
     // What stands at the bottom of the page: done of all, and the seconds that are left.
     progress() {
-      const all = this.state.candidates.length;
       const left = this.undecided().length;
+      const all = left + this.state.candidates.filter((image) => image.decision).length;
       const seconds = this.times.reduce((sum, [time]) => sum + time, 0);
       const images = this.times.reduce((sum, [, count]) => sum + count, 0);
       return { all, done: all - left, left: images ? (left * seconds) / images : null };
@@ -153,9 +204,11 @@
       return made.heatmaps;
     },
 
-    async refresh() {
-      this.state = await ask("state");
+    adopt(state) {
+      this.state = state;
+      this.ahead = Date.parse(this.state.now) - Date.now();
       this.byId = new Map(this.state.candidates?.map((row) => [row.image_id, row]));
+      for (const { press } of this.waiting) this.assume(press.answers ?? []);
     },
   };
   window.woodReview = review;
@@ -166,6 +219,7 @@
       try {
         await fetch("/fiftyone", { signal: AbortSignal.timeout(SILENT) });
         if (review.trouble) {
+          await review.again();
           review.trouble = null;
           review.changed();
         }
@@ -191,7 +245,10 @@
       script.onerror = reject;
       document.head.append(script);
     });
-  const parts = load("desk.js").then(() => load("grid.js"));
+  const parts = ["pictures.js", "desk.js", "grid.js"].reduce(
+    (before, file) => before.then(() => load(file)),
+    Promise.resolve(),
+  );
 
   // FiftyOne's greetings come back on every port: they count as seen.
   localStorage.setItem("fiftyone-enterprise-tooltip-seen", "true");
@@ -205,7 +262,7 @@
     if (name === null) return window.woodDesk?.hide(true);
     try {
       await parts;
-      await review.refresh();
+      review.adopt(await ask("state"));
     } catch {
       path = null; // the server or the page is still starting: look again
       return;
