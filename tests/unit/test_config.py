@@ -140,12 +140,23 @@ def test_table_3_has_a_wide_resnet38_on_the_same_masks(config):
 
 
 def test_deeplabs_published_values_stand_in_the_papers_configuration(config):
-    """kazuto1011/deeplab-pytorch, configs/voc12.yaml."""
+    """kazuto1011/deeplab-pytorch, configs/voc12.yaml, and AdvCAM's author in AdvCAM issue 9."""
     paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
-    network = settings.experiment(paper, "irn")["segmentation"]
-    assert (network["backbone"], network["output_stride"]) == ("resnet101", 8)
+    overlay = yaml.safe_load((ROOT / "configs/deeplab-pytorch.yaml").read_text())
+    published = settings.merge(paper, overlay)
+    settings.check(published)
+    advcams, network = (
+        settings.experiment(each, "advcam-wood")["segmentation"] for each in (paper, published)
+    )
+    assert (advcams["backbone"], network["backbone"]) == ("resnet101", "resnet101_caffe")
+    assert (advcams["scale"], network["scale"]) == ([0.5, 2.0], [0.5, 1.5])
+    assert (advcams["loss"], network["loss"]) == ("balanced", "cross-entropy")
+    assert advcams["training"] | {"iterations": 20000} == network["training"]
+    assert advcams["training"]["iterations"] == 30000
+    assert (network["scale_step"], network["loader"]) == (0.25, "deeplab")
+    assert (network["output_stride"], network["alignment"]) == (8, "stretched")
     assert network["atrous_rates"] == [6, 12, 18, 24]
-    assert (network["crop"], network["scale"]) == (321, [0.5, 1.5])
+    assert network["crop"] == 321
     assert network["multi_scale_training"]
     training = network["training"]
     assert (training["iterations"], training["batch_size"], training["lr"]) == (20000, 10, 2.5e-4)
@@ -166,6 +177,14 @@ def test_a_test_set_is_for_the_server_and_its_classes(config):
 def test_the_names_of_open_images_files_are_the_library_s_own(config):
     assert config["ood"]["openimages"]["files"] == FILES
     assert config["ood"]["openimages"]["user_agent"] == USER_AGENT
+
+
+def test_the_steps_of_a_scale_lead_from_its_lowest_to_its_highest(config):
+    config["experiment"]["segmentation"] |= {"scale": [0.5, 2.0], "scale_step": 0.25}
+    settings.check(config)
+    config["experiment"]["segmentation"]["scale_step"] = 0.4
+    with pytest.raises(InputError, match=r"irn\.segmentation\.scale_step is 0\.4, which does not"):
+        settings.check(config)
 
 
 def change(config, path, value):

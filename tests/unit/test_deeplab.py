@@ -8,6 +8,7 @@ from wood.models.backbones import create_backbone
 from wood.models.deeplab import (
     Aspp,
     DeepLabV2,
+    balanced_loss,
     load_network,
     multi_scale_logits,
     save_network,
@@ -147,6 +148,32 @@ def test_an_ignored_pixel_has_no_gradient_and_an_ignored_image_no_loss():
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(logits.grad).all()
+
+
+def test_the_balanced_loss_equals_dsrgs_computed_by_hand():
+    torch.manual_seed(0)
+    logits = torch.randn(3, 3, 4, 4, requires_grad=True)
+    target = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    target[0, 1:3, 1] = 2
+    target[0, 0, 0] = 255
+    target[1, 3, 3] = 1
+    target[2] = 255  # nothing to learn from
+    target[2, 2:] = 1  # and no background
+    expected = 0.0
+    for image in range(3):
+        log = torch.log_softmax(logits[image], 0)
+        cells = [(y, x) for y in range(4) for x in range(4)]
+        labels = {cell: int(target[image][cell]) for cell in cells}
+        for wanted in ([0], [1, 2]):
+            own = [cell for cell in cells if labels[cell] in wanted]
+            if own:
+                mean = sum(-log[labels[y, x], y, x] for y, x in own) / len(own)
+                expected = expected + mean / 3
+    loss = balanced_loss(logits, target)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert (logits.grad[0, :, 0, 0] == 0).all()
+    assert balanced_loss(logits, torch.full_like(target, 255)).item() == 0
 
 
 def test_a_saved_network_gives_the_same_logits(network, tmp_path):

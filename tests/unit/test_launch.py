@@ -96,6 +96,8 @@ def network_and_loss(kind):
         return IRNet(backbone), IRNetLoss(4)
     if kind == "deeplab":
         return DeepLabV2(backbone, 3, [1, 2]), DeepLabLoss(multi_scale=True)
+    if kind == "balanced":
+        return DeepLabV2(backbone, 3, [1, 2]), DeepLabLoss(multi_scale=True, kind="balanced")
     # The perturbation of OoD images looks at the whole batch.
     settings = yaml.safe_load((ROOT / "config.yaml").read_text())["wood"]
     loss = WoodLoss(settings | {"losses": ["cls_in", "cls_ood"], "perturbation": 0.07}, None, "ab")
@@ -125,7 +127,7 @@ def train_network(folder, kind):
     save_tensors(f"{folder}/weights.safetensors", model.state_dict())
 
 
-@pytest.mark.parametrize("kind", ["deeplab", "irnet", "perturbed"])
+@pytest.mark.parametrize("kind", ["deeplab", "balanced", "irnet", "perturbed"])
 def test_two_processes_are_one_where_a_loss_looks_at_the_whole_batch(tmp_path, kind):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

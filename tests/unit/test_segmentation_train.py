@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 from wood.data.lists import write_image_list
 from wood.data.masked import MaskedPhotographs, find_masks
 from wood.data.masks import save_mask
-from wood.data.transforms import Normalization
+from wood.data.transforms import Normalization, rescale_plainly
 from wood.models.deeplab import load_network
 from wood.runtime.errors import InputError
 from wood.segmentation.inference import MultiScale
@@ -100,6 +100,46 @@ def test_the_same_seed_gives_the_same_bytes(scenes):
     first = train(scenes, "first", settings=settings).read_bytes()
     assert first == train(scenes, "second", settings=settings).read_bytes()
     assert first != train(scenes, "third", settings=settings, seed=1).read_bytes()
+
+
+def as_columns(tmp_path, **options):
+    """A white image of 20 x 10 pixels with label 1, as examples of 32 x 32."""
+    Image.new("RGB", (20, 10), "white").save(tmp_path / "image.png")
+    save_mask(tmp_path / "mask.png", np.ones((10, 20), np.uint8))
+    window = (32, (0.5, 2.0), Normalization((0, 0, 0), (1, 1, 1)))
+    return MaskedPhotographs(
+        [str(tmp_path / "image.png")], [tmp_path / "mask.png"], *window, **options
+    )
+
+
+def test_the_published_loader_has_few_scales_and_pads_below_and_on_one_side(tmp_path):
+    data = as_columns(tmp_path, scale_step=0.5, loader="deeplab")
+    rng = np.random.default_rng(0)
+    widths, sides = set(), set()
+    for _ in range(60):
+        example = data.example(0, rng)
+        top, bottom, left, right = example["inside"].tolist()
+        inside = example["target"] == 1
+        assert top == 0
+        assert 0 in (left, 32 - right)
+        assert (inside.any(1).sum(), inside.any(0).sum()) == (bottom, right - left)
+        assert (example["image"][0][inside] == 255).all()
+        widths.add(right - left)
+        sides.add(left == 0)
+    assert widths == {10, 20, 30, 32}
+    assert sides == {True, False}
+    with pytest.raises(InputError, match=r"loader is irn or deeplab, not 'cv2'"):
+        as_columns(tmp_path, loader="cv2")
+
+
+def test_the_published_loader_samples_where_it_makes_smaller():
+    """As OpenCV's INTER_LINEAR: a quarter of the size reads two of four pixels."""
+    columns = np.zeros((4, 8, 3), np.uint8)
+    columns[:, 0::4] = columns[:, 3::4] = 250
+    small = np.asarray(rescale_plainly(Image.fromarray(columns), 0.25))
+    assert small.shape == (1, 2, 3)
+    assert (small == 0).all()
+    assert np.asarray(rescale_plainly(Image.fromarray(columns), 0.7)).shape == (2, 5, 3)
 
 
 def test_image_and_mask_are_moved_together_and_padding_is_ignored(tmp_path):

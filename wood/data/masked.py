@@ -14,11 +14,13 @@ from wood.data.images import load_image
 from wood.data.lists import read_image_list
 from wood.data.masks import IGNORE, check_values, load_mask
 from wood.data.photographs import readable_images
-from wood.data.transforms import Normalization, Window, rescale
+from wood.data.transforms import Normalization, Window, rescale, rescale_plainly
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
 
 logger = logging.getLogger(__name__)
+
+LOADERS = ("irn", "deeplab")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class MaskedPhotographs:
         crop: side of the square crop; what lies outside the image is the mean colour, ignored.
         scale_range: the resize factor is drawn evenly from it.
         normalization: of the backbone's input.
+        scale_step: if given, from the steps of that size alone, both ends included.
+        loader: "irn": bicubic resizing, padding anywhere; "deeplab": as deeplab-pytorch's
+            `libs/datasets/base.py`, bilinear resizing, padding below and on the right, of the
+            image or of its mirror image.
     """
 
     images: Sequence[str]
@@ -37,6 +43,12 @@ class MaskedPhotographs:
     crop: int
     scale_range: tuple[float, float]
     normalization: Normalization
+    scale_step: float | None = None
+    loader: str = "irn"
+
+    def __post_init__(self) -> None:
+        if self.loader not in LOADERS:
+            raise InputError(f"loader is {' or '.join(LOADERS)}, not {self.loader!r}.")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -48,13 +60,23 @@ class MaskedPhotographs:
         values = np.zeros(size, np.uint8)
         if self.masks is not None:
             values = load_mask(self.masks[index], size)
-        image = rescale(image, float(rng.uniform(*self.scale_range)))
+        published = self.loader == "deeplab"
+        image = (rescale_plainly if published else rescale)(image, self._factor(rng))
         mask = Image.fromarray(values).resize(image.size, Image.Resampling.NEAREST)
-        if rng.random() < 0.5:
+        mirrored = rng.random() < 0.5
+        if mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             mask = mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        window = Window.place(image.size, self.crop, rng)
+        # The published loader pads before it mirrors.
+        padding_first = (bool(mirrored), False) if published else (None, None)
+        window = Window.place(image.size, self.crop, rng, padding_first)
         return window.pixels(image) | {"target": window.mask(mask, IGNORE)}
+
+    def _factor(self, rng: np.random.Generator) -> float:
+        low, high = self.scale_range
+        if self.scale_step is None:
+            return float(rng.uniform(low, high))
+        return low + self.scale_step * int(rng.integers(round((high - low) / self.scale_step) + 1))
 
     def on_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return a batch of examples with its images as the backbone reads them."""

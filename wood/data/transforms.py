@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 
 def normalize(
@@ -26,6 +27,20 @@ def rescale(image: Image.Image, factor: float) -> Image.Image:
     """Resize both sides by `factor` (bicubic); no side falls below 1 pixel."""
     size = tuple(max(1, round(side * factor)) for side in image.size)
     return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+def rescale_plainly(image: Image.Image, factor: float) -> Image.Image:
+    """Resize both sides by `factor`, cut to whole pixels, by the four nearest pixels alone.
+
+    Smaller images are sampled and not averaged, as OpenCV's INTER_LINEAR does; no side falls
+    below 1 pixel.
+    """
+    width, height = (max(1, int(side * factor)) for side in image.size)
+    if (width, height) == image.size:
+        return image
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
+    resized = interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)
+    return Image.fromarray(resized[0].round().byte().permute(1, 2, 0).contiguous().numpy())
 
 
 @dataclass(frozen=True)
@@ -78,10 +93,20 @@ class Window:
     columns: slice
 
     @classmethod
-    def place(cls, size: tuple[int, int], crop: int, rng: np.random.Generator) -> "Window":
-        """Place a window at random on an image of (width, height) pixels."""
+    def place(
+        cls,
+        size: tuple[int, int],
+        crop: int,
+        rng: np.random.Generator,
+        padding_first: tuple[bool | None, bool | None] = (None, None),
+    ) -> "Window":
+        """Place a window at random on an image of (width, height) pixels.
+
+        `padding_first`: see `place_crop`, across and down.
+        """
         (from_x, to_x, width), (from_y, to_y, height) = (
-            place_crop(side, crop, rng) for side in size
+            place_crop(side, crop, rng, first)
+            for side, first in zip(size, padding_first, strict=True)
         )
         box = (from_x, from_y, from_x + width, from_y + height)
         return cls(crop, box, slice(to_y, to_y + height), slice(to_x, to_x + width))
@@ -157,12 +182,18 @@ def jitter_colors(
     return image
 
 
-def place_crop(side: int, crop: int, rng: np.random.Generator) -> tuple[int, int, int]:
+def place_crop(
+    side: int, crop: int, rng: np.random.Generator, padding_first: bool | None = None
+) -> tuple[int, int, int]:
     """Place a window of `crop` pixels on a line of `side` pixels.
+
+    `padding_first`: whether all padding of a shorter line is before it, or behind; None: at random.
 
     Returns:
         where the visible part starts on the image, where it starts in the window, its length.
     """
     if side >= crop:
         return int(rng.integers(0, side - crop + 1)), 0, crop
-    return 0, int(rng.integers(0, crop - side + 1)), side
+    if padding_first is None:
+        return 0, int(rng.integers(0, crop - side + 1)), side
+    return 0, (crop - side) * padding_first, side

@@ -135,6 +135,13 @@ def multi_scale_logits(
     return [whole, *others, torch.stack([whole, *resized]).amax(dim=0)]
 
 
+def labels_at_cells(target: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, H, W) integers -> (B, h, w), the pixels nearest to the cells' centres."""
+    return functional.interpolate(target[:, None].float(), size=size, mode="nearest-exact")[
+        :, 0
+    ].long()
+
+
 def segmentation_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
     """Cross-entropy over the pixels that are not ignored, on the grid of the logits.
 
@@ -145,14 +152,39 @@ def segmentation_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -
     Returns:
         A scalar; 0 where every pixel is ignored.
     """
-    small = functional.interpolate(
-        target[:, None].float(), size=logits.shape[-2:], mode="nearest-exact"
-    )[:, 0].long()
+    small = labels_at_cells(target, logits.shape[-2:])
     total = functional.cross_entropy(
         logits.float(), small, ignore_index=ignore_index, reduction="sum"
     )
     valid = mean_over_processes((small != ignore_index).sum())
     return total / valid.clamp(min=1)
+
+
+def balanced_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+    """Cross-entropy with as much weight on an image's objects as on its background.
+
+    The mean over an image's background pixels, and the mean over those of its objects, added; 0 for
+    what an image does not have. Then the mean over the images. DSRG's (speedinghzl/DSRG,
+    `pylayers/pylayers.py`, BalancedSeedLossLayer), which AdvCAM's author used for its DeepLab-v2.
+    Each process has as many images as the others, so the mean over processes is that over all.
+
+    Args:
+        logits, target: see `segmentation_loss`.
+    """
+    small = labels_at_cells(target, logits.shape[-2:])
+    of_pixels = functional.cross_entropy(
+        logits.float(), small, ignore_index=ignore_index, reduction="none"
+    )
+    background = small == 0
+    objects = ~background & (small != ignore_index)
+    total = logits.new_zeros(len(logits), dtype=torch.float32)
+    for part in (background, objects):
+        pixels = part.sum(dim=(1, 2)).clamp(min=1)
+        total = total + (of_pixels * part).sum(dim=(1, 2)) / pixels
+    return total.mean()
+
+
+LOSSES = {"cross-entropy": segmentation_loss, "balanced": balanced_loss}
 
 
 def save_network(path: str | Path, network: DeepLabV2, metadata: Mapping[str, Any]) -> None:

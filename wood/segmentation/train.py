@@ -12,19 +12,25 @@ from wood.data.lists import read_image_list
 from wood.data.masked import MaskedPhotographs, find_masks
 from wood.data.transforms import Normalization
 from wood.models.backbones import create_backbone
-from wood.models.deeplab import DeepLabV2, multi_scale_logits, save_network, segmentation_loss
+from wood.models.deeplab import LOSSES, DeepLabV2, multi_scale_logits, save_network
+from wood.runtime.errors import InputError
 from wood.training import Training
 
 logger = logging.getLogger(__name__)
 
 
 class DeepLabLoss:
-    """Cross-entropy at scale 1, or the sum over MSC's scales and their maximum.
+    """A loss at scale 1, or its sum over MSC's scales and their maximum.
+
+    `kind`: one of `wood.models.deeplab.LOSSES`.
 
     The OoD images of a batch, if it has some, are images of the batch like the others.
     """
 
-    def __init__(self, multi_scale: bool, alignment: str = "cells"):
+    def __init__(self, multi_scale: bool, alignment: str = "cells", kind: str = "cross-entropy"):
+        if kind not in LOSSES:
+            raise InputError(f"loss is {' or '.join(LOSSES)}, not {kind!r}.")
+        self.loss = LOSSES[kind]
         self.multi_scale = multi_scale
         self.alignment = alignment
 
@@ -36,9 +42,9 @@ class DeepLabLoss:
             images = torch.cat([images, batch["ood"]["image"]])
             target = torch.cat([target, batch["ood"]["target"]])
         if not self.multi_scale:
-            return segmentation_loss(network(images), target), {}
+            return self.loss(network(images), target), {}
         every = multi_scale_logits(network, images, alignment=self.alignment)
-        losses = [segmentation_loss(logits, target) for logits in every]
+        losses = [self.loss(logits, target) for logits in every]
         return sum(losses), {"loss_max": losses[-1]}
 
 
@@ -56,6 +62,9 @@ def train_segmentation(
     alignment: str = "cells",
     crop: int,
     scale_range: Sequence[float],
+    scale_step: float | None = None,
+    loader: str = "irn",
+    loss: str = "cross-entropy",
     multi_scale_training: bool,
     settings: Mapping[str, Any],
     seed: int,
@@ -77,6 +86,8 @@ def train_segmentation(
         alignment: how logits lie over an image; one of `wood.models.deeplab.ALIGNMENTS`.
         crop: side of the training crops, pixels.
         scale_range: lowest and highest random resize factor.
+        scale_step, loader: see `wood.data.masked.MaskedPhotographs`.
+        loss: see `DeepLabLoss`.
         multi_scale_training: losses at scales 1, 0.75 and 0.5 and at their maximum.
         settings: see `wood.training.Training`; the head learns at 10 times (its biases at 20 times,
             without weight decay) the rate.
@@ -98,7 +109,7 @@ def train_segmentation(
     )
     image_paths, masks = find_masks(images, mask_dirs, len(class_names), max_failed_fraction)
     normalization = Normalization(network.backbone.mean, network.backbone.std)
-    window = (crop, tuple(scale_range), normalization)
+    window = (crop, tuple(scale_range), normalization, scale_step, loader)
     extra = None
     if ood_list is not None:
         outside = list(read_image_list(ood_list)["path"])
@@ -106,7 +117,7 @@ def train_segmentation(
     Training(
         model=network,
         dataset=MaskedPhotographs(image_paths, masks, *window),
-        loss=DeepLabLoss(multi_scale_training, alignment),
+        loss=DeepLabLoss(multi_scale_training, alignment, loss),
         groups=network.parameter_groups(),
         settings=settings,
         seed=seed,

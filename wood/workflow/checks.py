@@ -51,6 +51,7 @@ def check(config: Tree) -> None:
     _check_names(whole)
     _check_families(whole)
     _check_gpus(whole)
+    _check_scales(whole)
     _check_data(whole)
 
 
@@ -248,6 +249,19 @@ def _check_gpus(config: Tree) -> None:
         if count > 1 and size % count:
             raise InputError(
                 f"Configuration: {key} is {size}, which does not divide by the {count} GPUs (gpus)."
+            )
+
+
+def _check_scales(config: Tree) -> None:
+    """The steps of a segmentation network's random scale lead from its lowest to its highest."""
+    for name in present(config["experiments"]):
+        network = experiment(config, name)["segmentation"]
+        low, high = network["scale"]
+        steps = (high - low) / (network["scale_step"] or 1)
+        if network["scale_step"] is not None and abs(steps - round(steps)) > 1e-6:
+            raise InputError(
+                f"Configuration: experiments.{name}.segmentation.scale_step is "
+                f"{network['scale_step']}, which does not lead from {low} to {high} (scale)."
             )
 
 
