@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import urllib.parse
 from collections import Counter
 from pathlib import Path
 
@@ -364,6 +365,13 @@ def test_ids_that_leave_the_folder_are_refused(server, tmp_path, bad):
     with pytest.raises(InputError, match="the image id"):
         download(server, tmp_path, ["a", bad])
     assert not server.asked
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b=1", "100%", "a%20b", "a b", "Zoë", "a+b&c;d", "[a]"])
+def test_an_id_is_quoted_in_its_address(server, tmp_path, name):
+    server.serve(urllib.parse.quote(name, safe=""), good(jpeg()))
+    row = download(server, tmp_path, [name]).loc[name]
+    assert (row["status"], Path(row["path"]).name) == ("ok", f"{name}.jpg")
 
 
 def test_a_local_folder_is_used_in_place(tmp_path):

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pandas as pd
 from PIL import Image
@@ -240,7 +241,8 @@ def _jobs(
     columns = {"thumbnail": "thumbnail_url", "original": "original_url"}
     for number, row in enumerate(rows.to_dict("records")):
         listed = {source: row.get(column) or "" for source, column in columns.items()}
-        listed["base"] = f"{base}/{row['split']}/{row['image_id']}.jpg"
+        # An id may hold what means something in an address: "#", "?", "%", a space.
+        listed["base"] = f"{base}/{quote(row['split'])}/{quote(row['image_id'])}.jpg"
         addresses = (listed[source] for source in sources)
         yield _Job(
             number,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from wood.runtime.download import bounded, fetch
 from wood.runtime.errors import InputError
@@ -111,7 +112,7 @@ def fetch_metadata(
             return str(path.resolve())
         path = output_dir / _safe_name(name)
         if not path.is_file():
-            address = f"{web_address(str(base))}/{name}"
+            address = f"{web_address(str(base))}/{quote(name)}"
             fetch(address, path, limits=limits)
         if checksums:
             _check(path, name, known, Path(checksums))

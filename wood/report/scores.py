@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from wood.data.tables import write_table
 from wood.report.columns import CURVE, MEAN, METRICS, Quantity
 from wood.report.spec import Experiment, Spec
 from wood.runtime.errors import InputError
-from wood.runtime.store import read_json, write_text
+from wood.runtime.store import read_json
 from wood.scoring.bootstrap import difference_interval
 from wood.scoring.per_image import ImageCounts, read_counts
 
@@ -94,7 +95,7 @@ class Scores:
     def write(self, path: str | Path) -> None:
         """Write the long table as CSV, without the curves over all thresholds."""
         kept = self.frame[self.frame["step"] != "curve"]
-        write_text(path, kept.to_csv(index=False, lineterminator="\n"))
+        write_table(path, kept)
 
     def any(self, stage: str | None = None, experiments: Sequence[Experiment] = ()) -> bool:
         """Tell whether there is any score (of one stage, of some experiments)."""

@@ -37,13 +37,16 @@ for (const table of document.querySelectorAll("table.data")) {
     heading.append(button);
   });
 
+  // As wood.report.tables.csv_text: nothing for a missing value; what a spreadsheet would compute is
+  // marked as text.
+  const asText = (text) => (/^'*[=+\-@\t\r\n]/.test(text) ? `'${text}` : text);
   const quote = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const csv = () => {
     const names = headings.map((th) => [th.dataset.group, th.textContent.trim()].filter(Boolean).join(": "));
     const rows = [...body.rows].map((row) =>
       [...row.cells].map((cell, index) =>
-        cell.dataset.value ?? (isMissing(row, index) ? "" : cell.textContent.trim())));
-    return [names, ...rows].map((row) => row.map(quote).join(",")).join("\n") + "\n";
+        cell.dataset.value ?? (cell.textContent.trim() === "-" ? "" : asText(cell.textContent.trim()))));
+    return [names.map(asText), ...rows].map((row) => row.map(quote).join(",")).join("\n") + "\n";
   };
   const download = document.createElement("button");
   download.type = "button";
