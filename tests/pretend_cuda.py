@@ -161,17 +161,22 @@ class PretendCuda(TorchFunctionMode):
 def pretend_cuda() -> Iterator[PretendCuda]:
     """Let this process find one CUDA device, with bfloat16 autocast on the CPU in its place."""
     real_autocast = torch.autocast
+    real_enabled = torch.is_autocast_enabled
     found, current = torch.cuda.is_available, torch.cuda.current_device
+    supported = torch.cuda.is_bf16_supported
 
     class Autocast(real_autocast):
         def __init__(self, device_type, *args, **kwargs):
             super().__init__("cpu" if device_type == "cuda" else device_type, *args, **kwargs)
 
     torch.autocast = Autocast
+    torch.is_autocast_enabled = lambda kind: real_enabled("cpu" if kind == "cuda" else kind)
+    torch.cuda.is_bf16_supported = lambda including_emulation=True: True
     torch.cuda.is_available, torch.cuda.current_device = (lambda: True), (lambda: 0)
     try:
         with PretendCuda() as mode:
             yield mode
     finally:
-        torch.autocast = real_autocast
+        torch.autocast, torch.is_autocast_enabled = real_autocast, real_enabled
+        torch.cuda.is_bf16_supported = supported
         torch.cuda.is_available, torch.cuda.current_device = found, current

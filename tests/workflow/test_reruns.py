@@ -152,6 +152,7 @@ TABLE = {
     "gpus": PAGE,
     "reviewer": PAGE,  # whom the review alone asks
     "cpu_isa": F_IN,
+    "precision": F_IN,
     "max_batch_pixels": HARD_OOD - {"hard_ood_list", "contact_sheet"},
 }
 
@@ -301,6 +302,15 @@ CHANGES = {
     "experiment.pseudo.irnet.scale": {"experiment": {"pseudo": {"irnet": {"scale": [1, 1]}}}},
     "experiment.segmentation.output_stride": {"experiment": {"segmentation": {"output_stride": 8}}},
     "experiment.segmentation.scale": {"experiment": {"segmentation": {"scale": [1, 1]}}},
+    **{
+        f"experiment.segmentation.{key}": {"experiment": {"segmentation": {key: value}}}
+        for key, value in [
+            ("alignment", "stretched"),
+            ("scale_step", 0.25),
+            ("loader", "deeplab"),
+            ("loss", "balanced"),
+        ]
+    },
     "experiment.segmentation.inference.merge": {
         "experiment": {"segmentation": {"inference": {"merge": "max"}}}
     },
@@ -315,6 +325,7 @@ CHANGES = {
     "ood.select.count": {"ood": {"select": {"count": 9}}},
     "classifier.data.rejects": {"classifiers": {"cam-wood": {"data": {"rejects": True}}}},
     "cpu_isa": {"cpu_isa": "avx2"},
+    "precision": {"precision": "float32"},
     "experiments.irn.paper": {"experiments": {"irn": {"paper": {"1": "SEAM"}}}},
     "experiments.irn-more.paper": {"experiments": {"irn-more": {"paper": {"5": "(b)"}}}},
     "experiments.irn-wood.paper": {"experiments": {"irn-wood": {"paper": {"1": "SEAM"}}}},

@@ -8,6 +8,7 @@ from torch.nn.functional import conv2d
 
 from wood.maps import STRIDE, on_grid
 from wood.models.backbone import Backbone
+from wood.runtime.devices import at_least_single, full_precision
 
 
 class CamClassifier(nn.Module):
@@ -30,12 +31,16 @@ class CamClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits (B, C) and z (B, D), the pooled input of the head, for (B, 3, H, W)."""
-        features = self.backbone(images).mean(dim=(2, 3))
-        return self.head(features[:, :, None, None])[:, :, 0, 0], features
+        maps = self.backbone(images)
+        with full_precision(maps):
+            features = at_least_single(maps).mean(dim=(2, 3))
+            return self.head(features[:, :, None, None])[:, :, 0, 0], features
 
     def activation_maps(self, images: Tensor) -> Tensor:
         """Return the CAMs (B, C, H/16, W/16): the head at every position, negatives cut off."""
-        return conv2d(self.backbone(images), self.head.weight).relu()
+        maps = self.backbone(images)
+        with full_precision(maps):
+            return conv2d(at_least_single(maps), self.head.weight).relu()
 
     def on_grid(
         self, maps: Tensor, scaled: tuple[int, int], size: tuple[int, int], stride: int = STRIDE

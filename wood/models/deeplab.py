@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from wood.models.backbone import Backbone
 from wood.models.backbones import create_backbone
 from wood.models.weights import load_into, refuse_nan
+from wood.runtime.devices import at_least_single, full_precision
 from wood.runtime.errors import InputError
 from wood.runtime.processes import mean_over_processes
 from wood.runtime.store import load_tensors, save_tensors
@@ -71,7 +72,9 @@ class DeepLabV2(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, L, h, w) logits at the backbone's stride."""
-        return self.aspp(self.backbone(images))
+        features = self.backbone(images)
+        with full_precision(features):
+            return self.aspp(at_least_single(features))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the groups of `wood.training.Training`, with DeepLab-v2's learning rates."""

@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate, max_pool2d
 from wood.models.backbone import Backbone
 from wood.models.backbones import create_backbone
 from wood.models.weights import load_into, refuse_nan
+from wood.runtime.devices import at_least_single, full_precision
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors, save_tensors
 
@@ -80,14 +81,12 @@ class IRNet(nn.Module):
                 )
             ]
         size = stages[0].shape[-2:]
-        boundary = self.boundary_head(
-            torch.cat(
-                [
-                    _crop(reduce(stage), size)
-                    for reduce, stage in zip(self.boundary_stages, stages, strict=True)
-                ],
-                dim=1,
-            )
+        boundary = _in_full_precision(
+            self.boundary_head,
+            [
+                _crop(reduce(stage), size)
+                for reduce, stage in zip(self.boundary_stages, stages, strict=True)
+            ],
         )
 
         count = len(self.shallow_stages)
@@ -99,7 +98,7 @@ class IRNet(nn.Module):
         ]
         deep_size = deep[0].shape[-2:]
         merged = self.deep_merge(torch.cat([_crop(maps, deep_size) for maps in deep], dim=1))
-        displacement = self.displacement_head(torch.cat([*shallow, _crop(merged, size)], dim=1))
+        displacement = _in_full_precision(self.displacement_head, [*shallow, _crop(merged, size)])
         if not self.training:
             displacement = displacement - self.mean_displacement[:, None, None]
         return boundary, displacement
@@ -143,6 +142,11 @@ class _Reduce(nn.Sequential):
                 maps, scale_factor=self.upscale, mode="bilinear", align_corners=False
             )
         return torch.relu(maps)
+
+
+def _in_full_precision(head: nn.Module, maps: list[Tensor]) -> Tensor:
+    with full_precision(maps[0]):
+        return head(at_least_single(torch.cat(maps, dim=1)))
 
 
 def _to_stride_4(maps: Tensor, stride: int) -> Tensor:

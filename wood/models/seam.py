@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from wood.maps import STRIDE
 from wood.models.backbone import Backbone
 from wood.models.cam import CamClassifier
+from wood.runtime.devices import at_least_single, full_precision
 
 DROPOUT = 0.5
 SHALLOW_WIDTH = 64
@@ -69,8 +70,10 @@ class SeamClassifier(CamClassifier):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits (B, C) and z (B, D) for (B, 3, H, W)."""
         features = self.backbone(images)
-        maps = self.head(self.dropout(features))
-        return _pool(maps, images), _pool(features, images)
+        with full_precision(features):
+            features = at_least_single(features)
+            maps = self.head(self.dropout(features))
+            return _pool(maps, images), _pool(features, images)
 
     def view(self, images: Tensor) -> View:
         """Return all that SEAM's losses need of (B, 3, H, W) images.
@@ -78,11 +81,12 @@ class SeamClassifier(CamClassifier):
         The module's part has a gradient for the module alone.
         """
         stages, features = self.backbone.stages_and_features(images)
-        maps = _at_least_single(self.head(self.dropout(features)))
-        refined = correlate(
-            strongest_classes(maps), self._embedding(images, stages, maps.shape[2:])
-        )
-        return View(_pool(maps, images), _pool(features, images), maps, refined)
+        with full_precision(features):
+            features = at_least_single(features)
+            maps = self.head(self.dropout(features))
+            embedding = self._embedding(images, stages, maps.shape[2:])
+            refined = correlate(strongest_classes(maps), embedding)
+            return View(_pool(maps, images), _pool(features, images), maps, refined)
 
     def activation_maps(self, images: Tensor) -> Tensor:
         """Return the refined maps (B, C, h, w), without the background's."""
@@ -114,8 +118,8 @@ class SeamClassifier(CamClassifier):
 
     def _embedding(self, images: Tensor, stages: list[Tensor], grid: torch.Size) -> Tensor:
         """(B, 192, h, w): each position's colour and features, as the module compares them."""
-        shallow = self.reduce_shallow(stages[-3].detach()).relu()
-        deep = self.reduce_deep(stages[-2].detach()).relu()
+        shallow = self.reduce_shallow(at_least_single(stages[-3].detach())).relu()
+        deep = self.reduce_deep(at_least_single(stages[-2].detach())).relu()
         return self.embed(
             torch.cat([corner_to_corner(part, grid) for part in (images, shallow, deep)], 1)
         )
@@ -143,9 +147,8 @@ def correlate(maps: Tensor, embedding: Tensor) -> Tensor:
     Returns:
         (B, L, h, w), in the embedding's type; the (hw, hw) affinities are made in parts.
     """
-    # Sums over thousands of positions: bfloat16 has three digits.
-    with torch.autocast(maps.device.type, enabled=False):
-        vectors = _at_least_single(embedding.flatten(2))
+    with full_precision(maps):
+        vectors = at_least_single(embedding.flatten(2))
         unit = vectors / (torch.linalg.vector_norm(vectors, dim=1, keepdim=True) + EPSILON)
         values = maps.flatten(2).to(unit)
         values = torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
@@ -162,10 +165,6 @@ def corner_to_corner(maps: Tensor, size: tuple[int, int]) -> Tensor:
     if maps.shape[2:] == size:
         return maps
     return interpolate(maps, size=size, mode="bilinear", align_corners=True)
-
-
-def _at_least_single(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def _pool(maps: Tensor, images: Tensor) -> Tensor:

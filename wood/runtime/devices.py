@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from wood.runtime.errors import InputError
 from wood.runtime.sentences import quoted
 
 logger = logging.getLogger(__name__)
 
+PRECISION = "WOOD_PRECISION"  # variable of the environment
 SECONDS_BETWEEN_TRIES = 2
 SHARED = (Path("/dev/shm"), Path("/tmp"), Path("/var/tmp"))
 
@@ -33,11 +35,38 @@ def find_device() -> torch.device:
     return torch.device("cpu")
 
 
+def use_precision(name: str) -> None:
+    """Let this process, and those that it starts, run networks in `name`.
+
+    Args:
+        name: "float32" (without TF32 on CUDA), "bfloat16", or "auto": bfloat16 on a GPU that
+            computes in it, else float32.
+    """
+    os.environ[PRECISION] = name
+    torch.backends.cudnn.allow_tf32 = name != "float32"
+
+
 def autocast(device: torch.device) -> AbstractContextManager:
-    """Return bfloat16 autocast on CUDA; full precision elsewhere."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
+    """Return the context that a network runs in, by `use_precision`; "auto" where none is set."""
+    name = os.environ.get(PRECISION, "auto")
+    in_half = name == "bfloat16"
+    if name == "auto" and device.type == "cuda":
+        in_half = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, dtype=torch.bfloat16) if in_half else nullcontext()
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager:
+    """Return a context without autocast on the tensor's device: for heads, pooling and losses.
+
+    bfloat16 has three digits: too few for sums over a map, and for the scores that come of them.
+    """
+    kind = tensor.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+
+
+def at_least_single(tensor: Tensor) -> Tensor:
+    """Return a tensor in float32; float64 stays."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def visible_gpus() -> list[str]:

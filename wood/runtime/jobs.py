@@ -67,6 +67,9 @@ def network_job(snakemake: Any) -> Iterator[None]:
     gpus = "auto" if snakemake.config["gpus"] == "auto" else snakemake.resources.gpu
     with job(snakemake.log[0], snakemake.params.get("threads", 1), gpus):
         check_instruction_set(isa)
+        from wood.runtime.devices import use_precision
+
+        use_precision(snakemake.params.get("precision", "auto"))
         yield
 
 

@@ -137,6 +137,8 @@ def _serve(folder: Path, rank: int) -> None:
     import torch
     import torch.distributed as dist
 
+    from wood.runtime.devices import PRECISION, use_precision
+
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     request = json.loads((folder / "request.json").read_text())
     logging.basicConfig(
@@ -145,6 +147,7 @@ def _serve(folder: Path, rank: int) -> None:
         format=f"%(asctime)s %(levelname)s %(name)s [{rank}]: %(message)s",
     )
     torch.set_num_threads(request["threads"])
+    use_precision(os.environ.get(PRECISION, "auto"))
     dist.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
         init_method=f"file://{folder / 'meeting'}",

@@ -13,7 +13,7 @@ from torch.nn.functional import conv2d
 
 from wood.maps import on_grid
 from wood.models.cam import CamClassifier
-from wood.runtime.devices import autocast
+from wood.runtime.devices import autocast, full_precision
 from wood.seeds.pyramid import Pyramid, chunk_length, level
 
 HALF = 0.5
@@ -64,10 +64,10 @@ def climb(
         last = iteration == iterations - 1
         images = images.detach().requires_grad_(not last)
         with torch.set_grad_enabled(not last), autocast(images.device):
-            maps = conv2d(model.backbone(images), weight).relu()
-        with torch.set_grad_enabled(not last):
+            maps = model.backbone(images)
+        with torch.set_grad_enabled(not last), full_precision(images):
             # (N, 2, C, h', w'), in the images' own precision
-            maps = maps.to(images.dtype).unflatten(0, (len(classes), 2))
+            maps = conv2d(maps.to(images.dtype), weight).relu().unflatten(0, (len(classes), 2))
             own = maps[pairs, :, classes]
             count = (own.detach() > 0).sum(dim=(2, 3)).to(own.dtype)
             factor = count / (count.sum(dim=1) * positive_weights + 1e-12)[:, None]

@@ -37,13 +37,13 @@ class Inputs:
 
     @property
     def named(self) -> dict[str, Any]:
-        """The foreground classes, the instruction set, and how many unreadable images are borne."""
+        """The foreground classes, the kernels, and how many unreadable images are borne."""
         return {"class_names": self.config["classes"], **self.kernels, **self.tolerance}
 
     @property
     def kernels(self) -> dict[str, Any]:
-        """The instruction set that a job computes with, on which the last digits depend."""
-        return {"cpu_isa": self.config["cpu_isa"]}
+        """The instruction set and the precision that a job computes with."""
+        return {key: self.config[key] for key in ("cpu_isa", "precision")}
 
     @property
     def scoring(self) -> dict[str, Any]:
