@@ -52,6 +52,29 @@ if config["data"]["source"] == "csv":
         script:
             "../workflow_scripts/labelled_images.py"
 
+    # The images that there are masks of: for seeds and pseudo-masks (evaluation), for the network (val).
+    rule listed_images:
+        input:
+            image_set=lambda wildcards: inputs.image_set_files(wildcards.role),
+            images=config["data"]["images"],
+        output:
+            paths.data("{role}.csv"),
+        log:
+            paths.log("data/{role}_images"),
+        benchmark:
+            paths.benchmark("data/{role}_images")
+        wildcard_constraints:
+            role="evaluation|val",
+        conda:
+            "../envs/wood.yaml"
+        threads: 1
+        resources:
+            **asks(2000, 60),
+        params:
+            code=code_digest("wood.data.prepare"),
+        script:
+            "../workflow_scripts/listed_images.py"
+
 else:
 
     rule training_images:

@@ -147,7 +147,7 @@ if config["data"]["test"] is not None:
 
 # The upper bound: the same network, FULLY SUPERVISED by the true masks of the images that seeds are
 # scored on. It is the one training that reads them, and no default target asks for it.
-if targets.has_masks and targets.has_val:
+if targets.has_evaluation and targets.has_val:
 
     # The true masks with the values of the configured classes.
     rule true_masks:

@@ -4,14 +4,17 @@ import csv
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from tests.unit.test_localize import CAM, CLASSES, files, make  # noqa: F401
+from tests.unit.test_localize import CAM, CLASSES, SIZES, files, make  # noqa: F401
 from tests.unit.test_report_items import only
 from tests.unit.test_report_page import Reader, written  # noqa: F401
 from tests.unit.test_workflow_targets import BASE
+from wood.data.prepare import prepare_csv, prepare_list
 from wood.models.backbone import Backbone
 from wood.models.backbones import FAMILIES
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
@@ -25,9 +28,13 @@ from wood.report.page import build_page
 from wood.report.spec import parse_spec
 from wood.runtime.errors import InputError
 from wood.runtime.store import read_json
+from wood.scoring.seeds import score_seeds
 from wood.seeds.methods import METHODS, POSITIVE, Method
 from wood.seeds.pyramid import level
 from wood.workflow import config as settings
+from wood.workflow import start
+from wood.workflow.inputs import Inputs
+from wood.workflow.targets import Targets
 
 # A localization method: a function, and an entry of METHODS.
 
@@ -126,6 +133,58 @@ def test_a_table(written, tmp_path, monkeypatch):  # noqa: F811
     with pytest.raises(InputError, match="Table Z has no row 'IRN'"):
         parse_spec({**written, "experiments": [experiment]})
     parse_spec({**written, "experiments": [{**experiment, "paper": {"Z": None}}]})
+
+
+# A data set with masks of its own: an overlay, here over two photographs.
+
+
+def test_a_data_set(tmp_path, files, monkeypatch):  # noqa: F811
+    for name, value in {"a": 1, "b": 0, "d": 1}.items():
+        mask = np.full(SIZES[name][::-1], value, np.uint8)
+        for folder, pixels in (("masks", mask), ("images", Image.open(files / f"{name}.png"))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(np.asarray(pixels)).save(tmp_path / folder / f"{name}.png")
+    (tmp_path / "labels.csv").write_text("image_id,otter,heron\na,1,0\nb,0,1\nd,1,1\n")
+    (tmp_path / "scored.txt").write_text("a\nd\n")
+    overlay = {
+        "classes": ["otter", "heron"],
+        "data": {
+            "source": "csv",
+            "labels_csv": str(tmp_path / "labels.csv"),
+            "images": str(tmp_path / "images"),
+            "masks": str(tmp_path / "masks"),
+            "image_sets": str(tmp_path),
+            "evaluation": "scored",
+            "val": None,
+        },
+        "ood": {"source": "none"},
+        "classifiers": dict.fromkeys(["cam-wood", "cam-cls-ood"]),
+        "experiments": dict.fromkeys(["irn-wood", "irn-cls-ood", "advcam-wood"]),
+    }
+    targets = Targets(start.configuration(settings.merge(BASE, overlay), {}))
+    assert targets.scores("seeds")
+    assert not targets.scores("segmentation")
+    inputs = Inputs(targets)
+
+    data = targets.config["data"]
+    prepare_csv(
+        data["labels_csv"], data["images"], classes=targets.config["classes"],
+        output_list=tmp_path / "images.csv", output_labels=tmp_path / "labels.parquet",
+    )  # fmt: skip
+    [image_set] = inputs.image_set_files("evaluation")
+    prepare_list(image_set, data["images"], output_list=tmp_path / "evaluation.csv")
+    model = build_classifier("tf_efficientnet_lite0", ["otter", "heron"], 16, None)
+    metadata = {"backbone": "tf_efficientnet_lite0", "output_stride": 16}
+    metadata["class_names"] = targets.config["classes"]
+    save_classifier(tmp_path / "model.safetensors", model, metadata)
+    make(tmp_path, tmp_path / "maps", CAM, class_names=targets.config["classes"])
+    score_seeds(
+        [tmp_path / "maps"], targets.paths.masks, tmp_path / "evaluation.csv", threshold=0.3,
+        output=tmp_path / "seeds.json", **inputs.scoring,
+    )  # fmt: skip
+    score = read_json(tmp_path / "seeds.json")
+    assert (score["split"], score["images"]) == ("scored", 2)
+    assert score["configured"]["per_class"]["otter"]["precision"] == 1  # its masks are all otter
 
 
 # A family of backbones: a class, and a line of FAMILIES.

@@ -67,7 +67,7 @@ def make(files, output, settings, **changed):
     } | changed
     names = ("images.csv", "labels.parquet", "model.safetensors")
     localize(*(files / name for name in names), output, **arguments)
-    return {maps.image_id: maps for maps in read_maps(output, CLASSES)}
+    return {maps.image_id: maps for maps in read_maps(output, arguments["class_names"])}
 
 
 @pytest.mark.parametrize("settings", [CAM, ADVCAM], ids=["cam", "advcam"])

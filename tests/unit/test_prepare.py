@@ -5,7 +5,7 @@ from PIL import Image
 from tests.devkit import annotation_xml, make_devkit, object_xml
 from wood.data.labels import read_labels
 from wood.data.lists import read_image_list
-from wood.data.prepare import prepare_csv, prepare_voc
+from wood.data.prepare import prepare_csv, prepare_list, prepare_voc
 from wood.runtime.errors import InputError
 
 IMAGES = {
@@ -159,6 +159,17 @@ def test_another_data_set_has_another_class_list(tmp_path):
         output_list=tmp_path / "list.csv",
     )
     assert read_image_list(tmp_path / "list.csv")["image_id"].tolist() == ["a"]
+
+
+def test_a_list_of_own_images_is_found_in_their_folder(own, tmp_path):
+    (tmp_path / "val.txt").write_text("b\n007\n")
+    prepare_list(tmp_path / "val.txt", tmp_path / "images", output_list=tmp_path / "val.csv")
+    found = read_image_list(tmp_path / "val.csv")
+    assert found["image_id"].tolist() == ["b", "007"]
+    assert found["path"].tolist()[0].endswith("b.jpeg")
+    (tmp_path / "val.txt").write_text("b\nz\n")
+    with pytest.raises(InputError, match=r"no image 'z', which .*val\.txt names"):
+        prepare_list(tmp_path / "val.txt", tmp_path / "images", output_list=tmp_path / "val.csv")
 
 
 CSV = "image_id,cat,note,dog\n007,1,x,0\nb,0,,1\nc,0,y,0\nd, 1 ,,1\n"

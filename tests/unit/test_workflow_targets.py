@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from wood.report.items import ITEMS
-from wood.workflow.config import merge
+from wood.workflow.config import STAGES, merge
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs, sources
 from wood.workflow.resources import asks
@@ -76,9 +76,35 @@ def test_each_experiment_is_scored_at_the_stages_that_it_reaches():
 def test_without_masks_nothing_is_scored_and_without_val_no_network():
     assert targets({"data": {"evaluation": None}}).seed_results() != []
     assert targets({"data": {"evaluation": None}}).scores("seeds") == []
+    assert targets({"data": {"evaluation": None}}).scores("segmentation") != []
     found = targets({"data": {"val": None}})
     assert found.scores("segmentation") == [] != found.scores("pseudo_masks")
     assert found.fully_supervised_results() == []
+
+
+def own_data(folder, **changes):
+    """A data set of one's own, its labels in a CSV."""
+    (folder / "images").mkdir(exist_ok=True)
+    (folder / "labels.csv").touch()
+    data = {"source": "csv", "labels_csv": folder / "labels.csv", "images": folder / "images"}
+    data = {key: str(value) for key, value in {**data, **changes}.items()}
+    return {"data": data, "ood": {"openimages": {"base": str(folder)}}}
+
+
+def test_own_data_are_scored_where_they_have_masks_and_lists(tmp_path):
+    found = targets(own_data(tmp_path))
+    assert [found.scores(stage) for stage in STAGES] == [[], [], []]
+    assert Inputs(found).classes["all_classes"] == BASE["classes"]
+    lists = {"masks": tmp_path / "images", "image_sets": tmp_path}
+    with pytest.raises(SystemExit, match=r"data\.evaluation is train, but there is no .*\.txt"):
+        targets(own_data(tmp_path, **lists))
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.txt").touch()
+    found = targets(own_data(tmp_path, **lists))
+    assert all(found.scores(stage) for stage in STAGES)
+    assert Inputs(found).image_set_files("val") == [str(tmp_path / "val.txt")]
+    with pytest.raises(SystemExit, match=r"data\.image_sets is needed with this source"):
+        targets(own_data(tmp_path, masks=tmp_path / "images"))
 
 
 def test_experiments_that_are_made_alike_share_their_pseudo_masks():
@@ -217,7 +243,8 @@ def test_an_item_that_cannot_be_made_is_an_error_only_where_it_is_asked_for():
         make(wildcards())
     assert page.target("table1")(wildcards()).endswith("report/items/table1.html")
     masked = ReportInputs(targets({"data": {"evaluation": None}}))
-    assert masked.lacking("table1") == "true masks to score against"
+    assert masked.lacking("table1") == "images that seeds are scored on (data.evaluation)"
+    assert masked.lacking("table3") is None
     assert masked.lacking("figure3") is None
     assert {key for key in ITEMS if page.lacking(key) is None} >= {"table1", "table2", "table3"}
 

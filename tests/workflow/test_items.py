@@ -83,7 +83,11 @@ def test_of_the_items_only_scores_and_pictures_read_the_true_masks(tmp_path):
     ("changes", "missing", "overlay"),
     [
         ({}, 'an experiment that names table "4"', True),
-        ({"data": {"evaluation": None}}, "true masks", False),
+        (
+            {"data": {"evaluation": None}},
+            "images that seeds are scored on",
+            False,
+        ),
     ],
 )
 def test_an_item_that_cannot_be_made_says_what_to_add(tmp_path, changes, missing, overlay):

@@ -4,18 +4,21 @@ import csv
 import shutil
 
 import pytest
+from PIL import Image
 
 from demo import generate_demo
 from tests.workflow.workflow import ROOT, Workflow
+from wood.data.masks import load_target
 from wood.data.voc import annotated_classes
 from wood.runtime.store import read_json
+from wood.workflow.config import STAGES
 
 CLASSES = ["boat", "horse", "train"]
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """Photographs in a folder, a CSV of labels, a pool, and no mask anywhere."""
+    """Photographs in a folder, a CSV of labels, a pool; beside them masks, and lists of some."""
     folder = tmp_path_factory.mktemp("own")
     generate_demo(folder / "demo", seed=1, train_images=30, val_images=5, pool_images=40)
     voc = folder / "demo" / "VOCdevkit" / "VOC2012"
@@ -26,11 +29,18 @@ def own(tmp_path_factory):
         for path in sorted((folder / "photographs").iterdir()):
             found = annotated_classes(voc / "Annotations" / f"{path.stem}.xml")
             writer.writerow([path.stem, *(int(name in found) for name in CLASSES), "-"])
+    (folder / "masks").mkdir()
+    for path in (voc / "SegmentationClass").iterdir():
+        Image.fromarray(load_target(path, CLASSES)).save(folder / "masks" / path.name)
+    (folder / "lists").mkdir()
+    ids = sorted(path.stem for path in (folder / "masks").iterdir())
+    for name, some in (("some", ids[:8]), ("val", ids[-5:])):
+        (folder / "lists" / f"{name}.txt").write_text("\n".join(some) + "\n")
     shutil.rmtree(voc)
     return folder
 
 
-def test_own_classes_without_masks_run_to_a_trained_network(own, tmp_path):
+def test_own_classes_run_to_a_trained_network_and_masks_add_its_scores(own, tmp_path):
     changes = {
         "classes": CLASSES,
         "data": {
@@ -56,6 +66,22 @@ def test_own_classes_without_masks_run_to_a_trained_network(own, tmp_path):
     assert "There are no true masks" in (results / "report" / "index.html").read_text()
     assert read_json(results / "ood" / "review_stats.json")["accepted"] > 0
     assert workflow.planned(changes=changes) == []
+
+    changes["data"] |= {
+        "masks": str(own / "masks"),
+        "image_sets": str(own / "lists"),
+        "evaluation": "some",
+    }
+    scoring = {"listed_images", "seeds_with_crf", "segment", "collect_predictions"}
+    scoring |= {f"score_{stage}" for stage in STAGES}
+    assert workflow.rules(changes=changes) == scoring | {"report_page"}
+    workflow.make(changes=changes)
+    for stage, split, images in (("seeds", "some", 8), ("segmentation", "val", 5)):
+        score = read_json(results / "scores" / stage / "irn" / "seed-0.json")
+        assert (score["split"], score["images"]) == (split, images)
+    page = (results / "report" / "index.html").read_text()
+    assert "There are no true masks" not in page
+    assert "Table 3" in page
 
 
 def test_the_worked_example_plans_one_experiment_without_scores(own, tmp_path):

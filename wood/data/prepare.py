@@ -18,6 +18,7 @@ from wood.data.voc import (
     check_devkit,
     derive_train_aug,
     index_images,
+    read_ids,
     read_image_set,
 )
 from wood.runtime.errors import InputError
@@ -66,7 +67,7 @@ def prepare_voc(
         image_ids, Path(voc_root) / "JPEGImages", f"the image set {image_set!r} names"
     )
     if keep_unlabelled and output_labels is None:
-        _write(output_list, None, paths, pd.DataFrame(index=pd.Index(image_ids)))
+        _write_unlabelled(output_list, paths)
         _write_skipped(skipped, {})
         return
     labels, failures = _read_annotations(voc_root, image_ids, classes, all_classes)
@@ -111,6 +112,19 @@ def prepare_csv(
     if require_every_class:
         _check_every_class(labels, str(csv))
     _write(output_list, output_labels, paths, labels)
+
+
+def prepare_list(
+    image_set: str | Path, images_folder: str | Path, *, output_list: str | Path
+) -> None:
+    """Write the image list of one's own images that a file names, one a line.
+
+    Raises:
+        InputError: the file is missing, empty or names an image twice, or an image is not in the
+            folder or there twice.
+    """
+    ids = read_ids(image_set)
+    _write_unlabelled(output_list, _find_images(ids, images_folder, f"{image_set} names"))
 
 
 def _check_class_list(classes: Sequence[str], all_classes: Sequence[str]) -> None:
@@ -213,6 +227,10 @@ def _check_every_class(labels: pd.DataFrame, source: str) -> None:
                 f"{source}: every image shows the class {quoted(name)}, so it cannot be told from "
                 "what it is not; add images without it (in a CSV, with 0 in its column)."
             )
+
+
+def _write_unlabelled(output_list: str | Path, paths: dict[str, Path]) -> None:
+    _write(output_list, None, paths, pd.DataFrame(index=pd.Index(list(paths))))
 
 
 def _write(

@@ -101,6 +101,7 @@ def _context(spec: Spec, scores: Scores) -> dict[str, Any]:
         ],
         "differences": differences_table(spec, scores),
         "contents": shown_items(spec, scores),
+        "gains_are_known": scores.any("seeds", spec.experiments),
         "curves": figures.threshold_curves(spec, scores),
         "training": [
             (STAGE_TITLES[stage], drawn)

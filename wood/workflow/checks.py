@@ -364,6 +364,9 @@ def _check_data(config: Tree) -> None:
         "csv": [("data.labels_csv", data["labels_csv"]), ("data.images", data["images"])],
         "demo": [],
     }[data["source"]]
+    if data["source"] == "csv" and data["masks"] is not None:
+        # Which of the images have masks.
+        needed += [("data.image_sets", data["image_sets"])]
     if ood["source"] == "list":
         needed += [("ood.list", ood["list"]), ("ood.images", ood["images"])]
     if ood["source"] == "openimages" and data["source"] != "demo":

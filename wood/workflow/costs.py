@@ -74,11 +74,11 @@ def images(config: Tree, role: str) -> int:
     data = config["data"]
     if data["source"] == "demo":
         return config["demo"]["train_images" if role in ("train", "evaluation") else "val_images"]
-    if data["source"] == "csv":
+    if data["source"] == "csv" and role == "train":
         path = Path(data["labels_csv"])
-        return len(path.read_bytes().splitlines()) - 1 if role == "train" and path.is_file() else 0
+        return len(path.read_bytes().splitlines()) - 1 if path.is_file() else 0
     name = data[role]
-    if name is None:
+    if name is None or (data["source"] == "csv" and data["image_sets"] is None):
         return 0
     path = Path(image_set_file(data, name))
     return len(path.read_text().split()) if path.is_file() else VOC_IMAGES.get(name, 0)

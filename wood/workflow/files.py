@@ -6,7 +6,14 @@ from pathlib import Path
 from wood.runtime.errors import InputError
 from wood.scoring.thresholds import HALF_A
 from wood.workflow.downloads import downloads, weights_problems
-from wood.workflow.resolve import Tree, classifier, experiment, experiments, has_masks, present
+from wood.workflow.resolve import (
+    Tree,
+    classifier,
+    experiment,
+    experiments,
+    has_evaluation,
+    present,
+)
 
 
 def check_files(config: Tree) -> None:
@@ -25,15 +32,12 @@ def file_problems(config: Tree) -> Iterator[str]:
     from wood.data.voc import check_devkit
 
     data, coming = config["data"], downloads(config)
-    if data["source"] == "voc":
-        if coming.voc is None:
-            try:
-                check_devkit(data["voc_root"])
-            except InputError as error:
-                yield str(error)
-        for role in ("train", "evaluation", "val", "test"):
-            if problem := _image_set_problem(data, role, coming.voc is not None):
-                yield problem
+    if data["source"] == "voc" and coming.voc is None:
+        try:
+            check_devkit(data["voc_root"])
+        except InputError as error:
+            yield str(error)
+    yield from _image_set_problems(config, coming.voc is not None)
     yield from weights_problems(config)
     fetched = {download.path for download in coming.all()}
     for key, place in named_inputs(config).items():
@@ -45,10 +49,10 @@ def file_problems(config: Tree) -> Iterator[str]:
         if place not in fetched and key != "data.voc_root" and not Path(place).exists():
             yield f"Configuration: {key} is {place}, which does not exist."
     for name in experiments(config, "seeds"):
-        if experiment(config, name)["threshold"] == HALF_A and not has_masks(config):
+        if experiment(config, name)["threshold"] == HALF_A and not has_evaluation(config):
             yield (
                 f"Configuration: experiments.{name}.threshold is {HALF_A}, which needs the pixel "
-                "masks of half A; without masks it is a number."
+                "masks of half A (data.evaluation); without masks it is a number."
             )
 
 
@@ -73,6 +77,7 @@ def named_inputs(config: Tree) -> dict[str, str]:
         places["ood.openimages.base"] = base
     if data["source"] == "voc":
         places["data.voc_root"] = data["voc_root"]
+    if data["source"] != "demo":
         places["data.image_sets"] = data["image_sets"]
     return {key: place for key, place in places.items() if isinstance(place, str)}
 
@@ -86,6 +91,18 @@ def is_derived(data: Tree, name: str) -> bool:
     """Return whether an image set is made of SBD's lists: `train_aug`, where there is no such."""
     named = name == "train_aug" and data["sbd_root"] is not None
     return named and not Path(image_set_file(data, name)).exists()
+
+
+def _image_set_problems(config: Tree, devkit_comes: bool) -> Iterator[str]:
+    """Yield a sentence for each image list that a run reads and that is not there."""
+    data, roles = config["data"], ()
+    if data["source"] == "voc":
+        roles = ("train", "evaluation", "val", "test")
+    elif data["source"] == "csv" and data["image_sets"] is not None:
+        roles = ("evaluation",) * has_evaluation(config) + ("val",)
+    for role in roles:
+        if problem := _image_set_problem(data, role, devkit_comes):
+            yield problem
 
 
 def _image_set_problem(data: Tree, role: str, devkit_comes: bool) -> str | None:

@@ -210,7 +210,7 @@ class ReportInputs:
         item = ITEMS[key]
         sheets = {**self.targets.hard_ood(), **self.targets.cluster_sheets()}
         files = {name: self.paths.data(file) for name, file in self._lists(item.files).items()}
-        pictures = {"maps", "predictions"} & set(item.files)
+        judges = {"maps": self.targets.has_evaluation, "predictions": self.targets.has_masks}
         features = self.targets.epoch_features() if "epoch_features" in item.files else None
         return {
             **self._data(),
@@ -220,7 +220,7 @@ class ReportInputs:
             ],
             "train_images": files.get("train_images"),
             "val_images": files.get("val_images"),
-            "truth": self.paths.masks if self.targets.has_masks and pictures else None,
+            "truth": self.paths.masks if any(judges.get(f) for f in item.files) else None,
             "ood": {name: sheets[name] for name in item.files if name in sheets} or None,
             "epoch_features": features,
             "commands": {item.title: self.command(key)},
@@ -240,10 +240,13 @@ class ReportInputs:
     def _lacking(self, key: str) -> str | None:
         """What the configuration lacks to make a table or figure; None where it lacks nothing."""
         item = ITEMS[key]
+        of_networks = item.stage == "segmentation"
         if item.needs_masks and not self.targets.has_masks:
             return "true masks to score against"
-        if item.stage == "segmentation" and not self.targets.has_val:
+        if of_networks and not self.targets.has_val:
             return "validation images (data.val)"
+        if item.needs_masks and not of_networks and not self.targets.has_evaluation:
+            return "images that seeds are scored on (data.evaluation)"
         made: Any = self.item_experiments(key)
         if "epoch_features" in item.files:
             made = self.targets.epoch_features()

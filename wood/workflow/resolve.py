@@ -249,20 +249,33 @@ def ood_images(settings: Tree) -> str | None:
 def has_masks(config: Tree) -> bool:
     """Return whether there are pixel masks to score against; without, evaluation drops out."""
     data = config["data"]
-    if data["source"] == "csv" or data["evaluation"] is None:
-        return False
     if data["source"] == "demo" or data["masks"] is not None:
         return True
+    if data["source"] == "csv":
+        return False
     from wood.workflow.downloads import downloads
 
     return (Path(data["voc_root"]) / "SegmentationClass").is_dir() or bool(downloads(config).voc)
 
 
+def has_evaluation(config: Tree) -> bool:
+    """Return whether there are images, with masks, that seeds and pseudo-masks are scored on."""
+    return has_masks(config) and config["data"]["evaluation"] is not None
+
+
+def has_val(config: Tree) -> bool:
+    """Return whether there are images that a segmentation network is run on."""
+    data = config["data"]
+    return data["val"] is not None and (data["source"] != "csv" or data["image_sets"] is not None)
+
+
 def data_set_classes(config: Tree) -> list[str]:
-    """Return the full class list of the devkit, in the order of its mask indices."""
+    """Return the data set's full class list, in the order of its mask indices."""
     from wood.data.masks import VOC_CLASSES
 
-    return list(config["data"]["all_classes"] or VOC_CLASSES)
+    data = config["data"]
+    own = config["classes"] if data["source"] == "csv" else VOC_CLASSES
+    return list(data["all_classes"] or own)
 
 
 def present(named: Tree) -> list[str]:

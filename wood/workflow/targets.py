@@ -44,10 +44,14 @@ class Targets:
         return settings.has_masks(self.config)
 
     @cached_property
+    def has_evaluation(self) -> bool:
+        """Whether there are images, with masks, that seeds and pseudo-masks are scored on."""
+        return settings.has_evaluation(self.config)
+
+    @cached_property
     def has_val(self) -> bool:
         """Whether there are validation images."""
-        data = self.config["data"]
-        return data["source"] != "csv" and data["val"] is not None
+        return settings.has_val(self.config)
 
     @cached_property
     def image_shards(self) -> list[str]:
@@ -171,8 +175,9 @@ class Targets:
         return []
 
     def scores(self, stage: str) -> list[str]:
-        """Return the score files of a stage; none for data without masks."""
-        if not self.has_masks or (stage == "segmentation" and not self.has_val):
+        """Return the score files of a stage; none without masks or images to score."""
+        images = self.has_val if stage == "segmentation" else self.has_evaluation
+        if not self.has_masks or not images:
             return []
         return [self.paths.score(stage, name, seed) for name, seed in self.runs(stage)]
 
@@ -215,7 +220,7 @@ class Targets:
 
     def fully_supervised_results(self) -> list[str]:
         """Return the scores of the upper bound."""
-        if not self.has_masks or not self.has_val:
+        if not self.has_evaluation or not self.has_val:
             return []
         return [self.paths.supervised_score(seed=seed) for seed in self.seeds]
 
