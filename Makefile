@@ -10,7 +10,7 @@ PIP_OPTIONS := --progress-bar on --disable-pip-version-check --root-user-action 
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env browser slurm demo test lint format bench gpu bench-large chaos rehearsal
+.PHONY: env browser slurm demo test lint format bench gpu bench-large chaos fuzz rehearsal
 
 env: $(VENV)/.installed
 
@@ -81,6 +81,12 @@ gpu: env
 	WOOD_TEST_CUDA=1 $(BIN)/pytest tests/unit/test_cuda_paths.py
 	$(BIN)/python -m benchmarks.localization --gpu
 	$(BIN)/python -m benchmarks.training --gpu
+
+# Changed inputs for every entrance: make fuzz SECONDS=600 SEED=0.
+SECONDS ?= 60
+SEED ?= 0
+fuzz: env
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 # Kills runs of the tests' configuration at random moments, 20 times.
 chaos: env

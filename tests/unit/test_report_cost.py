@@ -106,5 +106,5 @@ def test_without_a_review_nothing_was_looked_at(tmp_path):
 def test_a_wrong_statistics_file_is_named(tmp_path):
     spec = specification(tmp_path, FAMILY)
     write_json(tmp_path / "review_stats.json", [])
-    with pytest.raises(InputError, match=r"review_stats\.json: these are not"):
+    with pytest.raises(InputError, match=r"review_stats\.json: this file does not hold"):
         read_review(spec)

@@ -58,5 +58,5 @@ def test_features_are_read_in_the_order_asked_for_and_a_lacking_one_is_named(tmp
     with pytest.raises(InputError, match="z: no features of this image"):
         read_features(files, ["a", "z"])
     save_tensors(tmp_path / "other.safetensors", {"weights": values})
-    with pytest.raises(InputError, match=r"other\.safetensors: this file holds no features"):
+    with pytest.raises(InputError, match=r"other\.safetensors: this file does not hold features"):
         read_features([tmp_path / "other.safetensors"], ["a"])

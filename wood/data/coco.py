@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wood.runtime.store import read_json, write_json
+from wood.runtime.store import content_of, read_json, write_json
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
@@ -70,10 +70,11 @@ def merge_documents(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for part in parts:
-        for entry in read_json(part):
-            objects = entry.pop("objects")
-            images.append({"id": len(images) + 1, **entry})
-            for one in objects:
-                annotations.append({"id": len(annotations) + 1, "image_id": len(images), **one})
+        with content_of(part, "instance masks of images"):
+            for entry in read_json(part):
+                objects = entry.pop("objects")
+                images.append({"id": len(images) + 1, **entry})
+                for one in objects:
+                    annotations.append({"id": len(annotations) + 1, "image_id": len(images), **one})
     categories = [{"id": value, "name": name} for value, name in enumerate(class_names, start=1)]
     write_json(output, {"images": images, "annotations": annotations, "categories": categories})

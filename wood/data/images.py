@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import reason
 
 # Only raster formats of photographs: other plug-ins of Pillow (EPS, for one) start programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -34,7 +35,7 @@ COUNTER_CLOCKWISE = {
 
 # What Pillow's decoders raise on damaged files.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, OverflowError,
-          struct.error, zlib.error)  # fmt: skip
+          AssertionError, struct.error, zlib.error)  # fmt: skip
 
 
 def load_image(
@@ -85,7 +86,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InputError(f"{path}: more pixels than the {max_pixels} allowed.") from None
     except DAMAGE as error:
-        raise InputError(f"{path}: not a readable image ({error}).") from error
+        raise InputError(f"{path}: not a readable image ({reason(error)}).") from error
 
 
 def _whole_turn(rotation: float | None, path: Path) -> int:

@@ -8,8 +8,7 @@ from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.seam import SeamClassifier
 from wood.models.weights import load_into, refuse_nan
-from wood.runtime.errors import InputError
-from wood.runtime.store import load_tensors, save_tensors
+from wood.runtime.store import content_of, load_tensors, save_tensors
 
 ARCHITECTURES: dict[str, type[CamClassifier]] = {"cam": CamClassifier, "seam": SeamClassifier}
 
@@ -47,16 +46,15 @@ def load_classifier(path: str | Path) -> tuple[CamClassifier, dict[str, Any]]:
         InputError: not a classifier, or its weights do not fit what it says it is.
     """
     tensors, metadata = load_tensors(path)
-    if metadata.get("architecture") not in ARCHITECTURES:
-        raise InputError(f"{path}: this file does not hold a classifier.")
-    model = build_classifier(
-        metadata["backbone"],
-        metadata["class_names"],
-        metadata["output_stride"],
-        weights=None,
-        detach_stages=metadata.get("detach_stages", False),
-        architecture=metadata["architecture"],
-    )
+    with content_of(path, "a classifier"):
+        model = build_classifier(
+            metadata["backbone"],
+            metadata["class_names"],
+            metadata["output_stride"],
+            weights=None,
+            detach_stages=metadata.get("detach_stages", False),
+            architecture=metadata["architecture"],
+        )
     load_into(model, tensors, path)
     refuse_nan(tensors, path)
     return model.eval(), metadata

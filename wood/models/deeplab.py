@@ -15,7 +15,7 @@ from wood.models.weights import load_into, refuse_nan
 from wood.runtime.devices import at_least_single, full_precision
 from wood.runtime.errors import InputError
 from wood.runtime.processes import mean_over_processes
-from wood.runtime.store import load_tensors, save_tensors
+from wood.runtime.store import content_of, load_tensors, save_tensors
 
 ARCHITECTURE = "deeplab-v2"
 
@@ -212,14 +212,15 @@ def load_network(path: str | Path) -> tuple[DeepLabV2, dict[str, Any]]:
         raise InputError(
             f"{path}: the weights are of another architecture ({found} instead of {ARCHITECTURE})."
         )
-    network = DeepLabV2(
-        create_backbone(
-            metadata["backbone"], output_stride=metadata["output_stride"], weights=None
-        ),
-        len(metadata["class_names"]) + 1,
-        metadata["atrous_rates"],
-        metadata.get("alignment", "cells"),
-    )
+    with content_of(path, "a segmentation network"):
+        network = DeepLabV2(
+            create_backbone(
+                metadata["backbone"], output_stride=metadata["output_stride"], weights=None
+            ),
+            len(metadata["class_names"]) + 1,
+            metadata["atrous_rates"],
+            metadata.get("alignment", "cells"),
+        )
     refuse_nan(tensors, path)
     load_into(network, tensors, path)
     return network.eval(), metadata

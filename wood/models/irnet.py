@@ -13,7 +13,7 @@ from wood.models.backbones import create_backbone
 from wood.models.weights import load_into, refuse_nan
 from wood.runtime.devices import at_least_single, full_precision
 from wood.runtime.errors import InputError
-from wood.runtime.store import load_tensors, save_tensors
+from wood.runtime.store import content_of, load_tensors, save_tensors
 
 ARCHITECTURE = "irnet"
 STRIDE = 4
@@ -185,7 +185,8 @@ def load_irnet(path: str | Path) -> tuple[IRNet, dict[str, Any]]:
         raise InputError(
             f"{path}: the weights are of another architecture ({found} instead of {ARCHITECTURE})."
         )
-    model = IRNet(create_backbone(metadata["backbone"], weights=None))
+    with content_of(path, "an IRNet"):
+        model = IRNet(create_backbone(metadata["backbone"], weights=None))
     refuse_nan(tensors, path)
     load_into(model, tensors, path)
     return model.eval(), metadata

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from wood.models.mxnet_params import read_mxnet_params
 from wood.runtime.download import bounded, checksum_in_name, fetch, file_name, verify
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import reason
 from wood.runtime.store import file_sha256, write_text
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -54,10 +55,10 @@ def _read(path: Path, suffix: str) -> dict[str, Tensor]:
     except InputError:
         raise
     except Exception as error:  # torch, zip and pickle's reader raise many kinds on damaged files
-        reason = str(error).partition("\n")[0].split(". ")[0] or type(error).__name__
-        if isinstance(error, UnpicklingError):
-            reason = "it is cut, or holds more than tensors"
-        raise InputError(f"{path}: not a readable weights file ({reason}).") from None
+        said = reason(error).split(". ")[0]
+        if isinstance(error, UnpicklingError | EOFError):
+            said = "it is cut, or holds more than tensors"
+        raise InputError(f"{path}: not a readable weights file ({said}).") from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     named = isinstance(state, Mapping) and all(

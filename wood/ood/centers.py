@@ -13,7 +13,7 @@ from wood.ood.clusters import class_centers, group_centers, kmeans
 from wood.ood.images import ood_images
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
-from wood.runtime.store import load_tensors, save_tensors
+from wood.runtime.store import content_of, load_tensors, save_tensors
 
 # From so many OoD images on, K-means runs on the GPU where there is one.
 MANY_IMAGES = 2000
@@ -102,8 +102,9 @@ def _rows(path: str | Path, wanted: Iterable[str]) -> tuple[dict[str, Tensor], l
     """Read the rows of a features file that belong to `wanted` images, and their ids."""
     tensors, metadata = load_tensors(path)
     wanted = set(wanted)
-    rows = [row for row, image_id in enumerate(metadata["images"]) if image_id in wanted]
-    return (
-        {name: tensors[name][rows] for name in ("features", "logits")},
-        [metadata["images"][row] for row in rows],
-    )
+    with content_of(path, "features of images"):
+        rows = [row for row, image_id in enumerate(metadata["images"]) if image_id in wanted]
+        return (
+            {name: tensors[name][rows] for name in ("features", "logits")},
+            [metadata["images"][row] for row in rows],
+        )

@@ -1,6 +1,7 @@
 """The hard OoD set: ranked candidates without a foreground object (paper, Sec. 3.1)."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -291,7 +292,7 @@ def _existing(listing: Path, folder: Path, name: str) -> str:
     if ".." in Path(name).parts:
         raise InputError(f"{listing}: {name!r} leaves the folder of the images.")
     path = folder / name
-    if not path.is_file():
+    if not os.path.isfile(path):  # false for names that the file system does not take, too
         raise InputError(f"{listing}: the image {path} is missing.")
     return str(path.resolve())
 

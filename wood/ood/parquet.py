@@ -7,8 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wood.runtime.errors import InputError
-from wood.runtime.sentences import reason
+from wood.runtime.store import parquet_of
 
 
 def open_table(path: str | Path) -> pq.ParquetFile:
@@ -17,21 +16,15 @@ def open_table(path: str | Path) -> pq.ParquetFile:
     Raises:
         InputError: the file is missing or not Parquet.
     """
-    try:
+    with parquet_of(path):
         return pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({reason(error)}).") from None
 
 
 def _read(
     path: str | Path, file: pq.ParquetFile, number: int, columns: list[str] | None = None
 ) -> pa.Table:
-    try:
+    with parquet_of(path):
         return file.read_row_group(number, columns=columns)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({reason(error)}).") from None
 
 
 def row_groups(path: str | Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
@@ -62,4 +55,5 @@ def read_shard(path: str | Path, index: int, count: int) -> pd.DataFrame:
         if low < high:
             parts.append(_read(path, file, number).slice(low - first, high - low))
         first += rows
-    return pa.concat_tables(parts or [file.schema_arrow.empty_table()]).to_pandas()
+    with parquet_of(path):
+        return pa.concat_tables(parts or [file.schema_arrow.empty_table()]).to_pandas()

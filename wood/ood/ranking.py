@@ -10,7 +10,7 @@ from wood.data.tables import write_table as write_csv
 from wood.ood.parquet import row_groups
 from wood.runtime.errors import InputError
 from wood.runtime.sentences import quoted
-from wood.runtime.store import read_table, write_table
+from wood.runtime.store import parquet_of, read_table, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -125,5 +125,6 @@ def _details(candidates: str | Path, image_ids: pd.Series) -> pd.DataFrame:
 
     wanted = pa.array(image_ids, type=pa.string())
     groups = row_groups(candidates, FROM_CANDIDATES)
-    found = [group.filter(pc.is_in(group["image_id"], wanted)).to_pandas() for group in groups]
+    with parquet_of(candidates):
+        found = [group.filter(pc.is_in(group["image_id"], wanted)).to_pandas() for group in groups]
     return pd.concat(found, ignore_index=True)

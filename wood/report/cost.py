@@ -12,8 +12,7 @@ from wood.report.comparison import SEED_CLAIM, member
 from wood.report.scores import Measure, Scores, points
 from wood.report.spec import Experiment, Spec
 from wood.report.tables import NOTHING, Cell, Table, difference, number
-from wood.runtime.errors import InputError
-from wood.runtime.store import read_json
+from wood.runtime.store import content_of, read_json
 
 NAMED = 6  # points in the figure; more have no names beside them
 
@@ -82,11 +81,14 @@ def read_review(spec: Spec) -> Review | None:
     if spec.ood is None or spec.ood.review_stats is None:
         return None
     stats = read_json(spec.ood.review_stats)
-    if not isinstance(stats, Mapping):
-        raise InputError(f"{spec.ood.review_stats}: these are not review statistics.")
+    with content_of(spec.ood.review_stats, "statistics of a review"):
+        return _review(stats, spec.ood.seconds_per_image)
+
+
+def _review(stats: Mapping[str, Any], assumed: float | None) -> Review | None:
     checked, minutes = stats.get("checked"), stats.get("minutes")
     measured = stats.get("seconds_per_decision")
-    seconds = spec.ood.seconds_per_image if measured is None else measured
+    seconds = assumed if measured is None else measured
     if not isinstance(checked, int) or seconds is None:
         return None
     return Review(

@@ -6,8 +6,7 @@ import numpy as np
 
 from wood.report.columns import Column
 from wood.report.tables import Cell, Table
-from wood.runtime.errors import InputError
-from wood.runtime.store import load_tensors
+from wood.runtime.store import content_of, load_tensors
 
 PERPLEXITY = 30  # neighbours; scikit-learn's default
 
@@ -37,18 +36,18 @@ def embed_epochs(path: str, seed: int) -> Embedding:
     from sklearn.manifold import TSNE
 
     tensors, metadata = load_tensors(path)
-    epochs = sorted(int(name.removeprefix("epoch-")) for name in tensors)
-    if not epochs or "domain_of" not in metadata:
-        raise InputError(f"{path}: these are not features of epochs.")
-    features = np.concatenate([tensors[f"epoch-{epoch}"].numpy() for epoch in epochs])
+    with content_of(path, "features of epochs"):
+        epochs = sorted(int(name.removeprefix("epoch-")) for name in tensors)
+        features = np.concatenate([tensors[f"epoch-{epoch}"].numpy() for epoch in epochs])
+        shown = [metadata[name] for name in ("classes", "images", "class_of", "domain_of")]
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     together = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
     parts = np.split(together, len(epochs))
     return Embedding(
-        metadata["classes"],
-        metadata["images"],
-        np.array(metadata["class_of"]),
-        np.array(metadata["domain_of"]),
+        shown[0],
+        shown[1],
+        np.array(shown[2]),
+        np.array(shown[3]),
         dict(zip(epochs, parts, strict=True)),
     )
 

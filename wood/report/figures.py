@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wood.data.tables import read_lines
 from wood.report import plots
 from wood.report.columns import CURVE, SEED
 from wood.report.comparison import SEED_CLAIM, member
@@ -269,13 +269,13 @@ def read_log(path: str) -> list[dict[str, Any]]:
     Raises:
         InputError: a line before the last is not a JSON object with an iteration.
     """
-    lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = read_lines(path, "training log")
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines:
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
-            if number == len(lines):
+        except (ValueError, RecursionError):
+            if number == lines[-1][0]:
                 break
             row = None
         if not isinstance(row, dict) or "iteration" not in row:

@@ -12,7 +12,7 @@ from wood.data.tables import write_table
 from wood.report.columns import CURVE, MEAN, METRICS, Quantity
 from wood.report.spec import Experiment, Spec
 from wood.runtime.errors import InputError
-from wood.runtime.store import read_json
+from wood.runtime.store import content_of, read_json
 from wood.scoring.bootstrap import difference_interval
 from wood.scoring.per_image import ImageCounts, read_counts
 
@@ -87,7 +87,9 @@ class Scores:
                     path = getattr(run, stage)
                     if path is not None:
                         self._paths[experiment.name, stage, run.seed] = path
-                        rows += _rows(experiment, stage, run.seed, _read(path, stage))
+                        score = read_score(path, stage)
+                        with content_of(path, f"scores of {stage}"):
+                            rows += map(_typed, _rows(experiment, stage, run.seed, score))
         self.frame = pd.DataFrame(rows, columns=list(COLUMNS))
         words = [name for name in COLUMNS if name not in ("seed", "images", "threshold", "value")]
         self.frame = self.frame.astype({"value": float, **dict.fromkeys(words, "category")})
@@ -192,7 +194,12 @@ class Scores:
         return counts.of_half(row["half"]) if counts and row["half"] != "all" else counts
 
 
-def _read(path: str, stage: str) -> Score:
+def read_score(path: str | Path, stage: str) -> Score:
+    """Read the scores of one run and stage.
+
+    Raises:
+        InputError: the file is missing, not JSON, or not a score file of the stage.
+    """
     score = read_json(path)
     for key in NEEDED[stage]:
         if not isinstance(score, dict) or key not in score:
@@ -216,6 +223,20 @@ def _rows(experiment: Experiment, stage: str, seed: int, score: Score) -> Iterat
             for class_name, values in (summary.get("per_class") or {}).items():
                 for metric, value in (values or {}).items():
                     yield (*start, step, threshold, class_name, metric, value)
+
+
+def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row of the long table if its split is text and its numbers are numbers.
+
+    Raises:
+        TypeError: they are not.
+    """
+    if not isinstance(row[COLUMNS.index("split")], str):
+        raise TypeError(row)
+    for number in (row[COLUMNS.index("threshold")], row[-1]):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+            raise TypeError(number)
+    return row
 
 
 def _steps(stage: str, part: Score, score: Score) -> Iterator[tuple[str, float | None, Score]]:

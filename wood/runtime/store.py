@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -118,7 +119,9 @@ def read_json(path: str | Path) -> Any:
 
 
 def _parse_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+    return json.loads(
+        text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite
+    )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -132,6 +135,31 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number in JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {quoted(text)} is too large")
+    return value
+
+
+@contextmanager
+def content_of(path: str | Path, what: str) -> Iterator[None]:
+    """Refuse a file in one sentence where what it holds is not of the form that its reader takes.
+
+    Around the few lines that take values out of a file which the pipeline wrote, and which may be
+    damaged or another's: a missing key, a value of another type, a row too few.
+
+    Raises:
+        InputError: "<path>: this file does not hold <what>."
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(f"{path}: this file does not hold {what}.") from error
 
 
 def save_tensors(
@@ -190,28 +218,46 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
     Raises:
         InputError: the file is missing, not Parquet, too long, lacks a column, or has one twice.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with parquet_of(path), pq.ParquetFile(path) as file:
+        if file.metadata.num_rows > MAX_ROWS:
+            raise InputError(f"{path}: more than the {MAX_ROWS} rows allowed.")
+        names = file.schema_arrow.names
+        for name in names if columns is None else columns:
+            if names.count(name) != 1:
+                found = "is missing" if name not in names else "is there twice"
+                raise InputError(
+                    f"{path}: the column {quoted(name)} {found}; columns found: {listed(names)}."
+                )
+        table = file.read(columns).to_pandas()
+        return table if columns is None else table[columns]
+
+
+@contextmanager
+def parquet_of(path: str | Path) -> Iterator[None]:
+    """Refuse a Parquet file in one sentence, wherever it turns out to be damaged: in its pages, or
+    in what pandas wrote about its columns.
+
+    Raises:
+        InputError: the file is missing or not Parquet.
+    """
+    import pyarrow as pa
+
     try:
-        with pq.ParquetFile(path) as file:
-            if file.metadata.num_rows > MAX_ROWS:
-                raise InputError(f"{path}: more than the {MAX_ROWS} rows allowed.")
-            names = file.schema_arrow.names
-            for name in names if columns is None else columns:
-                if names.count(name) != 1:
-                    found = "is missing" if name not in names else "is there twice"
-                    raise InputError(
-                        f"{path}: the column {quoted(name)} {found}; columns found: "
-                        f"{listed(names)}."
-                    )
-            table = file.read(columns).to_pandas()
-            return table if columns is None else table[columns]
+        yield
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        if isinstance(error, InputError):
-            raise
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        pa.ArrowException,
+    ) as error:
         raise InputError(f"{path}: not a readable Parquet file ({reason(error)}).") from None
 
 

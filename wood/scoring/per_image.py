@@ -14,6 +14,7 @@ import pandas as pd
 from wood.data.lists import half
 from wood.data.tables import from_text, write_table
 from wood.runtime.errors import InputError
+from wood.runtime.sentences import reason
 
 COUNTS = ["intersection", "target", "predicted"]  # pixels
 COLUMNS = ["image_id", "step", "class", *COUNTS]
@@ -84,9 +85,9 @@ def read_counts(score: str | Path, step: str) -> ImageCounts | None:
     types = dict.fromkeys(COLUMNS[:3], str) | dict.fromkeys(COUNTS, np.int64)
     try:
         table = pd.read_csv(path, dtype=types, keep_default_na=False)[COLUMNS]
-    except (KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: these are not pixel counts of images ({reason}).") from None
+    except (KeyError, ValueError, OverflowError) as error:
+        said = reason(error)
+        raise InputError(f"{path}: these are not pixel counts of images ({said}).") from None
     table = table[table["step"] == step]
     table = table.assign(**{name: table[name].map(from_text) for name in COLUMNS[:3]})
     if table.empty:

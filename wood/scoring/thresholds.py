@@ -7,8 +7,7 @@ once for a family, on the seeds of its baseline, and is written down with what i
 from collections.abc import Mapping
 from typing import Any
 
-from wood.runtime.errors import InputError
-from wood.runtime.store import read_json
+from wood.runtime.store import content_of, read_json
 
 HALF_A = "half-a"
 
@@ -22,10 +21,11 @@ def threshold_value(threshold: float | str) -> float:
         InputError: the file is no choice of a threshold.
     """
     if isinstance(threshold, str):
-        try:
-            return float(read_json(threshold)["threshold"])
-        except (KeyError, TypeError, ValueError):
-            raise InputError(f"{threshold}: this file has no threshold.") from None
+        with content_of(threshold, "a threshold"):
+            value = float(read_json(threshold)["threshold"])
+            if not 0 <= value <= 1:
+                raise ValueError(value)
+            return value
     return threshold
 
 

@@ -26,7 +26,7 @@ from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
 from wood.runtime.jobs import kept_epochs
 from wood.runtime.processes import rank
-from wood.runtime.store import atomic_directory, load_tensors, write_text
+from wood.runtime.store import atomic_directory, content_of, load_tensors, write_text
 from wood.seeds.features import image_features
 from wood.seeds.seam import SeamLoss
 from wood.seeds.wood_loss import WoodLoss
@@ -254,5 +254,5 @@ def _read_centers(path: str | Path | None) -> dict[str, Tensor] | None:
     if path is None:
         return None
     tensors, _ = load_tensors(path)
-    device = find_device()
-    return {name: tensors[name].to(device) for name in ("in", "ood")}
+    with content_of(path, "centres of clusters"):
+        return {name: tensors[name].to(find_device()) for name in ("in", "ood")}
