@@ -33,7 +33,7 @@ def measure(
         options += ["--classifier", Path(classifier).absolute(), "--reviewer", "ann"]
         began = time.monotonic()
         decisions = Path(folder, "decisions.csv")
-        command = ReviewCommand(Path(folder), *options, "--decisions", decisions, "--wanted", "20")
+        command = ReviewCommand(Path(folder), *options, "--decisions", decisions)
         try:
             page = ReviewPage(driver)
             page.open(command.page())

@@ -1,7 +1,9 @@
-"""What `snakemake browse` shows, with a real MongoDB and FiftyOne, the App left out."""
+"""What `snakemake browse` shows, with a real MongoDB and FiftyOne, and its page in Chromium."""
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.browser.review_page import ReviewPage, chromium, free_port, until
 from wood.data.lists import write_image_list
 from wood.data.masks import save_mask
 from wood.maps import LocalizationMaps, write_maps
@@ -120,6 +123,27 @@ def test_every_layer_of_every_image_is_shown(tmp_path):
     }
     assert found["gains"] == ["a"]
     assert found["evaluations"] == ["evaluation_irn", "evaluation_irn_2_0"]
+    open_page(tmp_path, arguments | {"wait": True, "port": free_port()}, environment)
+
+
+def open_page(folder, arguments, environment):
+    """The page shows the photographs, and Ctrl-C ends the command in order."""
+    (folder / "arguments.json").write_text(json.dumps(arguments))
+    log = folder / "browse.log"
+    command = [sys.executable, "-c", SCRIPT[: SCRIPT.index("from wood.review.database")]]
+    with log.open("w") as output:
+        shown = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        address = until(lambda: re.search(r"The App is at ([^;]+);", log.read_text()), "the App")
+        with chromium() as driver:
+            driver.get(address.group(1))
+            until(lambda: len(ReviewPage(driver).thumbnails()) == 2, "both photographs")
+        shown.send_signal(signal.SIGINT)
+        assert shown.wait(timeout=60) == 0, log.read_text()
+    finally:
+        shown.kill()
 
 
 def test_uncertain_pixels_of_a_mask_are_wrong_and_those_of_the_truth_do_not_count():

@@ -60,9 +60,14 @@ def test_how_many_looks_are_to_be_expected():
 def test_the_message_says_command_images_and_minutes(tmp_path):
     ranking = tmp_path / "ranking.parquet"
     classes = ["boat"] * 30 + ["train"] * 4
-    write_table(ranking, pd.DataFrame({"image_id": range(34), "class": classes}))
+    write_table(ranking, pd.DataFrame({"image_id": [f"{n}" for n in range(34)], "class": classes}))
     config = configured(policy="decisions", wanted=10, seconds_per_image=3)
-    said = what_to_do(config, ranking, "--cores 1 --configfile my.yaml")
+    decisions = tmp_path / "decisions.csv"
+    said = what_to_do(config, ranking, [str(decisions)], "--cores 1 --configfile my.yaml")
     assert "34 images wait for a review, about 20 of them" in said
     assert "for 10 accepted images of each class, 1 minutes" in said
     assert "snakemake review --cores 1 --configfile my.yaml" in said
+    append_decisions(decisions, [Decision(f"{n}", ACCEPT, "boat", "ann", now()) for n in range(8)])
+    append_decision(decisions, Decision("33", REJECT, "train", "ann", now()))
+    said = what_to_do(config, ranking, [str(decisions)], "--cores 1")
+    assert "25 images wait for a review, about 6 of them" in said  # 3 for 2 boats, 3 of train

@@ -24,7 +24,6 @@ from wood.review.serving import (
     free_port,
     page_address,
     wait_until_interrupted,
-    wait_until_served,
 )
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
@@ -85,7 +84,7 @@ def browse(
             compare(shown, list(experiments), class_names)
             if port is not None:
                 with app_server(address, port) as server:
-                    wait_until_served(server, address, port)
+                    server.serve()
                     print(f"The App is at {page}; Ctrl-C ends it.", flush=True)
                     wait_until_interrupted(address, port, "run the same command again.")
         finally:

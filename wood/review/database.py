@@ -30,6 +30,16 @@ OTHER_DATABASE = "FIFTYONE_DATABASE_URI"
 OUR_PORT = "FIFTYONE_PRIVATE_DATABASE_PORT"
 
 
+def use_database(database_folder: str | Path, plugin_folder: str | Path) -> None:
+    """Set what FiftyOne reads when it is imported, here and in the processes started after this."""
+    os.environ[OUR_DATABASE] = str(Path(database_folder).absolute())
+    os.environ.pop(OUR_PORT, None)
+    os.environ["FIFTYONE_PLUGINS_DIR"] = str(Path(plugin_folder).absolute())
+    os.environ["FIFTYONE_DO_NOT_TRACK"] = "1"
+    # MongoDB 6.0 works and is checked; FiftyOne would print a deprecation at every start.
+    os.environ["FIFTYONE_DATABASE_VALIDATION"] = "false"
+
+
 def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> None:
     """Import FiftyOne and connect it to a running database.
 
@@ -41,13 +51,8 @@ def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> No
         InputError: FiftyOne is not installed, or the database does not answer, does not start,
             serves another folder, or has a version that FiftyOne cannot use.
     """
+    use_database(database_folder, plugin_folder)
     folder = Path(database_folder).absolute()
-    os.environ[OUR_DATABASE] = str(folder)
-    os.environ.pop(OUR_PORT, None)
-    os.environ["FIFTYONE_PLUGINS_DIR"] = str(Path(plugin_folder).absolute())
-    os.environ["FIFTYONE_DO_NOT_TRACK"] = "1"
-    # MongoDB 6.0 works and is checked below; FiftyOne would print a deprecation at every start.
-    os.environ["FIFTYONE_DATABASE_VALIDATION"] = "false"
     try:
         import fiftyone
     except ImportError as error:
@@ -65,9 +70,14 @@ def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> No
         raise InputError(f"{folder}: the database that answers serves {served}, not this folder.")
 
 
+def database_port() -> str:
+    """Return the port of the database of our own, "" where the connected one is another."""
+    return os.environ.get(OUR_PORT, "")
+
+
 def is_own() -> bool:
     """Whether the connected database is a review's own, in its folder."""
-    return OUR_PORT in os.environ
+    return bool(database_port())
 
 
 @contextlib.contextmanager

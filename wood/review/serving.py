@@ -4,19 +4,16 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import wood
-from wood.review.database import database_answers
+from wood.review.database import database_answers, database_port
 from wood.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    import psutil
 
 DEFAULT_PORT = 5151
 PORTS_TRIED = 50
@@ -81,45 +78,67 @@ def foreground() -> Iterator[None]:
         os.close(terminal)
 
 
-@contextlib.contextmanager
-def app_server(address: str, port: int) -> Iterator["psutil.Popen"]:
-    """Start the App's server, which goes on starting meanwhile, and stop it in the end."""
-    from fiftyone.core.service import ServerService, Service
+class AppServer:
+    """The App's server, a process that ends with this one.
 
-    class OwnServer(ServerService):
-        working_dir = "."
-
-        @property
-        def command(self) -> list[str]:
-            options = ["--port", str(port), "--address", address]
-            return [sys.executable, "-m", "wood.review.server", *options]
-
-        def start(self) -> None:
-            Service.start(self)  # never attach to what listens there already
-
-    # The server is a process of its own and imports wood for the plugin.
-    root = str(Path(wood.__file__).parents[1])
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    service = OwnServer(port, address=address, do_not_track=True)
-    try:
-        yield service.child
-    finally:
-        _stop(service.child)
-
-
-def wait_until_served(server: "psutil.Popen", address: str, port: int) -> None:
-    """Return when the server listens.
-
-    Raises:
-        InputError: it ended, or does not listen in time.
+    It loads what it needs at once, beside this process, and serves when `serve` says that the
+    database is there.
     """
-    for _ in range(10 * SECONDS_TO_START):
-        if _listens(local(address), port):
-            return
-        if server.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise InputError(f"The App did not start at {address}, port {port}.")
+
+    def __init__(self, address: str, port: int):
+        import psutil
+
+        self.address, self.port = local(address), port
+        # The server imports wood for the plugin.
+        path = [str(Path(wood.__file__).parents[1]), os.environ.get("PYTHONPATH")]
+        self.process = psutil.Popen(
+            [
+                *[sys.executable, "-m", "wood.review.server"],
+                *["--port", str(port), "--address", address],
+            ],
+            stdin=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
+            process_group=0,  # the terminal's Ctrl-C is this process's alone
+        )
+
+    def serve(self) -> None:
+        """Serve the connected database; returns when the server listens.
+
+        Raises:
+            InputError: it ended, or does not listen in time.
+        """
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{database_port()}\n".encode())
+            self.process.stdin.flush()
+        for _ in range(10 * SECONDS_TO_START):
+            if _listens(self.address, self.port):
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise InputError(f"The App did not start at {self.address}, port {self.port}.")
+
+    def stop(self) -> None:
+        """Stop it: politely first, for without a database it would wait for minutes."""
+        import psutil
+
+        family = [self.process, *self.process.children(recursive=True)]
+        self.process.stdin.close()
+        for survivor in psutil.wait_procs(family, timeout=SECONDS_TO_STOP)[1]:
+            survivor.kill()
+
+
+@contextlib.contextmanager
+def app_server(address: str, port: int) -> Iterator[AppServer]:
+    """Start the App's server, and stop it in the end.
+
+    What `use_database` sets must be set: the server reads it when it starts.
+    """
+    server = AppServer(address, port)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def wait_until_interrupted(address: str, port: int, otherwise: str) -> None:
@@ -146,16 +165,6 @@ def has_display() -> bool:
     if sys.platform in ("darwin", "win32"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _stop(process: "psutil.Popen") -> None:
-    """Stop the App's server: politely first, for without a database it would wait for minutes."""
-    import psutil
-
-    family = [process, *process.children(recursive=True)]
-    process.stdin.close()
-    for survivor in psutil.wait_procs(family, timeout=SECONDS_TO_STOP)[1]:
-        survivor.kill()
 
 
 def _listens(host: str, port: int) -> bool:

@@ -25,7 +25,7 @@ import pandas as pd
 from wood.ood.decisions import check_reviewer, log_disagreements, merge
 from wood.ood.features import read_features
 from wood.review.answers import SETTINGS, Review
-from wood.review.database import disconnect, is_own, only_one, start_fiftyone
+from wood.review.database import disconnect, is_own, only_one, start_fiftyone, use_database
 from wood.review.dataset import (
     RANKING_COLUMNS,
     TO_REVIEW,
@@ -41,7 +41,6 @@ from wood.review.serving import (
     has_display,
     page_address,
     wait_until_interrupted,
-    wait_until_served,
 )
 from wood.review.similar import screens
 from wood.runtime.errors import InputError
@@ -49,6 +48,7 @@ from wood.runtime.store import load_tensors
 
 PLUGIN = Path(__file__).with_name("app")
 
+AGAIN = "every answer given is in {}, run the same command again to go on."
 SERVING = ("database", "address", "port", "browser", "wait")  # the options of `serve`
 
 logger = logging.getLogger(__name__)
@@ -135,16 +135,20 @@ def serve(
     page = "" if port is None else page_address(opened.name, address, port, TO_REVIEW)
     with only_one(folder, page), foreground() if wait else nullcontext():
         opened.write(folder / "review.json")
-        start_fiftyone(folder, PLUGIN)
-        try:
-            if port is None:
+        os.environ[SETTINGS] = str((folder / "review.json").absolute())
+        use_database(folder, PLUGIN)
+        with nullcontext() if port is None else app_server(address, port) as server:
+            start_fiftyone(folder, PLUGIN)
+            try:
                 refresh_dataset(opened, own_database=is_own())
-            else:
-                os.environ[SETTINGS] = str((folder / "review.json").absolute())
-                _serve(opened, features, page, address, port, browser)
-            _log_counts(opened)
-        finally:
-            disconnect()
+                if server:
+                    server.serve()
+                    _announce(page, browser)
+                    _describe(opened, features)
+                    wait_until_interrupted(address, port, AGAIN.format(decisions))
+                _log_counts(opened)
+            finally:
+                disconnect()
 
 
 def candidates(ranking: pd.DataFrame, features: Sequence[str | Path]) -> list[dict[str, Any]]:
@@ -233,27 +237,18 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot hold the decisions ({error.strerror}).") from None
 
 
-def _serve(
-    opened: Review,
-    features: Sequence[str | Path],
-    page: str,
-    address: str,
-    port: int,
-    browser: bool,
-) -> None:
-    """Serve the App until Ctrl-C, or until its server or database stops."""
-    with app_server(address, port) as server:
-        refresh_dataset(opened, own_database=is_own())
-        wait_until_served(server, address, port)
-        print(f"The review is at {page}", flush=True)
-        print("Ctrl-C ends it; every answer given is already on the disk.", flush=True)
-        if browser and has_display():
-            webbrowser.open(page)
-        if features:
-            z = read_features(features, [row["image_id"] for row in opened.candidates])
-            threading.Thread(target=describe_similar, args=[opened, z], daemon=True).start()
-        rest = f"every answer given is in {opened.decisions}, run the same command again to go on."
-        wait_until_interrupted(address, port, rest)
+def _announce(page: str, browser: bool) -> None:
+    print(f"The review is at {page}", flush=True)
+    print("Ctrl-C ends it; every answer given is already on the disk.", flush=True)
+    if browser and has_display():
+        webbrowser.open(page)
+
+
+def _describe(opened: Review, features: Sequence[str | Path]) -> None:
+    """Add FiftyOne's tools for similar images, beside what the reviewer does meanwhile."""
+    if features:
+        z = read_features(features, [row["image_id"] for row in opened.candidates])
+        threading.Thread(target=describe_similar, args=[opened, z], daemon=True).start()
 
 
 def _log_counts(opened: Review) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from wood.runtime.errors import InputError
 from wood.runtime.locks import hold_results, record_owner, remove_stale_locks
 from wood.workflow import config as settings
-from wood.workflow.review import what_to_do
+from wood.workflow.review import is_pending, what_to_do
 from wood.workflow.targets import Targets
 
 
@@ -70,12 +70,20 @@ def stages(rules: Iterable[Any]) -> dict[str, str]:
 
 
 def say_what_to_do(targets: Targets, files: Sequence[str | Path] | None) -> None:
-    """Say at the end of a run that a person has to review images now, if so."""
-    ranking = targets.paths.ood("ranking.parquet")
-    if targets.is_pending and os.path.exists(ranking):
-        names = overlays(files)
-        options = " ".join(["--cores 1", *(["--configfile", *names] if names else [])])
-        print(f"\n{what_to_do(targets.config, ranking, options)}", file=sys.stderr)
+    """Say at the end of a run whether a person has to review images now, or has just done so."""
+    ranking, decisions = targets.paths.ood("ranking.parquet"), targets.decisions_files()
+    if not targets.is_pending or not os.path.exists(ranking):
+        return
+    if not is_pending(targets.config, decisions):
+        print(
+            "\nThe review has accepted enough: the same command without `review` goes on.",
+            file=sys.stderr,
+        )
+        return
+    names = overlays(files)
+    options = " ".join(["--cores 1", *(["--configfile", *names] if names else [])])
+    said = what_to_do(targets.config, ranking, decisions, options)
+    print(f"\n{said}", file=sys.stderr)
 
 
 class _NothingToDo(logging.Handler):

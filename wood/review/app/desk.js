@@ -3,6 +3,7 @@
 (() => {
   const review = window.woodReview;
   const AHEAD = 8; // images fetched before they are shown
+  const CAPTION = 34; // pixels of a picture's height that its caption and frame take
   const make = (tag, name, text = "") => {
     const element = document.createElement(tag);
     element.className = `wood-${name}`;
@@ -115,6 +116,8 @@
 
   // ---- the stage ----------------------------------------------------------------------------
 
+  const heatLayer = (source) => Object.assign(make("img", "map"), { src: source });
+
   const tile = (image) => {
     const element = make("figure", "tile");
     element.dataset.image = image.image_id;
@@ -142,6 +145,17 @@
     caption.replaceChildren(...known.filter(Boolean).map((text) => make("div", "known", text)));
   };
 
+  // As many columns as make the pictures of a screen largest; most are 4 wide by 3 high.
+  const arrange = () => {
+    const size = (columns) => {
+      const high = stage.clientHeight / Math.ceil(shown.length / columns) - CAPTION;
+      return Math.min(stage.clientWidth / columns, (high * 4) / 3);
+    };
+    const best = shown.map((_, index) => index + 1).reduce((a, b) => (size(b) > size(a) ? b : a), 1);
+    stage.style.gridTemplateColumns = mode === "screen" ? `repeat(${best}, minmax(0, 1fr))` : "";
+  };
+  new ResizeObserver(arrange).observe(stage);
+
   const show = (images) => {
     shown = images;
     marks = new Map();
@@ -167,6 +181,7 @@
     if (heat) fetchHeat(images);
     for (const image of upcoming().flat()) picture(image);
     drawFoot();
+    arrange();
   };
 
   const ended = () => {
@@ -196,9 +211,8 @@
   };
 
   const nextImage = (step = 1) => {
-    if (list) return list[list.indexOf(shown[0]) + step];
-    const all = review.state.candidates;
-    if (step < 0) return all[all.indexOf(shown[0]) - 1] ?? shown[0];
+    const all = list ?? review.state.candidates;
+    if (list || step < 0) return all[all.indexOf(shown[0]) + step] ?? (list ? undefined : shown[0]);
     const left = review.undecided();
     return left.find((image) => image.rank > (shown[0]?.rank ?? 0)) ?? left[0];
   };
@@ -284,8 +298,6 @@
     for (const map of stage.querySelectorAll(".wood-map")) map.remove();
     if (heat) fetchHeat(shown);
   };
-
-  const heatLayer = (source) => Object.assign(make("img", "map"), { src: source });
 
   const fetchHeat = async (images) => {
     for (const image of images) {
