@@ -15,6 +15,7 @@ from wood.workflow.targets import Targets
 
 share_with_jobs(workflow.basedir)
 start.collect_garbage_seldom()
+start.find_scripts_once(workflow.sourcecache)
 
 files = [f"{workflow.basedir}/config.yaml", *(workflow.overwrite_configfiles or [])]
 config.update(start.configuration(config, workflow.config_settings.config, files))

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake.sourcecache import LocalSourceFile, SourceCache
 
 from wood.report.items import ITEMS
+from wood.workflow import start
 from wood.workflow.config import STAGES, merge
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs, sources
@@ -42,6 +44,16 @@ def test_a_review_opens_the_file_of_its_reviewer():
 def test_a_wrong_configuration_ends_with_a_sentence():
     with pytest.raises(SystemExit, match=r"^Error: Configuration: thread is not a known key"):
         configuration(merge(BASE, {"thread": 1}), {})
+
+
+def test_snakemake_finds_each_script_once(tmp_path):
+    sources = SourceCache(tmp_path)
+    before = sources._cache_entry(LocalSourceFile("/a/b.py"))
+    start.find_scripts_once(sources)
+    entry = sources._cache_entry(LocalSourceFile("/a/b.py"))
+    assert entry == before
+    assert sources._cache_entry(LocalSourceFile("/a/b.py")) is entry
+    assert sources._cache_entry(LocalSourceFile("/a/c.py")) != entry
 
 
 def test_what_the_command_line_says_comes_over_the_files():
