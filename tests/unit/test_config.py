@@ -137,6 +137,11 @@ def test_table_3_has_a_wide_resnet38_on_the_same_masks(config):
     network = settings.experiment(paper, "advcam-wood-wide")["segmentation"]
     assert (network["backbone"], network["crop"]) == ("wide_resnet38", 448)
     assert network["output_stride"] == 8
+    # YudeWang/semantic-segmentation-codebase, experiment/seamv1-pseudovoc/config.py
+    training = network["training"]
+    assert (training["lr"], training["iterations"], training["batch_size"]) == (1e-3, 20000, 10)
+    assert (network["scale"], network["scale_step"]) == ([0.5, 1.5], None)
+    assert network["inference"]["scales"] == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 
 
 def test_deeplabs_published_values_stand_in_the_papers_configuration(config):

@@ -169,6 +169,31 @@ def test_an_image_listed_twice_is_named(tmp_path):
         collect(mirror.write(), tmp_path / "out")
 
 
+def test_one_list_of_all_images_serves_every_split(tmp_path):
+    """Open Images' image_ids_and_rotation.csv: each row says which split it belongs to."""
+    mirror = Mirror(tmp_path / "mirror")
+    expected = {}
+    for split in ("train", "validation", "test", "validation"):
+        name = mirror.add(human=[("Room", 1)], Subset=split)
+        expected[name] = split
+    unsaid = mirror.add(human=[("Room", 1)], Subset="")
+    root = mirror.write()
+    splits = ["train", "validation", "test"]
+    whole = "2018_04/validation/validation-images-with-rotation.csv"
+    files = {
+        source: dict.fromkeys(splits, f"v5/validation-annotations-{source}-imagelabels.csv")
+        for source in ("human", "machine")
+    } | {"images": dict.fromkeys(splits, whole)}
+    index = fetch_metadata(tmp_path / "metadata", base=root, splits=splits, files=files)
+    with pytest.raises(InputError, match=f"the image '{unsaid}' is listed twice"):
+        filter_candidates(index, tmp_path / "c.parquet", tmp_path / "e.parquet", classes=["cat"])
+    mirror.images.pop()
+    mirror.write()
+    filter_candidates(index, tmp_path / "c.parquet", tmp_path / "e.parquet", classes=["cat"])
+    found = pd.read_parquet(tmp_path / "c.parquet").set_index("image_id")["split"]
+    assert found.to_dict() == expected
+
+
 def test_short_rows_are_told_from_titles_with_commas_and_line_breaks(tmp_path):
     mirror = Mirror(tmp_path / "mirror")
     image = mirror.add([("Room", 1)], Title='One, "two",\nthree', Author="Ann")

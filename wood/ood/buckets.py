@@ -160,6 +160,9 @@ class Buckets:
     def sort_images(self) -> None:
         """Keep the wanted columns of all image lists.
 
+        Where a list says of a row which split it belongs to (`Subset`), that split alone takes it:
+        one list of all images may stand for several splits.
+
         Raises:
             InputError: a column or a row is bad.
         """
@@ -171,6 +174,9 @@ class Buckets:
             _refuse_short_rows(path)
             plain = _plain(path, ("ImageID",), self.folder, quotes=True)
             rows = _scan(plain, quotes=True).filter(~pl.all_horizontal(pl.all().is_null()))
+            if "Subset" in header:
+                subset = pl.col("Subset").fill_null("").str.strip_chars().str.to_lowercase()
+                rows = rows.filter(subset.is_in(["", split]))
             rows = rows.select(
                 (pl.col(column) if column in header else pl.lit(None, pl.String)).alias(name)
                 for column, name in IMAGE_COLUMNS.items()
