@@ -117,7 +117,7 @@ def test_the_projections_are_those_of_the_page():
     assert tflop["classifiers"] == pytest.approx(11, rel=0.1)  # F_in
     assert tflop["localization maps"] == pytest.approx(8, rel=0.1)  # CAM
     assert tflop["pseudo-masks"] == pytest.approx(3 + 1.5, rel=0.1)  # IRNet and boundaries
-    assert tflop["networks, predictions"] == pytest.approx(157 + 0.7, rel=0.1)  # DeepLab-v2
+    assert tflop["networks, predictions"] == pytest.approx(235 + 0.7, rel=0.1)  # DeepLab-v2
     whole["experiments"] |= {"irn": None, "advcam": config("voc12")["experiments"]["advcam"]}
     maps = next(stage for stage in costs.stages(whole) if stage.name == "localization maps")
     assert maps.tflop / 1000 == pytest.approx(630, rel=0.1)

@@ -15,8 +15,8 @@ SPLITS = ("train", "validation", "test")
 INDEX = "metadata.json"
 
 # The image lists are those of the public image bucket: for train the 1.7 million boxable images.
-# "2018_04/image_ids_and_rotation.csv" lists all 9 million of all splits, most of them with their own
-# addresses only, and "v7/oidv7-train-annotations-human-imagelabels.csv" has the labels of version 7.
+# "2018_04/image_ids_and_rotation.csv" lists all 9 million of all splits, most with their own
+# addresses only; "v7/oidv7-train-annotations-human-imagelabels.csv" has the labels of version 7.
 FILES: dict[str, Any] = {
     "classes": "v6/oidv6-class-descriptions.csv",
     "hierarchy": "2018_04/bbox_labels_600_hierarchy.json",
