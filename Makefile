@@ -88,7 +88,7 @@ SEED ?= 0
 fuzz: env
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
-# Kills runs of the tests' configuration at random moments, 20 times.
+# Kills runs, reviews, downloads and writers at random moments, 50 times in all.
 chaos: env
 	$(BIN)/python -m tests.workflow.chaos
 

@@ -1,5 +1,6 @@
 """The review in a headless Chromium: starts the command and presses keys."""
 
+import json
 import os
 import re
 import shutil
@@ -11,9 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import psutil
 from selenium import webdriver
@@ -111,6 +114,21 @@ class ReviewCommand:
         for process in alive:
             process.kill()
         psutil.wait_procs(alive, timeout=30)
+
+
+def post(address: str, dataset: str, presses: list[dict]) -> dict:
+    """Send what a page of `dataset` would send to the server at `address`; return its answer."""
+    server = "/".join(address.split("/")[:3])
+    body = {"operator_uri": "@wood/review/record", "dataset_name": dataset}
+    request = Request(
+        f"{server}/operators/execute",
+        json.dumps(body | {"params": {"presses": presses}}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        return json.loads(urlopen(request, timeout=60).read())
+    except (OSError, HTTPException) as error:
+        return {"error": str(error)}
 
 
 class ReviewPage:

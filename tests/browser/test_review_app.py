@@ -1,14 +1,11 @@
 """The review for real: MongoDB, FiftyOne and its App, and a headless Chromium that presses keys."""
 
 import csv
-import json
 import random
 import shutil
 import signal
 import time
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pandas as pd
@@ -18,7 +15,7 @@ import torch
 from PIL import Image
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.review_page import ReviewCommand, ReviewPage, chromium, free_port, until
+from tests.browser.review_page import ReviewCommand, ReviewPage, chromium, free_port, post, until
 from wood.maps import LocalizationMaps, write_maps
 from wood.ood.decisions import Decision, append_decision, now, read_history
 from wood.runtime.store import save_tensors
@@ -318,21 +315,6 @@ def test_a_page_outlives_silence_and_another_ranking(tmp_path, page, start):
     page.press("a")
     page.wait_for_report(f"No object: {image_id(2)}")
     assert answers(decisions)[3:] == [(2, "accept")]
-
-
-def post(address: str, dataset: str, presses: list[dict]) -> dict:
-    """What a page of `dataset` would send to the server at `address`."""
-    server = "/".join(address.split("/")[:3])
-    body = {"operator_uri": "@wood/review/record", "dataset_name": dataset}
-    request = Request(
-        f"{server}/operators/execute",
-        json.dumps(body | {"params": {"presses": presses}}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    try:
-        return json.loads(urlopen(request, timeout=60).read())
-    except HTTPError as error:
-        return {"error": str(error)}
 
 
 def test_two_projects_and_two_reviewers_at_once(tmp_path, page, start):

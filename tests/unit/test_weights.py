@@ -38,6 +38,14 @@ def weights_files(folder):
     yield saved("repeated", {"a": torch.ones(1).expand(10**9, 10**3)}), "no plain, dense"
     yield saved("meta", {"a": torch.ones(10**9, device="meta")}), "weights"
     yield saved("quantized", {"a": torch.quantize_per_tensor(plain, 1, 0, torch.qint8)}), "weights"
+    for new in (True, False):  # torch.load would look at such names for minutes
+        name = "x" * 1_000_000
+        kinds = {"_use_new_zipfile_serialization": new}
+        yield saved(f"long-{new}", {"a": plain, name: plain}, **kinds), "a name of 1000000"
+    whole = saved("old", {"a": plain}, _use_new_zipfile_serialization=False)
+    unended = folder / "unended.pth"
+    unended.write_bytes(whole.read_bytes()[:600].replace(b"OrderedDict\n", b"\xe9" * 200_000))
+    yield unended, "it is cut, or holds more than tensors"
     compressed = folder / "compressed.pth"
     with (
         zipfile.ZipFile(saved("whole", {"a": plain})) as whole,

@@ -1,10 +1,10 @@
-"""Kills whole runs at random moments and runs them again, until the results are there.
+"""Kills whatever works, at random moments, and starts it again, until the results are there.
 
-python -m tests.workflow.chaos [--times 20] [--folder FOLDER]
+python -m tests.workflow.chaos [--kills 50] [--seed 0] [--only KIND] [--folder FOLDER]
 
-No manual step lies between a kill and the next run. In the end the score files are those of an
-undisturbed run, byte for byte; no temporary file remains; and what Snakemake had recorded as made
-was not made again.
+No manual step lies between a kill and the next start. Of whole runs, and of two at once, the score
+files are in the end those of an undisturbed run, byte for byte; no temporary file remains; and what
+Snakemake had recorded as made was not made again. For the rest see `chaos_kinds`.
 """
 
 import argparse
@@ -18,9 +18,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.workflow import chaos_kinds
 from tests.workflow.workflow import Workflow
 
 LEFTOVERS = (".part", ".checkpoint")
+SHARES = {"folders": 0.2, "files": 0.1, "photographs": 0.14, "reviews": 0.24,
+          "two runs at once": 0.12, "runs": 0.2}  # fmt: skip
 ONE_EXPERIMENT = Path(__file__).parent / "chaos.yaml"
 
 
@@ -81,33 +84,106 @@ def disturb(
     return kills
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--times", type=int, default=20, help="runs, each with a seed of its own")
-    parser.add_argument("--folder", type=Path, help="where to work; else a temporary folder")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.folder or Path(temporary)
-        (folder / "undisturbed").mkdir(parents=True)
-        undisturbed = Workflow(folder / "undisturbed", ONE_EXPERIMENT)
+def two_at_once(folder: Path, target: str, expected: bytes, kills: int, rng: random.Random) -> None:
+    """Start runs in two working directories with one folder of results, and kill one of them.
+
+    The other is refused in a sentence, or does all the work itself.
+    """
+    shared = folder / "shared"
+    shared.mkdir()
+    workflows = []
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "results").symlink_to(shared)
+        workflows.append(Workflow(folder / name, ONE_EXPERIMENT))
+    done = 0
+    while True:
+        running = [_started(workflow, target) for workflow in workflows]
+        time.sleep(rng.uniform(1, 8))
+        alive = [process for process in running if process.poll() is None]
+        if done < kills and alive:
+            os.killpg(rng.choice(alive).pid, signal.SIGKILL)
+            done += 1
+            if done < kills:  # the other may be on its way to the end of all
+                time.sleep(rng.uniform(0, 3))
+                for process in (p for p in running if p.poll() is None):
+                    os.killpg(process.pid, signal.SIGKILL)
+                    done += 1
+        codes = [process.wait() for process in running]
+        for workflow, code in zip(workflows, codes, strict=True):
+            said = (workflow.folder / "chaos.log").read_text()
+            refused = code == 1 and "works there" in said
+            assert code in (0, -signal.SIGKILL) or refused, said[-3000:]
+        if done >= kills and 0 in codes:
+            break
+    assert (shared / target.removeprefix("results/")).read_bytes() == expected
+    left = [path for path in shared.rglob("*") if path.name.endswith(LEFTOVERS)]
+    assert left == [], f"temporary files remain: {left}"
+
+
+def _started(workflow: Workflow, target: str) -> subprocess.Popen:
+    with (workflow.folder / "chaos.log").open("w") as log:
+        return subprocess.Popen(
+            workflow.command(target), stdout=log, stderr=log, start_new_session=True
+        )
+
+
+class Runs:
+    """Whole runs, against one that nothing disturbed."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        undisturbed = Workflow(folder, ONE_EXPERIMENT)
         started = time.monotonic()
         undisturbed.make()
-        seconds = time.monotonic() - started
-        expected = undisturbed.files("small/scores/**/*.json")
-        print(f"undisturbed: {seconds:.0f} s, {len(expected)} score files", flush=True)
-        total = 0
-        for seed in range(arguments.times):
-            place = folder / f"seed-{seed}"
+        self.seconds = time.monotonic() - started
+        self.expected = undisturbed.files("small/scores/**/*.json")
+        print(f"undisturbed: {self.seconds:.0f} s, {len(self.expected)} score files", flush=True)
+
+    def alone(self, folder: Path, kills: int, rng: random.Random) -> int:
+        """Kill runs, one after the other; return the kills, at least as many as asked for."""
+        done = 0
+        while done < kills:
+            place = folder / f"run-{done}"
             place.mkdir()
             workflow = Workflow(place, ONE_EXPERIMENT)
-            kills = disturb(workflow, seed, longest=1.3 * seconds)
-            assert workflow.files("small/scores/**/*.json") == expected, (
-                f"seed {seed}: other scores"
-            )
-            assert workflow.planned() == [], f"seed {seed}: a second run would do something"
+            # Early kills are many for their time, late ones leave much to be lost.
+            done += disturb(workflow, rng.randrange(1 << 30), 1.3 * self.seconds, fewest=3)
+            assert workflow.files("small/scores/**/*.json") == self.expected, f"{place}: others"
+            assert workflow.planned() == [], f"{place}: a second run would do something"
+        return done
+
+    def at_once(self, folder: Path, kills: int, rng: random.Random) -> None:
+        name = next(name for name in self.expected if "/seeds/" in name)
+        two_at_once(folder, f"results/{name}", self.expected[name], kills, rng)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, help="in all, shared by the kinds")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=SHARES, help="one kind, with all the kills")
+    parser.add_argument("--folder", type=Path, help="where to work; else a temporary folder")
+    arguments = parser.parse_args()
+    total = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (arguments.folder or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        runs = None
+        for kind, share in SHARES.items():
+            if arguments.only not in (None, kind):
+                continue
+            kills = arguments.kills if arguments.only else round(arguments.kills * share)
+            if kind in ("runs", "two runs at once"):
+                runs = runs or Runs(folder / "undisturbed")
+            kill = {"runs": runs and runs.alone, "two runs at once": runs and runs.at_once}
+            place = folder / kind.replace(" ", "-")
+            place.mkdir()
+            work = kill.get(kind) or getattr(chaos_kinds, kind)
+            kills = work(place, kills, random.Random(f"{kind} {arguments.seed}")) or kills
             total += kills
-            print(f"seed {seed}: {kills} kills, the same scores", flush=True)
-    print(f"{arguments.times} runs survived {total} kills")
+            print(f"{kind}: {kills} kills, nothing lost, the same in the end", flush=True)
+    print(f"{total} kills")
 
 
 if __name__ == "__main__":

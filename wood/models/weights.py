@@ -1,11 +1,12 @@
 """ImageNet and published weights: read without unpickling, checked, renamed."""
 
+import pickletools
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors.torch import load_file
@@ -20,6 +21,8 @@ from wood.runtime.store import file_sha256, write_text
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 MAX_BYTES = 10_000_000_000  # of a weights file that is fetched
+MAX_NAME = 10_000  # characters
+PICKLES_IN_OLD_FORM = 5
 
 State = Mapping[str, Tensor]
 
@@ -51,6 +54,7 @@ def _read(path: Path, suffix: str) -> dict[str, Tensor]:
             state = read_mxnet_params(path)
         else:
             _refuse_compressed(path)
+            _refuse_long_names(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
@@ -78,6 +82,32 @@ def _refuse_compressed(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise ValueError("it is compressed")
+
+
+def _refuse_long_names(path: Path) -> None:
+    """torch.load looks for words in what it refuses, in a time that grows with its square."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            members = [one for one in archive.infolist() if one.filename.endswith(".pkl")]
+            for member in members:
+                with archive.open(member) as file:
+                    _check_names(path, file)
+    else:
+        with path.open("rb") as file:
+            for _ in range(PICKLES_IN_OLD_FORM):
+                _check_names(path, file)
+
+
+def _check_names(path: Path, file: IO[bytes]) -> None:
+    """Look at a pickle's texts without making anything of it; what cannot be read is refused."""
+    try:
+        for _, argument, _ in pickletools.genops(file):
+            if isinstance(argument, str) and len(argument) > MAX_NAME:
+                raise InputError(f"{path}: it holds a name of {len(argument)} characters.")
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise UnpicklingError from None
 
 
 def _is_plain(tensor: Tensor) -> bool:

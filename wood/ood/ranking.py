@@ -66,7 +66,7 @@ def rank(
         threshold, cap_per_class = 0.0, min(count, cap_per_class or count)
     parts, total = [], 0
     for path in scores:
-        part = read_table(path, SCORED)
+        part = read_table(path, SCORED, texts=("image_id", "split", "class", "path"))
         _check_scores(path, part)
         total += len(part)
         parts.append(part[part["score"] >= class_thresholds(part["class"], threshold)])
@@ -99,7 +99,9 @@ def rank(
 
 def _check_scores(path: str | Path, part: pd.DataFrame) -> None:
     """Refuse a score that is none: NaN is at or above no threshold, infinity above all."""
-    scores = pd.to_numeric(part["score"], errors="coerce")
+    if not pd.api.types.is_float_dtype(part["score"]):
+        raise InputError(f"{path}: the column 'score' is {part['score'].dtype}, not numbers.")
+    scores = part["score"]
     wrong = part[~scores.between(0, 1)]
     if len(wrong):
         first = wrong.iloc[0]

@@ -39,15 +39,20 @@ def embed_epochs(path: str, seed: int) -> Embedding:
     with content_of(path, "features of epochs"):
         epochs = sorted(int(name.removeprefix("epoch-")) for name in tensors)
         features = np.concatenate([tensors[f"epoch-{epoch}"].numpy() for epoch in epochs])
-        shown = [metadata[name] for name in ("classes", "images", "class_of", "domain_of")]
+        classes, images = metadata["classes"], metadata["images"]
+        class_of, domain_of = (np.array(metadata[name]) for name in ("class_of", "domain_of"))
+        if not len(features) // len(epochs) == len(images) == len(class_of) == len(domain_of):
+            raise ValueError(images)
+        if not np.isfinite(features).all():
+            raise ValueError("not finite")
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     together = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
     parts = np.split(together, len(epochs))
     return Embedding(
-        shown[0],
-        shown[1],
-        np.array(shown[2]),
-        np.array(shown[3]),
+        classes,
+        images,
+        class_of,
+        domain_of,
         dict(zip(epochs, parts, strict=True)),
     )
 

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,11 +212,14 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
         table.to_parquet(temporary, index=False, compression="zstd")
 
 
-def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+def read_table(
+    path: str | Path, columns: list[str] | None = None, texts: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read a Parquet file of at most `MAX_ROWS`, or the named `columns` of it.
 
     Raises:
-        InputError: the file is missing, not Parquet, too long, lacks a column, or has one twice.
+        InputError: the file is missing, not Parquet, too long, lacks a column, has one twice, or
+            holds what is no text in one of the columns `texts`.
     """
     import pyarrow.parquet as pq
 
@@ -231,7 +234,10 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
                     f"{path}: the column {quoted(name)} {found}; columns found: {listed(names)}."
                 )
         table = file.read(columns).to_pandas()
-        return table if columns is None else table[columns]
+    for name in texts:
+        if not all(type(value) is str for value in table[name]):
+            raise InputError(f"{path}: the column {quoted(name)} holds what is no text.")
+    return table if columns is None else table[columns]
 
 
 @contextmanager
