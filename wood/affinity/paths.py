@@ -155,11 +155,24 @@ class _TrainingAffinities(torch.autograd.Function):
         cell_numbers = torch.arange(height * width, device=which.device).view(height, width)
         source_numbers = cell_numbers[ctx.sources]
         total = gradient.new_zeros(batch, height * width)
-        for number, path in enumerate(search_paths(ctx.radius)):
-            steps = torch.as_tensor(np.array(path.cells) @ (width, 1), device=which.device)
-            cells = source_numbers + steps[which[:, number].long()]
+        steps = torch.as_tensor(_steps(ctx.radius, width), device=which.device)  # one copy for all
+        for number, path_steps in enumerate(steps):
+            cells = source_numbers + path_steps[which[:, number].long()]
             total.scatter_add_(1, cells.flatten(1), -gradient[:, number].flatten(1))
         return total.view(ctx.grid), None
+
+
+@cache
+def _steps(radius: int, width: int) -> np.ndarray:
+    """Return the offsets (P, L) of each path's cells from its source, on a grid of `width` cells.
+
+    L is the length of the longest path; shorter ones are filled up with zeros.
+    """
+    paths = search_paths(radius)
+    steps = np.zeros((len(paths), max(len(path.cells) for path in paths)), dtype=np.int64)
+    for number, path in enumerate(paths):
+        steps[number, : len(path.cells)] = np.array(path.cells) @ (width, 1)
+    return steps
 
 
 def training_affinities(boundary: Tensor, radius: int) -> Tensor:

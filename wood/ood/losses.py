@@ -68,9 +68,10 @@ def distance_loss(
 
 
 def _in_term(features: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
+    # Without boolean indices, whose lengths a GPU would have to tell the CPU in every step.
     known = ~centers.isnan().any(dim=1)
-    positive = labels[:, known] > 0
-    return distances(features, centers[known])[positive].sum()
+    away = distances(features, torch.where(known[:, None], centers, 0.0))
+    return torch.where((labels > 0) & known, away, 0.0).sum()
 
 
 def _ood_term(features: Tensor, centers: Tensor, top_fraction: float, selection: str) -> Tensor:
