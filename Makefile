@@ -47,7 +47,7 @@ demo: env
 	@echo "The page: $(CURDIR)/results/demo/report/index.html"
 
 test: env browser slurm
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile tests
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests
 
 lint: env
 	$(BIN)/ruff format --check .

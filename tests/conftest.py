@@ -12,6 +12,24 @@ import torch
 
 from tests.server import Server
 
+# Files that take long begin first, so that both processes end together. The very first makes the
+# small run (`made`), which a second one would wait for.
+FIRST = (
+    *("workflow/test_pipeline", "browser/test_review_app", "workflow/test_slurm"),
+    *("workflow/test_reruns", "workflow/test_own_data", "workflow/test_bad_input"),
+    *("workflow/test_items", "workflow/test_rehearsal", "golden/test_cam", "unit/test_backbones"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the test files."""
+
+    def turn(item: pytest.Item) -> int:
+        file = item.path.with_suffix("").as_posix()
+        return next((turn for turn, name in enumerate(FIRST) if file.endswith(name)), len(FIRST))
+
+    items.sort(key=turn)
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
