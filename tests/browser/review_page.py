@@ -72,14 +72,14 @@ class ReviewCommand:
             )
         self.family: list[psutil.Process] = []
 
-    def page(self) -> str:
+    def page(self, patience: float = PATIENCE) -> str:
         """Wait for the App and return its address."""
 
         def look() -> re.Match | None:
             assert self.process.poll() is None, self.output()
             return re.search(r"The review is at (\S+)", self.output())
 
-        address = until(look, "the App").group(1)
+        address = until(look, "the App", patience).group(1)
         self.family = self.process.children(recursive=True)
         return address
 

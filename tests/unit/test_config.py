@@ -1,5 +1,6 @@
 """The configuration: bad keys and values are named before anything runs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -503,9 +504,25 @@ def test_a_key_that_stands_twice_is_named_with_its_file_and_line(tmp_path):
     settings.check_overlays([path])
 
 
-@pytest.mark.parametrize("key", ["labels_csv", "images", "masks"])
-@pytest.mark.parametrize("place", ["/a/{set}/x", "a}b"])
-def test_a_path_with_braces_is_named_by_its_key(config, key, place):
-    changed = settings.merge(config, {"data": {"source": "csv", key: place}})
-    with pytest.raises(InputError, match=rf"data\.{key} is .*braces for a wildcard"):
+BRACES = ["/a/{set}/x", "a}b", "{", "{b}", "a {0}"]
+
+
+@pytest.mark.parametrize("text", BRACES)
+@pytest.mark.parametrize(
+    "key",
+    ["data.labels_csv", "data.images", "data.masks", "data.voc_root", "ood.openimages.base",
+     "ood.review.truth", "ood.openimages.class_map", "downloads.voc2012.file", "ood.list"],
+)  # fmt: skip
+def test_what_has_braces_is_named_by_its_key(config, key, text):
+    change = text
+    for part in reversed(key.split(".")):
+        change = {part: change}
+    with pytest.raises(InputError, match=rf"{re.escape(key)} is .*braces for a wildcard"):
+        settings.check_files(settings.merge(config, change))
+
+
+@pytest.mark.parametrize("text", BRACES)
+def test_a_class_with_braces_is_named(config, text):
+    changed = settings.merge(config, {"classes": [*config["classes"], text]})
+    with pytest.raises(InputError, match=r"classes is .*braces for a wildcard"):
         settings.check_files(changed)

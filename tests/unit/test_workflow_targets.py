@@ -100,7 +100,8 @@ def own_data(folder, **changes):
     (folder / "labels.csv").touch()
     data = {"source": "csv", "labels_csv": folder / "labels.csv", "images": folder / "images"}
     data = {key: str(value) for key, value in {**data, **changes}.items()}
-    return {"data": data, "ood": {"openimages": {"base": str(folder)}}}
+    ood = {"openimages": {"base": str(folder)}, "review": {"policy": "decisions"}}
+    return {"data": data, "ood": ood}
 
 
 def test_own_data_are_scored_where_they_have_masks_and_lists(tmp_path):

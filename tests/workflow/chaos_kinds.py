@@ -25,6 +25,7 @@ from wood.ood.decisions import read_history
 from wood.runtime.store import read_json, write_json
 
 PRESSES = 12  # between two kills of a review
+PATIENCE = 600  # seconds for the App to start, on a machine with other work
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -43,22 +44,23 @@ def reviews(folder: Path, kills: int, rng: random.Random) -> None:
     options = ["--ranking", "ranking.parquet", "--decisions", "decisions.csv", "--reviewer", "ann"]
     for number in range(kills):
         command = ReviewCommand(folder, *options, "--classes", *CLASSES)
-        address = command.page()
+        address = command.page(PATIENCE)
         name = address.split("/datasets/")[1].split("?")[0]
         victims = {"command": command.process, "server": command.servers()[0],
                    "database": command.mongod()}  # fmt: skip
         who = sorted(victims)[number % len(victims)]
         timer = threading.Timer(rng.uniform(0, 1), victims[who].kill)
-        timer.start()
         # A page goes on sending what has no report, until it gets none any more.
         end = min((number + 1) * PRESSES, len(presses))
         while reported < end and "images" in _result(post(address, name, [presses[reported]])):
             reported += 1
+            if timer.ident is None:  # the first answer takes seconds
+                timer.start()
         timer.join()
         command.stop(signal.SIGKILL)
         _recorded_once(decisions, presses[:reported], presses[: reported + 1])
     command = ReviewCommand(folder, *options, "--classes", *CLASSES)
-    address = command.page()
+    address = command.page(PATIENCE)
     for press in presses[max(reported - 1, 0) :]:
         assert "images" in _result(post(address, name, [press])), "a review does not go on"
     command.stop()

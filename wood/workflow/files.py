@@ -1,7 +1,8 @@
 """The files and folders that the configuration names, checked before anything runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from wood.runtime.errors import InputError
 from wood.scoring.thresholds import HALF_A
@@ -40,14 +41,23 @@ def file_problems(config: Tree) -> Iterator[str]:
     yield from _image_set_problems(config, coming.voc is not None)
     yield from weights_problems(config)
     fetched = {download.path for download in coming.all()}
-    for key, place in named_inputs(config).items():
-        if set("{}") & set(place):
+    for key, text in _texts(config):
+        if set("{}") & set(text):
             yield (
-                f"Configuration: {key} is {place}: Snakemake would take the braces for a wildcard; "
-                "give the folder another name, or a link without braces."
+                f"Configuration: {key} is {text}: Snakemake would take the braces for a wildcard; "
+                "give it another name (a folder: or a link without braces)."
             )
+    for key, place in named_inputs(config).items():
         if place not in fetched and key != "data.voc_root" and not Path(place).exists():
             yield f"Configuration: {key} is {place}, which does not exist."
+    review = config["ood"]["review"]
+    answered = config["ood"]["source"] == "openimages" and review["policy"] == "truth"
+    if answered and data["source"] != "demo" and review["truth"] is None:
+        yield (
+            "Configuration: ood.review.policy is truth, which needs a file of the true answers "
+            "(ood.review.truth) where the images are not the demo's; a person's answers are the "
+            "policy decisions."
+        )
     for name in experiments(config, "seeds"):
         if experiment(config, name)["threshold"] == HALF_A and not has_evaluation(config):
             yield (
@@ -80,6 +90,22 @@ def named_inputs(config: Tree) -> dict[str, str]:
     if data["source"] != "demo":
         places["data.image_sets"] = data["image_sets"]
     return {key: place for key, place in places.items() if isinstance(place, str)}
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts of a configuration that reach Snakemake, with their keys.
+
+    Grids are templates, whose braces are replaced before; titles reach the report alone.
+    """
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in ("grids", "title"):
+                yield from _texts(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, key)
 
 
 def image_set_file(data: Tree, name: str) -> str:
