@@ -1,7 +1,7 @@
 """Pseudo ground-truth masks: seeds spread by the random walk (IRN, Sec. 5.2; W-OoD, Sec. 3.3)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from math import ceil
 from pathlib import Path
 
@@ -76,11 +76,8 @@ def make_pseudo_masks(
     seeds = {seed.image_id: seed for seed in read_seeds(maps, images, class_names, classifier)}
     loaded = images_of(seeds, images, max_failed_fraction, workers, "pseudo-masks")
     batch_pixels = GPU_BATCH_PIXELS if device.type == "cuda" else 0
-    with ExitStack() as stack_of_folders:
-        folder = stack_of_folders.enter_context(atomic_directory(output))
-        boundary_folder = boundaries and stack_of_folders.enter_context(
-            atomic_directory(boundaries)
-        )
+    beside = atomic_directory(boundaries) if boundaries else nullcontext()
+    with atomic_directory(output) as folder, beside as boundary_folder:
         for ids, batch in batches_of_one_size(loaded, batch_pixels):
             for image_id, image in zip(ids, batch, strict=True):
                 check_size(seeds[image_id], image.height, image.width)
@@ -91,8 +88,12 @@ def make_pseudo_masks(
                 mask = pseudo_mask(seeds[image_id], values, mask_threshold)
                 save_mask(folder / f"{image_id}.png", mask)
                 if boundary_folder:
-                    grey = (edges * 255).round().to("cpu", torch.uint8).numpy()
-                    Image.fromarray(grey).save(boundary_folder / f"{image_id}.png")
+                    _save_grey(boundary_folder / f"{image_id}.png", edges)
+
+
+def _save_grey(path: Path, values: Tensor) -> None:
+    """Write (h, w) values from 0 to 1 as a grey PNG."""
+    Image.fromarray((values * 255).round().to("cpu", torch.uint8).numpy()).save(path)
 
 
 def images_of(

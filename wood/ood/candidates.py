@@ -62,6 +62,12 @@ class CandidateCounts:
     excluded: int
     candidates: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.listed} images listed, {self.excluded} excluded by a foreground label, "
+            f"{self.candidates} candidates"
+        )
+
 
 @dataclass
 class Join:
@@ -85,9 +91,10 @@ def filter_candidates(
     max_candidates: int | None = None,
     max_unlabelled_fraction: float = 0.1,
     seed: int = 0,
-    temporary: str | Path | None = None,
 ) -> CandidateCounts:
     """Write the images of Open Images that no label says to hold a foreground object.
+
+    Beside `output` this sorts the rows into buckets, about 10 bytes for each positive label.
 
     An image is excluded by a label of a foreground class (its descendants and finer labels
     included, see `foreground_labels`) that is human-verified positive (Confidence 1) or
@@ -108,50 +115,55 @@ def filter_candidates(
         max_unlabelled_fraction: share of the listed images that no row of the label files may
             name: nothing keeps them from being candidates, whatever they show.
         seed: of the sample.
-        temporary: folder for the buckets (about 10 bytes a positive label row); None takes the
-            folder of `output`.
 
     Raises:
         InputError: a label, a column, a row or an image id is bad, labels and lists do not belong
             together, or no candidate is left.
     """
+    index = read_metadata(metadata)
+    splits = list(splits) if splits is not None else list(index["images"])
+    _check_settings(index, classes, machine_threshold, splits, max_candidates)
+    names = read_label_names(index["classes"])
+    foreground = foreground_labels(classes, names, read_hierarchy(index["hierarchy"]), class_map)
+    (beside := Path(output).parent).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".buckets.", dir=beside) as folder:
+        rows = Buckets(Path(folder), index, splits, machine_threshold)
+        rows.sort_labels(set(names.names))
+        rows.sort_images()
+        with atomic_path(explanation) as reasons, atomic_path(output) as kept:
+            counts, join = _filter_buckets(rows, kept, reasons, names.names, foreground)
+            _check_join(rows, join, counts.listed, max_unlabelled_fraction)
+            _check_some(counts, rows)
+            if max_candidates is not None and counts.candidates > max_candidates:
+                _sample(kept, max_candidates, seed)
+                counts = replace(counts, candidates=max_candidates)
+    logger.info("%s", counts)
+    return counts
+
+
+def _check_settings(
+    index: Mapping[str, Any],
+    classes: Sequence[str],
+    machine_threshold: float,
+    splits: Sequence[str],
+    max_candidates: int | None,
+) -> None:
     if not classes:
         raise InputError("classes: name at least one foreground class.")
     if not 0 <= machine_threshold <= 1:
         raise InputError(f"machine_threshold: {machine_threshold} is not between 0 and 1.")
     if max_candidates is not None and max_candidates < 1:
         raise InputError(f"max_candidates: {max_candidates} is not a positive number.")
-    index = read_metadata(metadata)
-    splits = list(splits) if splits is not None else list(index["images"])
     for split in splits:
         if split not in index["images"]:
             raise InputError(f"splits: the metadata has no split {split!r}.")
-    names = read_label_names(index["classes"])
-    foreground = foreground_labels(classes, names, read_hierarchy(index["hierarchy"]), class_map)
-    output = Path(output)
-    folder = Path(temporary) if temporary else output.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".buckets.", dir=folder) as folder_of_buckets:
-        rows = Buckets(Path(folder_of_buckets), index, splits, machine_threshold)
-        rows.sort_labels(set(names.names))
-        rows.sort_images()
-        with atomic_path(explanation) as reasons, atomic_path(output) as kept:
-            counts, join = _filter_buckets(rows, kept, reasons, names.names, foreground)
-            _check_join(rows, join, counts.listed, max_unlabelled_fraction)
-            if not counts.candidates:
-                lists = ", ".join(index["images"][split] for split in splits)
-                reason = "is without a foreground label" if counts.listed else "is listed"
-                raise InputError(f"{lists}: no image {reason}, so there is no candidate.")
-            if max_candidates is not None and counts.candidates > max_candidates:
-                _sample(kept, max_candidates, seed)
-                counts = replace(counts, candidates=max_candidates)
-    logger.info(
-        "%d images listed, %d excluded by a foreground label, %d candidates",
-        counts.listed,
-        counts.excluded,
-        counts.candidates,
-    )
-    return counts
+
+
+def _check_some(counts: CandidateCounts, buckets: Buckets) -> None:
+    if not counts.candidates:
+        lists = ", ".join(map(str, buckets.image_files.values()))
+        reason = "is without a foreground label" if counts.listed else "is listed"
+        raise InputError(f"{lists}: no image {reason}, so there is no candidate.")
 
 
 def _filter_buckets(

@@ -75,11 +75,9 @@ def download_images(
     output: str | Path,
     *,
     base: str | Path = IMAGE_BASE,
-    splits: Sequence[str] | None = None,
     shard_index: int = 0,
     shard_count: int = 1,
     sources: Sequence[str] = SOURCES,
-    check: bool = True,
     max_failed_fraction: float = 0.05,
     **limits: Any,
 ) -> pd.DataFrame:
@@ -97,10 +95,8 @@ def download_images(
             "missing" (404, 403, 410 or no file: nobody has it any more) or "failed"; reason says
             why; rotation is the list's (degrees counter-clockwise), already applied to the pixels.
         base: where <split>/<id>.jpg lie: http(s)://, s3:// (unsigned), file:// or a folder.
-        splits: leave out candidates of other splits; None takes all.
         shard_index, shard_count: which part of the candidates.
         sources: what to ask, in turn: "base", then the "thumbnail" and "original" of the list.
-        check: decode each image of a local folder; otherwise only its header is read.
         max_failed_fraction: share of failed (not of missing) images past which the stage fails.
         limits: see `ImageLimits`.
 
@@ -115,17 +111,11 @@ def download_images(
     unknown = sorted(set(sources) - set(SOURCES))
     if unknown or not sources:
         raise InputError(f"sources: {unknown or 'nothing'} is not among {', '.join(SOURCES)}.")
-    rows = read_shard(candidates, shard_index, shard_count)
-    if splits is not None:
-        rows = rows[rows["split"].isin(splits)].reset_index(drop=True)
-    if rows.empty:
-        raise InputError(f"{candidates}: there is no candidate in shard {shard_index}.")
-    for name in pd.concat([rows["image_id"], rows["split"].drop_duplicates()]):
-        as_image_id(name, str(candidates))
+    rows = _read_rows(candidates, shard_index, shard_count)
     folder = local_folder(base)
     images_dir = Path(images_dir)
     if folder is not None:
-        outcomes = _local(rows, folder, images_dir, bounds, check)
+        outcomes = _local(rows, folder, images_dir, bounds)
     else:
         _remove_parts(rows, images_dir)
         jobs = _jobs(rows, images_dir, web_address(str(base)), sources)
@@ -133,13 +123,26 @@ def download_images(
     shown = progress(outcomes, len(rows), "images")
     found = sorted(shown, key=lambda outcome: outcome.number)
     manifest = _manifest(rows, found)
+    _log(manifest)
+    _fail_past(manifest, base, max_failed_fraction)
+    write_table(output, manifest)
+    return manifest
+
+
+def _read_rows(candidates: str | Path, shard_index: int, shard_count: int) -> pd.DataFrame:
+    rows = read_shard(candidates, shard_index, shard_count)
+    if rows.empty:
+        raise InputError(f"{candidates}: there is no candidate in shard {shard_index}.")
+    for name in pd.concat([rows["image_id"], rows["split"].drop_duplicates()]):
+        as_image_id(name, str(candidates))
+    return rows
+
+
+def _log(manifest: pd.DataFrame) -> None:
     counts = manifest["status"].value_counts()
     logger.info(", ".join(f"{counts.get(name, 0)} {name}" for name in (OK, MISSING, FAILED)))
     for row in manifest[manifest["status"] != OK].itertuples():
         logger.warning("%s/%s: %s (%s)", row.split, row.image_id, row.status, row.reason)
-    _fail_past(manifest, base, max_failed_fraction)
-    write_table(output, manifest)
-    return manifest
 
 
 def _fail_past(manifest: pd.DataFrame, base: str | Path, max_failed_fraction: float) -> None:
@@ -191,7 +194,7 @@ def _rotation(value: float | None) -> float | None:
 
 
 def _local(
-    rows: pd.DataFrame, folder: Path, images_dir: Path, limits: ImageLimits, check: bool
+    rows: pd.DataFrame, folder: Path, images_dir: Path, limits: ImageLimits
 ) -> Iterator[_Outcome]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of images.")
@@ -203,15 +206,13 @@ def _local(
         if not path.is_file():
             return _Outcome(number, MISSING, f"{path}: no such file")
         try:
-            if rotation or check:
-                image = load_image(path, limits.max_pixels, rotation)
+            image = load_image(path, limits.max_pixels, rotation)
             if rotation:
                 path = images_dir / row.split / path.name
                 _save(image, path)
-            size = image.size if check else _header_size(path)
         except InputError as error:
             return _Outcome(number, FAILED, str(error))
-        return _Outcome(number, OK, path=path, size=size)
+        return _Outcome(number, OK, path=path, size=image.size)
 
     jobs = enumerate(rows.itertuples(index=False))
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,8 +37,6 @@ def select_hard_ood(
     truth: str | Path | None = None,
     images: Sequence[str | Path] = (),
     classes: Sequence[str] = (),
-    total: int | None = None,
-    per_class: int | None = None,
     minimum: int = 1,
     max_unmatched_fraction: float = 0.5,
 ) -> pd.DataFrame:
@@ -49,13 +48,11 @@ def select_hard_ood(
         statistics: review_stats.json, see `review_statistics`, with `disagreements`: images on
             which reviewers disagree, where the stricter answer (reject) wins.
         policy: "decisions" (a person's; undecided images are not used), "truth" (a file answers in
-            a person's place, hardest first, until enough are accepted), or "none" (no pruning).
+            a person's place), or "none" (no pruning).
         decisions: one or several decisions.csv; policy "decisions".
         truth: CSV of image id and foreground class, empty where there is none; policy "truth".
         images: the manifests of all candidates (see `download_images`), to count the photographs.
         classes: the foreground classes, for the order in the statistics.
-        total: take at most so many images.
-        per_class: take at most so many of each predicted class.
         minimum: fewest images that the next steps can use, such as the number of clusters K.
         max_unmatched_fraction: share of the decided images that may be outside the ranking, and of
             the ranked ones that the truth may not name.
@@ -65,32 +62,13 @@ def select_hard_ood(
             together, or there are too few accepted images.
     """
     ranked = read_table(ranking)
-    history, disagreements = None, []
-    if policy == "decisions":
-        files = _files(decisions, "decisions")
-        histories = [read_history(file) for file in files]
-        history = pd.concat(histories, ignore_index=True).drop_duplicates() if files else None
-        answers, conflicts = merge(files)
-        log_disagreements(conflicts)
-        disagreements = conflicts.to_dict("records")
-        check_join(
-            answers["image_id"], ranked["image_id"], files, [ranking], max_unmatched_fraction
-        )
-        answers = answers[answers["image_id"].isin(ranked["image_id"])]
-    elif policy == "truth":
-        files = _files(truth, "truth")
-        known = read_truth(files[0])
-        check_join(ranked["image_id"], known.index, [ranking], files, max_unmatched_fraction)
-        answers = _answer(ranked, known, total, per_class)
-    elif policy == "none":
-        answers = pd.DataFrame({"image_id": [], "decision": []}, dtype=object)
-    else:
-        raise InputError(f"ood.review.policy: {policy!r} is none of {', '.join(POLICIES)}.")
-    kept = ranked
+    answers, history, disagreements = _answers(
+        ranking, ranked, policy, decisions, truth, max_unmatched_fraction
+    )
+    chosen = ranked
     if policy != "none":
         accepted = answers.loc[answers["decision"] == ACCEPT, "image_id"]
-        kept = ranked[ranked["image_id"].isin(accepted)]
-    chosen = _limit(kept, total, per_class)
+        chosen = ranked[ranked["image_id"].isin(accepted)]
     if len(chosen) < max(1, minimum):
         raise InputError(_too_few(ranking, policy, len(ranked), len(answers), len(chosen), minimum))
     write_hard_ood(output, chosen)
@@ -106,6 +84,39 @@ def select_hard_ood(
     write_json(statistics, stats | {"disagreements": disagreements})
     logger.info("%d hard OoD images of %d above the threshold", len(chosen), len(ranked))
     return chosen[COLUMNS]
+
+
+def _answers(
+    ranking: str | Path,
+    ranked: pd.DataFrame,
+    policy: str,
+    decisions: str | Path | Sequence[str | Path] | None,
+    truth: str | Path | None,
+    most_unmatched: float,
+) -> tuple[pd.DataFrame, pd.DataFrame | None, list[dict[str, Any]]]:
+    """Return the answers to ranked images, the history they come from, and disagreements.
+
+    Answers have the columns image_id and decision; only a person's have a history.
+    """
+    if policy == "none":
+        return pd.DataFrame({"image_id": [], "decision": []}, dtype=object), None, []
+    if policy == "truth":
+        files = _files(truth, "truth")
+        known = read_truth(files[0])
+        check_join(ranked["image_id"], known.index, [ranking], files, most_unmatched)
+        named = ranked["image_id"][ranked["image_id"].isin(known.index)]
+        decided = np.where(known[named].astype(bool), REJECT, ACCEPT)
+        return pd.DataFrame({"image_id": named.to_numpy(), "decision": decided}), None, []
+    if policy != "decisions":
+        raise InputError(f"ood.review.policy: {policy!r} is none of {', '.join(POLICIES)}.")
+    files = _files(decisions, "decisions")
+    histories = [read_history(file) for file in files]
+    history = pd.concat(histories, ignore_index=True).drop_duplicates() if files else None
+    answers, conflicts = merge(files)
+    log_disagreements(conflicts)
+    check_join(answers["image_id"], ranked["image_id"], files, [ranking], most_unmatched)
+    answers = answers[answers["image_id"].isin(ranked["image_id"])]
+    return answers, history, conflicts.to_dict("records")
 
 
 def check_join(
@@ -302,30 +313,6 @@ def _files(paths: str | Path | Sequence[str | Path] | None, key: str) -> list[Pa
         raise InputError(f"ood.review.{key}: the policy needs a file.")
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     return [Path(path) for path in listed]
-
-
-def _answer(
-    ranked: pd.DataFrame, truth: pd.Series, total: int | None, per_class: int | None
-) -> pd.DataFrame:
-    """Answer as a reviewer would who goes through the ranking and stops when there is enough."""
-    rows, accepted, by_class = [], 0, dict.fromkeys(ranked["class"].unique(), 0)
-    for image_id, name in zip(ranked["image_id"], ranked["class"], strict=True):
-        if image_id not in truth.index or (per_class is not None and by_class[name] >= per_class):
-            continue
-        if total is not None and accepted >= total:
-            break
-        decision = REJECT if truth[image_id] else ACCEPT
-        rows.append((image_id, decision))
-        if decision == ACCEPT:
-            accepted += 1
-            by_class[name] += 1
-    return pd.DataFrame(rows, columns=["image_id", "decision"])
-
-
-def _limit(images: pd.DataFrame, total: int | None, per_class: int | None) -> pd.DataFrame:
-    if per_class is not None:
-        images = images.groupby("class", sort=False).head(per_class)
-    return images if total is None else images.head(total)
 
 
 def _too_few(

@@ -98,8 +98,7 @@ def fetch_metadata(
     Raises:
         InputError: a file is missing, cannot be fetched, or has another checksum.
     """
-    output_dir = Path(output_dir)
-    wanted = wanted_files(splits, files)
+    output_dir, wanted = Path(output_dir), wanted_files(splits, files)
     folder = local_folder(base)
     limits = bounded(retries=retries, timeout=timeout, user_agent=user_agent)
     known = read_json(checksums) if checksums and Path(checksums).exists() else {}

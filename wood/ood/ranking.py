@@ -37,7 +37,6 @@ def rank(
     output_csv: str | Path,
     *,
     threshold: float | Mapping[str, float] = 0.5,
-    per_class: bool = False,
     cap_per_class: int | None = None,
     count: int | None = None,
 ) -> pd.DataFrame:
@@ -49,7 +48,6 @@ def rank(
         output: Parquet of `COLUMNS`.
         output_csv: the same to read, scores with four digits.
         threshold: least score; or one for each class, 0.5 for those not named.
-        per_class: count the ranks in each class, and order by class; otherwise over all.
         cap_per_class: keep at most so many of each predicted class.
         count: keep so many of each predicted class, whatever their score, instead of those at or
             above the threshold.
@@ -82,12 +80,7 @@ def rank(
     ranking = ranking.sort_values(["score", "image_id"], ascending=[False, True])
     if cap_per_class is not None:
         ranking = ranking.groupby("class", sort=False).head(cap_per_class)
-    if per_class:
-        ranking = ranking.sort_values("class", kind="stable")
-        numbers = ranking.groupby("class", sort=False).cumcount() + 1
-    else:
-        numbers = pd.Series(range(1, len(ranking) + 1), index=ranking.index)
-    ranking = ranking.assign(rank=numbers).merge(
+    ranking = ranking.assign(rank=range(1, len(ranking) + 1)).merge(
         _details(candidates, ranking["image_id"]), on="image_id", how="left"
     )
     ranking = ranking.fillna({name: "" for name in FROM_CANDIDATES[1:]})[COLUMNS]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from wood.data.images import load_image
 from wood.data.transforms import resize_long_side
+from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
@@ -101,10 +102,6 @@ def score_images(
         raise InputError(f"{manifest}: there is no image to score.")
     device = find_device()
     model = model.to(device, memory_format=torch.channels_last).eval()
-    mean, std = (
-        torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
-        for values in (model.backbone.mean, model.backbone.std)
-    )
     scores = np.full((len(images), len(names)), np.nan, dtype=np.float32)
     pooled = np.zeros((len(images), model.head.in_channels), dtype=np.float16)
     loader = load_ahead(images["path"], long_side, workers)
@@ -113,31 +110,45 @@ def score_images(
     started = time.monotonic()
     for rows, pixels in batches(_timed(shown, rates), max_batch_pixels):
         before = time.monotonic()
-        with torch.inference_mode(), autocast(device):
-            batch = pixels.to(device).to(memory_format=torch.channels_last)
-            batch = (batch - mean) / std
-            logits, z = model(batch)
-            p = logits.float().sigmoid()
-            if mirror:
-                p = (p + model(batch.flip(-1))[0].float().sigmoid()) / 2
-        scores[rows] = p.cpu().numpy()
-        pooled[rows] = z.to(torch.float16).cpu().numpy()
+        scores[rows], pooled[rows] = _score(model, pixels, device, mirror)
         rates.network += time.monotonic() - before
     rates.whole = time.monotonic() - started
     rates.log(workers)
     table = _table(images, scores, names)
-    failed = len(images) - len(table)
-    if failed > max_failed_fraction * len(images):
-        raise InputError(
-            f"{manifest}: {failed} of {len(images)} images are unreadable, more than "
-            f"max_failed_fraction {max_failed_fraction:g} allows."
-        )
+    _check_failed(manifest, len(images) - len(table), len(images), max_failed_fraction)
     write_table(output, table)
     if features is not None:
         kept = images["image_id"].isin(table["image_id"]).to_numpy()
         ids = {"image_ids": list(table["image_id"])}
         save_tensors(features, {"features": pooled[kept]}, ids)
     return table
+
+
+@torch.inference_mode()
+def _score(
+    model: CamClassifier, pixels: Tensor, device: torch.device, mirror: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return p(c) (B, C) float32 and z (B, D) float16 of (B, 3, H, W) uint8 pixels."""
+    mean, std = (
+        torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
+        for values in (model.backbone.mean, model.backbone.std)
+    )
+    with autocast(device):
+        batch = pixels.to(device).to(memory_format=torch.channels_last)
+        batch = (batch - mean) / std
+        logits, z = model(batch)
+        p = logits.float().sigmoid()
+        if mirror:
+            p = (p + model(batch.flip(-1))[0].float().sigmoid()) / 2
+    return p.cpu().numpy(), z.to(torch.float16).cpu().numpy()
+
+
+def _check_failed(manifest: str | Path, failed: int, total: int, most: float) -> None:
+    if failed > most * total:
+        raise InputError(
+            f"{manifest}: {failed} of {total} images are unreadable, more than "
+            f"max_failed_fraction {most:g} allows."
+        )
 
 
 def _table(images: pd.DataFrame, scores: np.ndarray, names: Sequence[str]) -> pd.DataFrame:

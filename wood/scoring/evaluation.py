@@ -45,7 +45,6 @@ def score_pseudo_masks(
             class_names=class_names,
             split=split,
             all_classes=all_classes,
-            skip_without_target=True,
         )
         for name, folders in (("seed_crf", seed_crf_dirs), ("mask", mask_dirs))
     }
@@ -81,7 +80,6 @@ def score_segmentation(
             class_names=class_names,
             split=split,
             all_classes=all_classes,
-            skip_without_target=True,
         )
         for step, folders in folders_of.items()
         if folders
@@ -104,9 +102,8 @@ def score_masks(
     class_names: Sequence[str],
     split: str,
     all_classes: Sequence[str] = VOC_CLASSES,
-    skip_without_target: bool = False,
 ) -> dict[str, Any]:
-    """Score the predicted masks of the listed images against their true masks.
+    """Score the predicted masks of the listed images that have a true mask.
 
     Args:
         prediction_dirs: the folders (one a shard) with <image_id>.png; values are 0 for the
@@ -116,7 +113,6 @@ def score_masks(
         class_names: the foreground classes; true masks of other classes are background.
         split: the name of the image set, for the record.
         all_classes: the data set's full class list.
-        skip_without_target: leave out images without a true mask instead of stopping.
 
     Returns:
         The summary of `SegmentationScores`, `split`, `images` (scored), `missing` (of them without
@@ -124,49 +120,26 @@ def score_masks(
         summary and `images` of each half of the images, and `per_image`, the (3, C) counts of each
         image (`SegmentationScores.counts`).
 
-    Raises InputError if a folder or a true mask is missing, no image has one, or a mask is
-    damaged, of another size than its counterpart, or has a value that is no class.
+    Raises InputError if a folder is missing, no image has a true mask or none has a predicted one,
+    or a mask is damaged, of another size than its counterpart, or has a value that is no class.
     """
-    for folder in (*prediction_dirs, target_dir):
-        if not Path(folder).is_dir():
-            raise InputError(f"{folder}: there is no such folder of masks.")
-    predictions = {
-        file_id(path): path
-        for folder in prediction_dirs
-        for path in sorted(Path(folder).glob("*.png"))
-    }
+    _check_folders(*prediction_dirs, target_dir)
+    image_ids, without_target = with_targets(image_list, target_dir)
+    predictions = _predictions(prediction_dirs, image_ids, image_list)
     names = ("background", *class_names)
     scores = {name: SegmentationScores(names) for name in HALVES}
-    image_ids, without_target = with_targets(image_list, target_dir)
-    if without_target and not skip_without_target:
-        raise InputError(
-            f"{Path(target_dir) / without_target[0]}.png: no such mask, "
-            f"but {image_list} lists the image."
-        )
-    missing = 0
     per_image = {}
     for image_id in progress(image_ids, len(image_ids), "masks scored"):
-        target = load_target(
-            file_of(target_dir, image_id, ".png"), class_names, all_classes=all_classes
-        )
+        path = file_of(target_dir, image_id, ".png")
+        target = load_target(path, class_names, all_classes=all_classes)
         prediction = None
         if image_id in predictions:
             prediction = load_mask(predictions[image_id], target.shape)
             check_values(predictions[image_id], prediction, len(class_names))
-        else:
-            missing += 1
         one = SegmentationScores(names)
         one.update(target, prediction)
         per_image[image_id] = one.counts()
         scores[half(image_id)].merge(one)
-    if missing == len(image_ids):
-        folders = ", ".join(map(str, prediction_dirs))
-        raise InputError(
-            f"{folders}: none of the {missing} images of {image_list}, such as "
-            f"{quoted(image_ids[0])}, has a predicted mask."
-        )
-    if missing:
-        logger.warning("%d of %d images have no predicted mask", missing, len(image_ids))
     whole = SegmentationScores(names)
     for part in scores.values():
         whole.merge(part)
@@ -174,13 +147,36 @@ def score_masks(
         **whole.summary(),
         "split": split,
         "images": whole.images,
-        "missing": missing,
+        "missing": len(image_ids) - len(predictions),
         "without_target": len(without_target),
         "halves": {
             name: {**part.summary(), "images": part.images} for name, part in scores.items()
         },
         "per_image": per_image,
     }
+
+
+def _check_folders(*folders: str | Path) -> None:
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise InputError(f"{folder}: there is no such folder of masks.")
+
+
+def _predictions(
+    folders: Sequence[str | Path], image_ids: Sequence[str], image_list: str | Path
+) -> dict[str, Path]:
+    """Return the predicted masks of these images, by their ids; some may have none, not all."""
+    files = (path for folder in folders for path in sorted(Path(folder).glob("*.png")))
+    wanted = set(image_ids)
+    found = {file_id(path): path for path in files if file_id(path) in wanted}
+    if not found:
+        raise InputError(
+            f"{', '.join(map(str, folders))}: none of the {len(image_ids)} images of {image_list}, "
+            f"such as {quoted(image_ids[0])}, has a predicted mask."
+        )
+    if missing := len(image_ids) - len(found):
+        logger.warning("%d of %d images have no predicted mask", missing, len(image_ids))
+    return found
 
 
 def with_targets(image_list: str | Path, target_dir: str | Path) -> tuple[list[str], list[str]]:

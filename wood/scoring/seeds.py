@@ -1,7 +1,7 @@
 """Scores of localization maps as initial seeds, over every threshold in one pass (Sec. 4.2)."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ class ThresholdCounts:
         confusion = np.concatenate([background[:, None], foreground], axis=1)
         return SegmentationScores(self.names, self.ignore_index, confusion, self.images)
 
+    def curve(self) -> list[SegmentationScores]:
+        """The scores at every threshold."""
+        return [self.scores(index) for index in range(len(self.thresholds))]
+
 
 def score_seeds(
     map_shards: Sequence[str | Path],
@@ -119,40 +123,56 @@ def score_seeds(
     image or has a value that is no class, or a shard is damaged, was made for other classes or
     has an image that an earlier one had.
     """
-    number = threshold_value(threshold)
+    number = float(threshold_value(threshold))
     grid = sorted({float(value) for value in (*thresholds, number)})
-    configured = grid.index(float(number))
     image_ids, _ = with_targets(image_list, target_dir)
-    counts = {name: ThresholdCounts(class_names, grid) for name in HALVES}
-    per_image, missing = {}, 0
-    for image_id, target, maps in _targets_and_maps(
-        map_shards, target_dir, image_ids, class_names, all_classes
-    ):
-        one = ThresholdCounts(class_names, grid)
-        one.update(target, maps)
-        per_image[image_id] = one.scores(configured).counts()
-        counts[half(image_id)].merge(one)
-        missing += maps is None
+    read = _targets_and_maps(map_shards, target_dir, image_ids, class_names, all_classes)
+    counts, per_image, missing = _counted(read, class_names, grid, grid.index(number))
     if missing:
         logger.warning("%d of %d images have no localization maps", missing, len(image_ids))
-    parts = {
-        name: [part.scores(index) for index in range(len(grid))] for name, part in counts.items()
-    }
-    whole = [_sum(scores) for scores in zip(*parts.values(), strict=True)]
     write_counts(output, {"seed": per_image}, ("background", *class_names))
-    result = {
-        "split": split,
-        "missing": missing,
-        "threshold": float(number),
-        **_described(whole, grid, configured),
-        "curve": [_point(value, scores) for value, scores in zip(grid, whole, strict=True)],
-        "halves": {name: _described(scores, grid, configured) for name, scores in parts.items()},
-    }
+    parts = {name: part.curve() for name, part in counts.items()}
+    whole = [_sum(scores) for scores in zip(*parts.values(), strict=True)]
+    result = {"split": split, "missing": missing, **_result(whole, parts, grid, number)}
     if isinstance(threshold, str):
         result["chosen"] = {key: read_json(threshold)[key] for key in ("half", "experiment")}
     if published_sweep is not None:
         result["published"] = _best_between(whole, grid, *published_sweep)
     write_json(output, result)
+
+
+def _counted(
+    read: Iterator[tuple[str, np.ndarray, LocalizationMaps | None]],
+    class_names: Sequence[str],
+    grid: Sequence[float],
+    configured: int,
+) -> tuple[dict[str, ThresholdCounts], dict[str, np.ndarray], int]:
+    """Count images, by half; beside it those of each at one threshold, and how many lack maps."""
+    counts = {name: ThresholdCounts(class_names, grid) for name in HALVES}
+    per_image, missing = {}, 0
+    for image_id, target, maps in read:
+        one = ThresholdCounts(class_names, grid)
+        one.update(target, maps)
+        per_image[image_id] = one.scores(configured).counts()
+        counts[half(image_id)].merge(one)
+        missing += maps is None
+    return counts, per_image, missing
+
+
+def _result(
+    whole: Sequence[SegmentationScores],
+    parts: Mapping[str, Sequence[SegmentationScores]],
+    grid: Sequence[float],
+    threshold: float,
+) -> dict[str, Any]:
+    """What a score file says of a curve, its configured threshold, and the halves."""
+    configured = grid.index(threshold)
+    return {
+        "threshold": threshold,
+        **_described(whole, grid, configured),
+        "curve": [_point(value, scores) for value, scores in zip(grid, whole, strict=True)],
+        "halves": {name: _described(scores, grid, configured) for name, scores in parts.items()},
+    }
 
 
 def choose_threshold(
@@ -187,7 +207,7 @@ def choose_threshold(
         map_shards, target_dir, chosen_on, class_names, all_classes
     ):
         counts.update(target, maps)
-    scores = [counts.scores(index) for index in range(len(THRESHOLDS))]
+    scores = counts.curve()
     best = _best(scores)
     write_json(
         output,

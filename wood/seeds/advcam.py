@@ -68,23 +68,31 @@ def climb(
         with torch.set_grad_enabled(not last), full_precision(images):
             # (N, 2, C, h', w'), in the images' own precision
             maps = conv2d(maps.to(images.dtype), weight).relu().unflatten(0, (len(classes), 2))
-            own = maps[pairs, :, classes]
-            count = (own.detach() > 0).sum(dim=(2, 3)).to(own.dtype)
-            factor = count / (count.sum(dim=1) * positive_weights + 1e-12)[:, None]
-            found = own * factor[:, :, None, None]
-            found = found[:, 0] + found[:, 1].flip(2)
+            found = _grad_cam(maps[pairs, :, classes], positive_weights)
             total = total + found.detach()
             if last:
                 break
-            if first is None:
-                first = found.detach()
-            highest = found.detach().amax(dim=(1, 2), keepdim=True)
-            kept = (found - first).abs() * (found.detach() > mask_threshold * highest)
+            first = found.detach() if first is None else first
             scores = maps.mean(dim=(3, 4)).sum(dim=1)
-            objective = 2 * scores[pairs, classes].sum() - scores.sum() - regularizer * kept.sum()
+            change = regularizer * _change(found, first, mask_threshold)
+            objective = 2 * scores[pairs, classes].sum() - scores.sum() - change
             (gradient,) = torch.autograd.grad(objective, images)
         images = _step(images.detach(), gradient, step_size)
     return total
+
+
+def _grad_cam(own: Tensor, positive_weights: Tensor) -> Tensor:
+    """Return A (N, h', w') of the rectified maps (N, 2, h', w') of pairs; see `climb`."""
+    count = (own.detach() > 0).sum(dim=(2, 3)).to(own.dtype)
+    factor = count / (count.sum(dim=1) * positive_weights + 1e-12)[:, None]
+    found = own * factor[:, :, None, None]
+    return found[:, 0] + found[:, 1].flip(2)
+
+
+def _change(found: Tensor, first: Tensor, mask_threshold: float) -> Tensor:
+    """Return how much A (N, h', w') has changed where it is above its threshold; see `climb`."""
+    highest = found.detach().amax(dim=(1, 2), keepdim=True)
+    return ((found - first).abs() * (found.detach() > mask_threshold * highest)).sum()
 
 
 def _step(images: Tensor, gradient: Tensor, step_size: float) -> Tensor:

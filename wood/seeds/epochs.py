@@ -86,41 +86,52 @@ def extract_epoch_features(
     if "class" not in outside.columns:
         raise InputError(f"{ood_list}: the column 'class' is missing.")
     inside = subset(read_image_list(images), data["in"], data["subset_seed"], f"{images} (data.in)")
-    known = read_labels(labels)
     pair = choose_pair(classes, outside["class"].value_counts().to_dict(), str(ood_list))
-    has = label_matrix(known, list(inside["image_id"]), labels).numpy() > 0
-    columns = [list(known.columns).index(name) for name in pair]
-    rng = np.random.default_rng(seed)
-    sets: list[tuple[str, str, pd.DataFrame]] = []
-    for name, own, other in zip(pair, columns, reversed(columns), strict=True):
-        alone = inside[has[:, own] & ~has[:, other]]
-        if alone.empty:
-            raise InputError(
-                f"{images}: no image shows {name!r} without {pair[pair[0] == name]!r}."
-            )
-        sets.append((name, "in", _draw(alone, count, rng)))
-        sets.append((name, "ood", _draw(outside[outside["class"] == name], count, rng)))
-    tensors, listed = {}, {}
+    alone = _alone(inside, pair, images, labels)
+    sets = _draw_sets(alone, outside, count, np.random.default_rng(seed))
+    whole = {
+        "long_side": long_side,
+        "max_batch_pixels": max_batch_pixels,
+        "max_failed_fraction": max_failed_fraction,
+    }
+    tensors, rows = {}, []
     for epoch, path in enumerate([start, *found]):
         model, _ = load_classifier(path)
         model.to(find_device(), memory_format=torch.channels_last)
-        parts = [
-            image_features(
-                model,
-                chosen,
-                long_side=long_side,
-                max_batch_pixels=max_batch_pixels,
-                max_failed_fraction=max_failed_fraction,
-            )
-            for _, _, chosen in sets
-        ]
-        tensors[f"epoch-{epoch}"] = torch.cat([features for _, features, _ in parts])
-        listed = {
-            "images": [image_id for ids, _, _ in parts for image_id in ids],
-            "class_of": [s[0] for s, (ids, _, _) in zip(sets, parts, strict=True) for _ in ids],
-            "domain_of": [s[1] for s, (ids, _, _) in zip(sets, parts, strict=True) for _ in ids],
-        }
+        parts = [(*of, *image_features(model, chosen, **whole)) for *of, chosen in sets]
+        tensors[f"epoch-{epoch}"] = torch.cat([features for _, _, _, features, _ in parts])
+        rows = [(name, domain, one) for name, domain, ids, _, _ in parts for one in ids]
+    class_of, domain_of, ids = (list(column) for column in zip(*rows, strict=True))
+    listed = {"images": ids, "class_of": class_of, "domain_of": domain_of}
     save_tensors(output, tensors, {**listed, "classes": list(pair)})
+
+
+def _alone(
+    inside: pd.DataFrame, pair: tuple[str, str], images: str | Path, labels: str | Path
+) -> dict[str, pd.DataFrame]:
+    """Return, for each of two classes, the images of D_in that show it and not the other."""
+    known = read_labels(labels)
+    has = label_matrix(known, list(inside["image_id"]), labels).numpy() > 0
+    columns = [list(known.columns).index(name) for name in pair]
+    found = {}
+    for name, own, other in zip(pair, columns, reversed(columns), strict=True):
+        found[name] = inside[has[:, own] & ~has[:, other]]
+        if found[name].empty:
+            raise InputError(
+                f"{images}: no image shows {name!r} without {pair[pair[0] == name]!r}."
+            )
+    return found
+
+
+def _draw_sets(
+    alone: Mapping[str, pd.DataFrame], outside: pd.DataFrame, count: int, rng: np.random.Generator
+) -> list[tuple[str, str, pd.DataFrame]]:
+    """Draw at most `count` images of each class, of D_in and of D_ood: class, domain, images."""
+    return [
+        (name, domain, _draw(those, count, rng))
+        for name, inside in alone.items()
+        for domain, those in (("in", inside), ("ood", outside[outside["class"] == name]))
+    ]
 
 
 def _epoch(path: Path) -> int:

@@ -12,6 +12,7 @@ from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, shard
 from wood.data.photographs import batches_of_one_size, readable_images
 from wood.maps import LocalizationMaps, grid_size, normalize_maps, write_maps
+from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
 from wood.models.folding import folded
 from wood.runtime.devices import find_device
@@ -54,21 +55,9 @@ def localize(
             images cannot be read.
     """
     device = find_device()
-    model, metadata = load_classifier(classifier)
-    if metadata["class_names"] != list(class_names):
-        raise InputError(
-            f"{classifier}: trained for the classes {', '.join(metadata['class_names'])}, "
-            f"not for {', '.join(class_names)}."
-        )
-    model.backbone = folded(model.backbone)
-    model.requires_grad_(False).to(device, memory_format=torch.channels_last)
-
+    model = _frozen(classifier, class_names, device)
     listed = shard(read_image_list(images), shard_index, shard_count)
-    matrix = label_matrix(read_labels(labels), list(listed["image_id"]), labels)
-    present = {
-        image_id: row.nonzero()[:, 0]
-        for image_id, row in zip(listed["image_id"], matrix, strict=True)
-    }
+    present = _classes_present(listed["image_id"], labels)
     method = METHODS[settings["method"]]
     make_maps = method.load()
     found: dict[str, LocalizationMaps] = {}
@@ -93,6 +82,27 @@ def localize(
         class_names=class_names,
         source=f"{classifier}: {method.title}",
     )
+
+
+def _frozen(
+    classifier: str | Path, class_names: Sequence[str], device: torch.device
+) -> CamClassifier:
+    """Load a classifier that must be for `class_names`, to make maps with and not to train."""
+    model, metadata = load_classifier(classifier)
+    if metadata["class_names"] != list(class_names):
+        raise InputError(
+            f"{classifier}: trained for the classes {', '.join(metadata['class_names'])}, "
+            f"not for {', '.join(class_names)}."
+        )
+    model.backbone = folded(model.backbone)
+    return model.requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+
+def _classes_present(image_ids: Iterable[str], labels: str | Path) -> dict[str, Tensor]:
+    """Return the (n,) classes that each image is labelled with."""
+    ids = list(image_ids)
+    matrix = label_matrix(read_labels(labels), ids, labels)
+    return {image_id: row.nonzero()[:, 0] for image_id, row in zip(ids, matrix, strict=True)}
 
 
 def _with_a_class(
