@@ -10,7 +10,7 @@ PIP_OPTIONS := --progress-bar on --disable-pip-version-check --root-user-action 
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env browser slurm demo test lint format bench gpu bench-large chaos fuzz rehearsal
+.PHONY: env browser slurm demo test coverage lint format bench gpu bench-large chaos fuzz rehearsal
 
 env: $(VENV)/.installed
 
@@ -49,9 +49,14 @@ demo: env
 test: env browser slurm
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests
 
+# The tests again, with the lines of wood that none of them runs.
+coverage: env browser slurm
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --cov --cov-report term-missing:skip-covered tests
+
 lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/python -m tests.workflow.lint
 

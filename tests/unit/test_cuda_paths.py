@@ -264,18 +264,14 @@ def test_pseudo_masks_and_a_segmentation_network(folder, maps):
     make_instances(
         *walked, folder / "instances.json", class_names=names, exp_times=4, mask_threshold=0.1
     )
-    settings = BASE["experiment"]["segmentation"]["training"]
+    section = BASE["experiment"]["segmentation"]
+    quick = {"iterations": 2, "batch_size": 4, "workers": 0, "lr": 0.001}
     train_segmentation(
         *(images, [folder / "masks"], folder / "net.safetensors", folder / "net.jsonl"),
         class_names=names,
-        backbone=BACKBONE,
-        weights=None,
-        output_stride=16,
-        atrous_rates=[1, 2],
-        crop=48,
-        scale_range=(0.5, 1.5),
-        multi_scale_training=True,
-        settings=settings | {"iterations": 2, "batch_size": 4, "workers": 0, "lr": 0.001},
+        settings=section
+        | {"backbone": BACKBONE, "weights": None, "atrous_rates": [1, 2], "crop": 48}
+        | {"multi_scale_training": True, "training": section["training"] | quick},
         seed=0,
         checkpoint=folder / "net-checkpoint",
     )

@@ -58,17 +58,27 @@ def scenes(tmp_path):
     return tmp_path
 
 
+NETWORK = {
+    "backbone": "test_resnet",
+    "weights": None,
+    "output_stride": 8,
+    "atrous_rates": [1, 2],
+    "alignment": "cells",
+    "crop": 48,
+    "scale": [0.75, 1.25],
+    "scale_step": None,
+    "loader": "irn",
+    "loss": "cross-entropy",
+    "multi_scale_training": True,
+    "training": SETTINGS,
+    "ood": {"batch_size": 4},
+}
+
+
 def train(folder, name="network", **changes):
     arguments = {
         "class_names": ["red", "green"],
-        "backbone": "test_resnet",
-        "weights": None,
-        "output_stride": 8,
-        "atrous_rates": [1, 2],
-        "crop": 48,
-        "scale_range": [0.75, 1.25],
-        "multi_scale_training": True,
-        "settings": SETTINGS,
+        "settings": NETWORK | {key: changes.pop(key) for key in NETWORK if key in changes},
         "seed": 0,
         "checkpoint": folder / f"{name}.checkpoint",
     } | changes
@@ -97,9 +107,9 @@ def test_a_few_steps_of_the_smallest_network_learn_the_colours(scenes):
 
 def test_the_same_seed_gives_the_same_bytes(scenes):
     settings = SETTINGS | {"iterations": 2}
-    first = train(scenes, "first", settings=settings).read_bytes()
-    assert first == train(scenes, "second", settings=settings).read_bytes()
-    assert first != train(scenes, "third", settings=settings, seed=1).read_bytes()
+    first = train(scenes, "first", training=settings).read_bytes()
+    assert first == train(scenes, "second", training=settings).read_bytes()
+    assert first != train(scenes, "third", training=settings, seed=1).read_bytes()
 
 
 def as_columns(tmp_path, **options):
@@ -234,8 +244,8 @@ def red_everywhere(folder, count=8):
 def test_ood_images_are_background_to_the_network(scenes):
     listing = red_everywhere(scenes)
     settings = SETTINGS | {"iterations": 60}
-    seen = train(scenes, "seen", settings=settings, ood_list=listing, ood_batch_size=4)
-    unseen = train(scenes, "unseen", settings=settings)
+    seen = train(scenes, "seen", training=settings, ood_list=listing)
+    unseen = train(scenes, "unseen", training=settings)
     image = Image.open(scenes / "ood0.png").convert("RGB")
     foreground = [
         (predict(load_network(path)[0], image, MultiScale((1.0,))) > 0).mean()
@@ -247,8 +257,9 @@ def test_ood_images_are_background_to_the_network(scenes):
 def test_without_an_ood_list_the_number_of_ood_images_changes_nothing(scenes):
     """The fully supervised upper bound has the same settings, and no list."""
     settings = SETTINGS | {"iterations": 2}
-    first = train(scenes, "first", settings=settings).read_bytes()
-    assert first == train(scenes, "second", settings=settings, ood_batch_size=4).read_bytes()
+    first = train(scenes, "first", training=settings).read_bytes()
+    none = {"batch_size": 0}
+    assert first == train(scenes, "second", training=settings, ood=none).read_bytes()
 
 
 @pytest.mark.parametrize("multi_scale", [False, True])

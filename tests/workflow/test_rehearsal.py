@@ -177,11 +177,8 @@ def segment(short: Short, chosen: dict) -> None:
     own = without_knobs(training_of_network(chosen))
     train_segmentation(
         folder / "train.csv", [folder / "masks"], folder / "network.safetensors",
-        folder / "network.jsonl", class_names=short.classes, backbone=own["backbone"],
-        weights=own["weights"], output_stride=own["output_stride"],
-        atrous_rates=own["atrous_rates"], crop=own["crop"], scale_range=own["scale"],
-        multi_scale_training=own["multi_scale_training"], settings=own["training"] | ONE,
-        checkpoint=folder / ".network", **ONCE,
+        folder / "network.jsonl", class_names=short.classes,
+        settings=own | {"training": own["training"] | ONE}, checkpoint=folder / ".network", **ONCE,
     )  # fmt: skip
     segment_images(
         folder / "train.csv", folder / "network.safetensors", folder / "plain", shard_index=0,

@@ -34,7 +34,8 @@ def affinity_labels(ir_labels: Tensor, radius: int) -> AffinityLabels:
     Raises:
         ValueError: the grid is smaller than the search radius needs.
     """
-    sources = training_sources(*ir_labels.shape[-2:], radius)
+    height, width = ir_labels.shape[-2:]
+    sources = training_sources(height, width, radius)
     source = ir_labels[(..., *sources)].unsqueeze(1)
     target = torch.stack(
         [ir_labels[(..., *shifted(sources, path.dy, path.dx))] for path in search_paths(radius)],

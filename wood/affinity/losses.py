@@ -50,7 +50,8 @@ def displacement_losses(
     Two pixels of one class should point to one place: their displacements should differ by what
     lies between them; those of two background pixels should be equal.
     """
-    sources = training_sources(*displacement.shape[-2:], radius)
+    height, width = displacement.shape[-2:]
+    sources = training_sources(height, width, radius)
     paths = search_paths(radius)
     target = torch.stack(
         [displacement[(..., *shifted(sources, path.dy, path.dx))] for path in paths], dim=2

@@ -59,7 +59,7 @@ def unpack(
     *,
     below: str = "",
     only: Collection[str] | None = None,
-    **bounds: float,
+    **bounds: Any,
 ) -> None:
     """Unpack a tar (of any compression) or zip file into `folder`, whole or not at all.
 
@@ -216,7 +216,7 @@ def _tar_members(archive: Path, meter: _Meter) -> Iterator[Member]:
         """A header that is refused before what it announces is read."""
 
         @classmethod
-        def frombuf(cls, *arguments: Any, **options: Any) -> tarfile.TarInfo:
+        def frombuf(cls, *arguments: Any, **options: Any) -> tarfile.TarInfo:  # type: ignore[override]
             header = super().frombuf(*arguments, **options)
             if header.type in LONG_HEADERS and header.size > meter.bounds.max_header:
                 raise meter.beyond(f"{meter.bounds.max_header} bytes of a header")
@@ -225,7 +225,9 @@ def _tar_members(archive: Path, meter: _Meter) -> Iterator[Member]:
     with archive.open("rb") as plain:
         start = plain.read(6)
         plain.seek(0)
-        opened = next((o for magic, o in COMPRESSIONS.items() if start.startswith(magic)), None)
+        opened: Any = next(
+            (o for magic, o in COMPRESSIONS.items() if start.startswith(magic)), None
+        )
         stream = _Skipping(opened(plain), meter) if opened else plain
         with stream, tarfile.open(fileobj=stream, mode="r:", tarinfo=Header) as file:
             for member in file:

@@ -81,7 +81,7 @@ def shard(items: Items, index: int, count: int) -> Items:
     if not 0 <= index < count:
         raise ValueError(f"shard {index} of {count}")
     start, stop = (len(items) * number // count for number in (index, index + 1))
-    return items[start:stop]
+    return items[start:stop]  # type: ignore[return-value]
 
 
 def half(image_id: str) -> str:

@@ -41,7 +41,7 @@ class MaskedPhotographs:
     images: Sequence[str]
     masks: Sequence[Path] | None
     crop: int
-    scale_range: tuple[float, float]
+    scale_range: tuple[float, ...]
     normalization: Normalization
     scale_step: float | None = None
     loader: str = "irn"

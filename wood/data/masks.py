@@ -90,7 +90,7 @@ def _by_colour(path: Path, values: np.ndarray, palette: Sequence[int]) -> np.nda
         return values
     table = np.arange(256, dtype=np.uint8)
     used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
-    colours = {int(index): tuple(palette[3 * index : 3 * index + 3]) for index in used}
+    colours = {index: tuple(palette[3 * index : 3 * index + 3]) for index in map(int, used)}
     if all(colour == (index,) * 3 for index, colour in colours.items()):
         return values
     for index, colour in colours.items():

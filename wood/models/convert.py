@@ -8,7 +8,7 @@ configuration), and so are a classifier's (`published`).
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def convert_irnet(state: State, source: str | Path) -> dict[str, Tensor]:
     return converted
 
 
-DEEPLAB = {
+DEEPLAB: dict[str, Any] = {
     "backbone": "resnet101_caffe",
     "output_stride": 8,
     "atrous_rates": [6, 12, 18, 24],
@@ -118,7 +118,7 @@ def convert_deeplab(state: State, source: str | Path) -> dict[str, Tensor]:
     return converted
 
 
-CLASSIFIERS = {
+CLASSIFIERS: dict[str, tuple[Callable, dict[str, Any]]] = {
     "cam": (convert_cam, {"backbone": "resnet50", "output_stride": 16, "detach_stages": True}),
     "seam": (
         convert_seam,
@@ -142,7 +142,11 @@ def published_classifier(
             of another shape.
     """
     convert, network = CLASSIFIERS[architecture]
-    metadata = {"architecture": architecture, **network, "class_names": list(class_names)}
+    metadata: dict[str, Any] = {
+        "architecture": architecture,
+        **network,
+        "class_names": list(class_names),
+    }
     model = build_classifier(**metadata, weights=None)
     load_into(model, convert(read_state(path), path), path)
     return model.eval(), metadata
@@ -204,8 +208,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write a published network in this project's form."""
     if options.kind == "irnet":
-        model = published_irnet(options.checkpoint)
-        save_irnet(options.output, model, {"backbone": "resnet50", "crop": 512})
+        irnet = published_irnet(options.checkpoint)
+        save_irnet(options.output, irnet, {"backbone": "resnet50", "crop": 512})
     elif options.kind == "deeplab":
         network, metadata = published_deeplab(options.checkpoint, options.classes)
         save_network(options.output, network, metadata)

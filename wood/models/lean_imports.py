@@ -61,6 +61,7 @@ def _file_of(name: str) -> str | None:
 
 def _prepare_timm() -> None:
     """Make timm's packages known without running them, but for the names that its files need."""
+    timm: Any  # a stand-in takes what the package has
     timm, _, data = (_lazy_package(name) for name in ("timm", "timm.models", "timm.data"))
     timm.__version__ = importlib.import_module("timm.version").__version__
     constants = importlib.import_module("timm.data.constants")
@@ -70,7 +71,7 @@ def _prepare_timm() -> None:
 def _lazy_package(name: str) -> ModuleType:
     """Import a package that runs its own file when it is first asked for a name it lacks."""
     specification = find_spec(name)
-    package = module_from_spec(specification)
+    package: Any = module_from_spec(specification)
 
     def run(attribute: str) -> Any:
         if attribute.startswith("__"):
@@ -93,7 +94,8 @@ def _without_compiler() -> Iterator[None]:
     if COMPILER in sys.modules:
         yield
         return
-    package, utilities = ModuleType(COMPILER), ModuleType(f"{COMPILER}.utils")
+    package: Any = ModuleType(COMPILER)
+    utilities: Any = ModuleType(f"{COMPILER}.utils")
     package.__path__ = []
     utilities.is_compile_supported = lambda device: importlib.import_module(
         f"{COMPILER}.utils"

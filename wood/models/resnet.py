@@ -71,7 +71,7 @@ class CaffeResNet101(ResNet):
     rounds up. Its input is RGB minus Caffe's mean, in units of one grey level.
     """
 
-    mean = tuple(level / 255 for level in (122.675, 116.669, 104.008))
+    mean = (122.675 / 255, 116.669 / 255, 104.008 / 255)
     std = (1 / 255, 1 / 255, 1 / 255)
 
     def __init__(self) -> None:

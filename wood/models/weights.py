@@ -154,8 +154,8 @@ def fetch_weights(
     def readable(part: Path) -> None:
         _read(part, path.suffix)
 
-    limits = bounded(**{"max_bytes": MAX_BYTES, **limits})
-    fetch(addresses, path, checksum=known, check=readable, limits=limits)
+    bounds = bounded(**{"max_bytes": MAX_BYTES, **limits})
+    fetch(addresses, path, checksum=known, check=readable, limits=bounds)
     if known is None:
         write_text(record, f"{file_sha256(path)}\n")
     return path

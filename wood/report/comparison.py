@@ -194,7 +194,7 @@ def headlines(scores: Scores, family: Sequence[Experiment]) -> list[Headline]:
 def _paper_gain(claim: Claim, baseline: Experiment | None, wood: Experiment | None) -> str | None:
     """Quote the paper's gain where it prints the same method without and with W-OoD."""
     rows = [e.paper.get(claim.paper_table) if e else None for e in (baseline, wood)]
-    if None in rows or rows[1].replace(" + W-OoD", "") != rows[0]:  # type: ignore[union-attr]
+    if None in rows or rows[1].replace(" + W-OoD", "") != rows[0]:
         return None
     before, after = (paper_number(claim.paper_table, row, claim.paper_column) for row in rows)
     if before is None or after is None:

@@ -1,6 +1,7 @@
 """The table of differences: who beats whom at which stage, and whether images and seeds bear it."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from wood.report.columns import Column, group
 from wood.report.comparison import CLAIMS, ONE_RUN_MARGIN, WHOLE, Claim, member, paired
@@ -81,10 +82,10 @@ def _rows(
 ) -> list[list[Cell]]:
     rows = []
     for ours, reference, name in pairs:
-        pair = ours, reference
         found = paired(
-            *(scores.measure(experiment, claim.quantity) for experiment in pair),
-            lambda seeds, pair=pair: scores.over_images(claim.quantity, *pair, seeds),
+            scores.measure(ours, claim.quantity),
+            scores.measure(reference, claim.quantity),
+            partial(scores.over_images, claim.quantity, ours, reference),
         )
         if found is None:
             continue
@@ -94,7 +95,7 @@ def _rows(
                 Cell(family[0].family),
                 Cell(claim.title),
                 Cell(scores.scope(claim.quantity, [ours])),
-                Cell(name, hint=" - ".join(experiment.title for experiment in pair)),
+                Cell(name, hint=f"{ours.title} - {reference.title}"),
                 Cell(points(found.mean), round(found.mean, 4), look),
                 *_ends(found.images),
                 *_ends(found.seeds),

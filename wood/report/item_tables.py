@@ -24,7 +24,10 @@ def stage_table(item: Item, spec: Spec, scores: Scores) -> Table:
     rows = [
         [
             *(_cell(column, experiment, shown, scores) for column in item.columns),
-            *(published(item.table, experiment.paper.get(item.table), c.shows) for c in beside),
+            *(
+                published(item.table, experiment.paper.get(item.table), str(c.shows))
+                for c in beside
+            ),
         ]
         for experiment in shown
     ]

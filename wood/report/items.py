@@ -28,7 +28,8 @@ from wood.report.entry import Item
 
 def _pictures(*entry: Any, **options: Any) -> Item:
     """An item of pictures, for which the page has sections of its own."""
-    return Item(*entry, **{"formats": (), "on_page": False, "needs_masks": False} | options)
+    standing: dict[str, Any] = {"formats": (), "on_page": False, "needs_masks": False}
+    return Item(*entry, **standing | options)
 
 
 ABLATION_CAPTION = (

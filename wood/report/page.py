@@ -144,7 +144,7 @@ def bars(headline: Headline, family: list[Experiment]) -> list[Bar]:
         Bar(
             role,
             ROLE_TITLES[role],
-            member(family, role).title,  # type: ignore[union-attr]
+            member(family, role).title,
             measure.text,
             100 * (measure.mean - low) / width,
             None if measure.sd is None else 100 * measure.sd / width,

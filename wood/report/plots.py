@@ -35,7 +35,7 @@ PAGE_COLOURS = {
 @contextmanager
 def figure(
     width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
-) -> Iterator[tuple["Figure", np.ndarray]]:
+) -> Iterator[tuple["Figure", Any]]:
     """Yield a figure of `width` x `height` page pixels and its (rows, columns) axes.
 
     The style is set for the length of the block, in which the figure must also be turned into
@@ -93,7 +93,7 @@ def svg(drawn: "Figure", name: str, description: str) -> str:
     text = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--sans)", text)
     for placeholder, colour in PAGE_COLOURS.items():
         text = text.replace(placeholder, colour)
-    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text).groups()  # type: ignore[union-attr]
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text).groups()
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'role="img" aria-label="{_attribute(description)}" viewBox="0 0 {width} {height}" '

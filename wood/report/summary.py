@@ -7,6 +7,7 @@ which says what each experiment is there for.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -83,7 +84,7 @@ def find_experiments(results: str | Path) -> Spec:
     experiments = []
     named = listed[["experiment", "family", "role"]].drop_duplicates()
     for name, family, role in named.itertuples(index=False):
-        files: dict[int, dict[str, str]] = {}
+        files: dict[int, dict[str, Any]] = {}
         for stage in STAGES:
             for path in sorted((results / "scores" / stage / name).glob("seed-*.json")):
                 seed = int(path.stem.removeprefix("seed-"))

@@ -202,7 +202,7 @@ def _fields(review: Review) -> dict[str, dict[str, Any]]:
         "score": column(lambda row: round(row["score"], 4)),
         "cluster": column(lambda row: row["screen"]),
         "open_images_labels": column(lambda row: row["labels"] or None),
-        **{field: column(lambda row, field=field: row[field] or None) for field in SOURCE},
+        **{field: column(lambda row, of=field: row[of] or None) for field in SOURCE},  # type: ignore[misc]
         **_answers(review, list(rows)),
     }
 

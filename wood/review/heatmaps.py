@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,7 +41,7 @@ class Heatmaps:
         self.predicted = predicted
         self.classifier = classifier
         self.cams = read_cams(maps, predicted)
-        self.model = None
+        self.model: Any = None
 
     def of(self, image_id: str, path: str | Path) -> np.ndarray | None:
         """Return the map (h, w) uint8, its maximum 255; None where nothing makes one.

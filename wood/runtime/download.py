@@ -375,4 +375,5 @@ def file_name(address: str) -> str:
 
 def bounded(max_bytes: int | None = None, **settings: Any) -> Limits:
     """Return the limits of files, with other values for some of them."""
-    return replace(FILES, **settings, **({"max_bytes": max_bytes} if max_bytes else {}))
+    size: dict[str, Any] = {"max_bytes": max_bytes} if max_bytes else {}
+    return replace(FILES, **settings, **size)

@@ -83,9 +83,7 @@ def run_processes(
             )
             for rank, environment in enumerate(environments)
         ]
-        previous = signal.signal(
-            signal.SIGTERM, lambda *_: [process.terminate() for process in running]
-        )
+        previous = signal.signal(signal.SIGTERM, lambda *_: _terminate(running))
         try:
             _wait(running, Path(folder))
         finally:
@@ -93,6 +91,11 @@ def run_processes(
             for process in running:
                 process.kill()
                 process.wait()
+
+
+def _terminate(running: list[subprocess.Popen]) -> None:
+    for process in running:
+        process.terminate()
 
 
 def _wait(running: list[subprocess.Popen], folder: Path) -> None:

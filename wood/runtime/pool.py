@@ -80,7 +80,8 @@ def parallel_map(
                 yield done.pop(following)
                 following += 1
                 continue
-            for connection in wait(list(busy)) if busy else ():
+            ready: list[Any] = wait(list(busy)) if busy else []
+            for connection in ready:
                 task = busy.pop(connection)
                 try:
                     value, error = task.worker.receive()
@@ -219,6 +220,7 @@ def _serve(requests: Connection, replies: Connection) -> None:
             item = _receive(requests)
         except EOFError:
             return
+        answer: tuple[Any, InputError | str | None]
         try:
             answer = (function(item), None)
         except InputError as error:

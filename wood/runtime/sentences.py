@@ -1,6 +1,7 @@
 """Sentences for a reader: of one line, without control characters, and not longer than a screen."""
 
 import unicodedata
+from collections.abc import Iterable
 
 LONGEST = 1000  # characters of a sentence
 LONGEST_NAME = 80  # characters of a name or a cell in it
@@ -36,11 +37,11 @@ def quoted(value: object, longest: int = LONGEST_NAME) -> str:
     return repr(printable(text)).replace("\\\\", "\\")
 
 
-def listed(names: object, most: int = 10) -> str:
+def listed(names: Iterable[object], most: int = 10) -> str:
     """Return names with commas between; of many, the first `most` and how many more there are."""
-    names = list(names)
-    shown = ", ".join(printable(str(name), LONGEST_NAME) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+    every = list(names)
+    shown = ", ".join(printable(str(name), LONGEST_NAME) for name in every[:most])
+    return shown + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
 def reason(error: BaseException) -> str:

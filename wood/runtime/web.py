@@ -8,7 +8,7 @@ in `Transient` (worth another attempt) or `Unusable` (not), never in an exceptio
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -214,7 +214,9 @@ class Client:
             self.check_redirect(request.url)
         return request
 
-    async def chunks(self, response: "httpx.Response", max_bytes: int) -> AsyncIterator[bytes]:
+    async def chunks(
+        self, response: "httpx.Response", max_bytes: int
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the body of an answer as it comes.
 
         Raises:

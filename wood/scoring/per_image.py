@@ -63,7 +63,7 @@ def write_counts(
         class_names: the C classes, the background first.
     """
     rows = [
-        (image_id, step, class_names[index], *images[image_id][:, index].tolist())
+        (image_id, step, class_names[int(index)], *images[image_id][:, index].tolist())
         for step, images in steps.items()
         for image_id in sorted(images)
         for index in np.flatnonzero(

@@ -58,7 +58,7 @@ def climb(
     pairs = torch.arange(len(classes), device=classes.device)
     weight = model.head.weight
     positive_weights = (weight.flatten(1) > 0).sum(dim=1)[classes]
-    total: Tensor | float = 0.0
+    total: Any = 0.0
     first = None
     for iteration in range(iterations):
         last = iteration == iterations - 1
@@ -134,7 +134,7 @@ def multi_scale_advcam(
     owners = torch.arange(len(images)).repeat_interleave(torch.tensor([len(c) for c in classes]))
     wanted = torch.cat(list(classes)).to(device)
     size = images[0].size
-    total: Tensor | float = 0.0
+    total: Any = 0.0
     for number, scale in enumerate(settings["scales"]):
         half = scale == HALF
         batch = level(images, number, model.backbone, device)[owners.to(device)]

@@ -45,7 +45,7 @@ def multi_scale_cam(
     owners = torch.arange(len(images)).repeat_interleave(torch.tensor([len(c) for c in classes]))
     wanted = torch.cat(list(classes))
     size = images[0].size
-    total: Tensor | float = 0.0
+    total: Any = 0.0
     for number in range(len(images[0].levels)):
         batch = level(images, number, model.backbone, device)
         maps = []

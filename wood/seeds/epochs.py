@@ -36,13 +36,13 @@ def choose_pair(
     if asked is None and all(counts.get(name) for name in PAPER_PAIR):
         return PAPER_PAIR
     most = sorted((name for name in counts if counts[name]), key=lambda name: (-counts[name], name))
-    pair = tuple(asked) if asked is not None else tuple(most[:2])
+    pair = list(asked) if asked is not None else most[:2]
     without = [name for name in pair if not counts.get(name)]
     if without:
         raise InputError(f"{source}: no OoD image is taken for {without[0]!r} (figure7.classes).")
     if len(pair) < 2:
         raise InputError(f"{source}: Fig. 7 needs OoD images of two classes.")
-    return pair
+    return pair[0], pair[1]
 
 
 def extract_epoch_features(

@@ -93,7 +93,8 @@ def consistency(
 
 def shrink(images: Tensor, scale: float) -> Tensor:
     """Resize (B, 3, H, W) images by `scale`; no side falls below 1 pixel."""
-    return corner_to_corner(images, [max(1, int(side * scale)) for side in images.shape[2:]])
+    height, width = (max(1, int(side * scale)) for side in images.shape[2:])
+    return corner_to_corner(images, (height, width))
 
 
 def normalize(maps: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from wood.data.transforms import normalize
 from wood.models.deeplab import DeepLabV2, at_pixels, load_network, rescale_images
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
-from wood.runtime.pool import parallel_map, successes
+from wood.runtime.pool import Outcome, parallel_map, successes
 from wood.runtime.progress import progress
 from wood.runtime.store import atomic_directory
 from wood.segmentation.tiles import (
@@ -166,13 +166,7 @@ def segment_images(
         raise InputError("crf and crf_output belong together.")
     method, tiling = MultiScale(tuple(scales), flip, merge), Tiling(tile_side, tile_margin)
     device = find_device()
-    model, metadata = load_network(network)
-    if class_names is not None and metadata["class_names"] != list(class_names):
-        raise InputError(
-            f"{network}: trained for the classes {', '.join(metadata['class_names'])}, "
-            f"not for {', '.join(class_names)}."
-        )
-    model.to(device, memory_format=torch.channels_last)
+    model = _network_for(network, class_names).to(device, memory_format=torch.channels_last)
     listed = shard(read_image_list(images), shard_index, shard_count)
     loaded = progress(
         readable_images(listed, max_failed_fraction, workers), len(listed), "segmentation"
@@ -185,20 +179,32 @@ def segment_images(
                 plain.add(tile, labels_of(tile))
             return
         refined = MaskAssembly(_writer(folders.enter_context(atomic_directory(crf_output))))
-
-        def tasks() -> Iterator[ScoredTile]:
-            for tile in scored:
-                plain.add(tile, labels_of(tile))
-                yield tile
-
-        outcomes = parallel_map(
-            partial(refined_labels_of, parameters=crf),
-            tasks(),
-            workers=workers,
-            name=lambda tile: tile.image_id,
-        )
+        outcomes = _refine(_added(scored, plain), crf, workers)
         for outcome in successes(outcomes, len(listed), max_failed_fraction):
             refined.add(outcome.item, outcome.value)
+
+
+def _network_for(path: str | Path, class_names: Sequence[str] | None) -> DeepLabV2:
+    """Load a network, which must be for `class_names`; None means any."""
+    model, metadata = load_network(path)
+    if class_names is not None and metadata["class_names"] != list(class_names):
+        raise InputError(
+            f"{path}: trained for the classes {', '.join(metadata['class_names'])}, "
+            f"not for {', '.join(class_names)}."
+        )
+    return model
+
+
+def _refine(tiles: Iterable[ScoredTile], crf: Mapping[str, Any], workers: int) -> Iterator[Outcome]:
+    refined = partial(refined_labels_of, parameters=crf)
+    return parallel_map(refined, tiles, workers=workers, name=lambda tile: tile.image_id)
+
+
+def _added(tiles: Iterable[ScoredTile], masks: MaskAssembly) -> Iterator[ScoredTile]:
+    """Pass tiles on, their labels added to the masks."""
+    for tile in tiles:
+        masks.add(tile, labels_of(tile))
+        yield tile
 
 
 def _writer(folder: Path) -> Callable[[str, np.ndarray], None]:

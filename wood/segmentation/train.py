@@ -55,23 +55,11 @@ def train_segmentation(
     log: str | Path,
     *,
     class_names: Sequence[str],
-    backbone: str,
-    weights: str | Path | None,
-    output_stride: int,
-    atrous_rates: Sequence[int],
-    alignment: str = "cells",
-    crop: int,
-    scale_range: Sequence[float],
-    scale_step: float | None = None,
-    loader: str = "irn",
-    loss: str = "cross-entropy",
-    multi_scale_training: bool,
     settings: Mapping[str, Any],
     seed: int,
     checkpoint: str | Path,
     max_failed_fraction: float = 0.0,
     ood_list: str | Path | None = None,
-    ood_batch_size: int = 0,
 ) -> None:
     """Train DeepLab-v2 and write its weights.
 
@@ -81,57 +69,50 @@ def train_segmentation(
         output: the weights, safetensors; see `wood.models.deeplab.load_network`.
         log: the training curve, JSON lines.
         class_names: C foreground classes.
-        backbone, weights, output_stride: see `wood.models.backbones.create_backbone`.
-        atrous_rates: of ASPP.
-        alignment: how logits lie over an image; one of `wood.models.deeplab.ALIGNMENTS`.
-        crop: side of the training crops, pixels.
-        scale_range: lowest and highest random resize factor.
-        scale_step, loader: see `wood.data.masked.MaskedPhotographs`.
-        loss: see `DeepLabLoss`.
-        multi_scale_training: losses at scales 1, 0.75 and 0.5 and at their maximum.
-        settings: see `wood.training.Training`; the head learns at 10 times (its biases at 20 times,
-            without weight decay) the rate.
+        settings: an experiment's section `segmentation` but for `inference`. The head learns at 10
+            times (its biases at 20 times, without weight decay) the rate.
         seed: of everything random.
         checkpoint: the state of an unfinished training.
         max_failed_fraction: share of images without a mask, or unreadable, that may be left out.
         ood_list: image list of D_ood, which is background everywhere; None = without.
-        ood_batch_size: OoD images beside each batch.
 
     Raises:
         InputError: bad images, masks or settings.
     """
     torch.manual_seed(seed)
-    network = DeepLabV2(
-        create_backbone(backbone, output_stride=output_stride, weights=weights),
-        len(class_names) + 1,
-        atrous_rates,
-        alignment,
-    )
+    network = build_network(settings, class_names)
     image_paths, masks = find_masks(images, mask_dirs, len(class_names), max_failed_fraction)
     normalization = Normalization(network.backbone.mean, network.backbone.std)
-    window = (crop, tuple(scale_range), normalization, scale_step, loader)
+    window = (
+        *(settings["crop"], tuple(settings["scale"]), normalization),
+        *(settings["scale_step"], settings["loader"]),
+    )
     extra = None
     if ood_list is not None:
-        outside = list(read_image_list(ood_list)["path"])
-        extra = {"ood": (MaskedPhotographs(outside, None, *window), ood_batch_size)}
+        outside = MaskedPhotographs(list(read_image_list(ood_list)["path"]), None, *window)
+        extra = {"ood": (outside, settings["ood"]["batch_size"])}
     Training(
         model=network,
         dataset=MaskedPhotographs(image_paths, masks, *window),
-        loss=DeepLabLoss(multi_scale_training, alignment, loss),
+        loss=DeepLabLoss(*(settings[key] for key in ("multi_scale_training", "alignment", "loss"))),
         groups=network.parameter_groups(),
-        settings=settings,
+        settings=settings["training"],
         seed=seed,
         checkpoint=checkpoint,
         log=log,
         extra=extra,
     ).run()
-    save_network(
-        output,
-        network,
-        {
-            "backbone": backbone,
-            "output_stride": output_stride,
-            "atrous_rates": list(atrous_rates),
-            "class_names": list(class_names),
-        },
+    kept = {key: settings[key] for key in ("backbone", "output_stride", "atrous_rates")}
+    save_network(output, network, {**kept, "class_names": list(class_names)})
+
+
+def build_network(settings: Mapping[str, Any], class_names: Sequence[str]) -> DeepLabV2:
+    """Build the network of an experiment's section `segmentation`, on its ImageNet weights."""
+    backbone = create_backbone(
+        settings["backbone"],
+        output_stride=settings["output_stride"],
+        weights=settings["weights"],
+    )
+    return DeepLabV2(
+        backbone, len(class_names) + 1, settings["atrous_rates"], settings["alignment"]
     )

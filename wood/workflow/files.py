@@ -121,7 +121,8 @@ def is_derived(data: Tree, name: str) -> bool:
 
 def _image_set_problems(config: Tree, devkit_comes: bool) -> Iterator[str]:
     """Yield a sentence for each image list that a run reads and that is not there."""
-    data, roles = config["data"], ()
+    data = config["data"]
+    roles: tuple[str, ...] = ()
     if data["source"] == "voc":
         roles = ("train", "evaluation", "val", "test")
     elif data["source"] == "csv" and data["image_sets"] is not None:

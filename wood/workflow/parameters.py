@@ -127,8 +127,7 @@ class Parameters:
     def review_options(self) -> list[str]:
         """Return how a review opens: the reviewer's file is that of the name, else the first."""
         files, reviewer = self.targets.decisions_files(), self.config["reviewer"]
-        own = [file for file in files if Path(file).name == f"{reviewer}.csv"]
-        own = (own or files)[0]
+        own, *_ = [f for f in files if Path(f).name == f"{reviewer}.csv"] or files
         others = [file for file in files if file != own]
         wanted = self.config["ood"]["review"]["wanted"]
         options = ["--project", self.config["dataset"], "--decisions", own]

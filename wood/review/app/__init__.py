@@ -6,7 +6,7 @@ fail, the file may not. FiftyOne imports this file in the App's server, under a 
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
@@ -128,7 +128,9 @@ class _OfSelection(foo.Operator):
     def execute(self, ctx: foo.ExecutionContext) -> dict:
         samples = ctx.params.get("samples") or ctx.selected
         images = ctx.dataset.select(samples).values("image_id") if samples else []
-        press = {"answers": [{"image": image, "word": self.word} for image in images]}
+        press: dict[str, Any] = {
+            "answers": [{"image": image, "word": self.word} for image in images]
+        }
         if self.word == UNDO:
             press = {"undo": True, "images": images}
         report = _record(ctx, [press]) | {"word": self.word}
