@@ -137,6 +137,7 @@ if config["ood"]["source"] == "openimages":
             **inputs.kernels,
             mirror=config["ood"]["select"]["mirror"],
             long_side=config["ood"]["long_side"],
+            max_batch_pixels=config["max_batch_pixels"],
             max_failed_fraction=config["ood"]["openimages"]["max_failed_fraction"],
             threads=config["threads"]["inference"],
             code=code_digest("wood.ood.scoring"),

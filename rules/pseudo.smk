@@ -73,7 +73,7 @@ rule walk:
     resources:
         **asks(4000, 240, gpu=SHARD_GPUS),
     params:
-        **inputs.inference,
+        **inputs.batches,
         settings=inputs.walk,
         classifier=inputs.weights,
         class_names=config["classes"],

@@ -10,6 +10,7 @@ with network_job(snakemake):
         snakemake.output.scores,
         snakemake.output.features,
         long_side=snakemake.params.long_side,
+        max_batch_pixels=snakemake.params.max_batch_pixels,
         mirror=snakemake.params.mirror,
         workers=max(2, snakemake.params.threads),
         max_failed_fraction=snakemake.params.max_failed_fraction,

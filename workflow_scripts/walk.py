@@ -12,6 +12,7 @@ with network_job(snakemake):
         class_names=snakemake.params.class_names,
         classifier=snakemake.params.classifier,
         **snakemake.params.settings,
+        max_batch_pixels=snakemake.params.max_batch_pixels,
         max_failed_fraction=snakemake.params.max_failed_fraction,
         boundaries=snakemake.output.boundaries,
     )

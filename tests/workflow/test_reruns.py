@@ -153,7 +153,7 @@ TABLE = {
     "reviewer": PAGE,  # whom the review alone asks
     "cpu_isa": F_IN,
     "precision": F_IN,
-    "max_batch_pixels": HARD_OOD - {"hard_ood_list", "contact_sheet"},
+    "max_batch_pixels": F_IN,
 }
 
 

@@ -27,9 +27,6 @@ from wood.runtime.store import atomic_directory
 # Deepest stride of the backbone: inputs are padded to multiples of it.
 PAD = 16
 
-# Pixels of the images worked on at once on a GPU; on the CPU a batch gains nothing.
-GPU_BATCH_PIXELS = 8_000_000
-
 
 def make_pseudo_masks(
     maps: str | Path,
@@ -43,6 +40,7 @@ def make_pseudo_masks(
     exp_times: int = 8,
     mask_threshold: float = 0.25,
     power: float = 1.0,
+    max_batch_pixels: int = 8_000_000,
     max_failed_fraction: float = 0.01,
     workers: int = 2,
     classifier: str | None = None,
@@ -61,6 +59,8 @@ def make_pseudo_masks(
         radius, beta, exp_times: of the random walk; see `wood.affinity.random_walk`.
         mask_threshold: score of the background, as a share of the image's highest score.
         power: exponent of the localization maps, taken before the walk.
+        max_batch_pixels: of the images worked on at once on a GPU. A CPU takes one image at a time,
+            since a batch gains nothing there.
         max_failed_fraction: share of unreadable images that are logged and have no mask.
         workers: threads that read images.
         classifier: weights file that must have made the maps; None means any.
@@ -75,7 +75,7 @@ def make_pseudo_masks(
     model.to(device, memory_format=torch.channels_last)
     seeds = {seed.image_id: seed for seed in read_seeds(maps, images, class_names, classifier)}
     loaded = images_of(seeds, images, max_failed_fraction, workers, "pseudo-masks")
-    batch_pixels = GPU_BATCH_PIXELS if device.type == "cuda" else 0
+    batch_pixels = max_batch_pixels if device.type == "cuda" else 0
     beside = atomic_directory(boundaries) if boundaries else nullcontext()
     with atomic_directory(output) as folder, beside as boundary_folder:
         for ids, batch in batches_of_one_size(loaded, batch_pixels):
