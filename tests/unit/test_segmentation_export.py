@@ -14,10 +14,11 @@ from wood.segmentation.inference import MultiScale
 from wood.segmentation.predict import predict
 
 
-@pytest.fixture
-def network():
+@pytest.fixture(params=["cells", "stretched"])
+def network(request):
     torch.manual_seed(0)
-    network = DeepLabV2(create_backbone("test_efficientnet", weights=None), 3, [1, 2])
+    backbone = create_backbone("test_efficientnet", weights=None)
+    network = DeepLabV2(backbone, 3, [1, 2], request.param)
     for branch in network.aspp.branches:
         torch.nn.init.normal_(branch.weight, std=1.0)
     return network.eval()

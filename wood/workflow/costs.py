@@ -34,6 +34,7 @@ PIXELS, DEMO_PIXELS = 375 * 500, 160 * 120
 WORK = {
     "resnet50": (127e3, 100),
     "resnet101": (700e3, 180),
+    "resnet101_caffe": (700e3, 180),
     "wide_resnet38": (1900e3, 430),
     "tf_efficientnet_lite0": (12e3, 15),
 }
