@@ -10,6 +10,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
@@ -41,6 +42,23 @@ class LocalizationMaps:
     def upsampled(self) -> torch.Tensor:
         """Return the maps at the image's size, (n, H, W) float32, by bilinear interpolation."""
         return upsample(self.maps, self.size)
+
+    def seed_labels(self, threshold: float) -> np.ndarray:
+        """Return where the maps exceed `threshold`: (H, W) int64, 0 or 1 + the place in `classes`.
+
+        Their comparison is that of float32: a score equal to the threshold is background.
+        """
+        background = np.full((1, *self.size), threshold, np.float32)
+        return np.concatenate([background, self.upsampled().numpy()]).argmax(axis=0)
+
+    @property
+    def mask_values(self) -> np.ndarray:
+        """The mask values of background and of the classes present: (n + 1,) uint8."""
+        return np.array([0, *(self.classes + 1).tolist()], dtype=np.uint8)
+
+    def seed(self, threshold: float) -> np.ndarray:
+        """Return the seed at `threshold` as a mask: (H, W) uint8."""
+        return self.mask_values[self.seed_labels(threshold)]
 
 
 def grid_size(size: tuple[int, int], stride: int = STRIDE) -> tuple[int, int]:

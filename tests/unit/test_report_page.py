@@ -17,7 +17,7 @@ from wood.data.masks import save_mask
 from wood.maps import LocalizationMaps, write_maps
 from wood.report import figures, item_tables, plots, tables
 from wood.report.page import build_page
-from wood.report.pictures import GAIN, LOSS, RANDOM, choose, seed_grids, seed_labels
+from wood.report.pictures import GAIN, LOSS, RANDOM, choose, seed_grids
 from wood.report.render import flatten
 from wood.report.scores import Measure, Scores, points
 from wood.report.spec import parse_spec
@@ -403,7 +403,7 @@ def test_seed_labels_are_those_that_were_scored():
     counts = ThresholdCounts(CLASSES, [0.3, 0.6])
     counts.update(target, maps)
     for index, threshold in enumerate((0.3, 0.6)):
-        labels = seed_labels(maps, threshold)
+        labels = maps.seed(threshold)
         pairs = np.bincount(target.ravel() * 3 + labels.ravel(), minlength=9).reshape(3, 3)
         np.testing.assert_array_equal(pairs, counts.scores(index).confusion)
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from wood.data.lists import read_image_list
@@ -62,8 +61,3 @@ def check_size(seed: Seed, height: int, width: int) -> None:
             f"{seed.path}: the image has {width}x{height} pixels, "
             f"its localization maps were made for {seed.maps.size[1]}x{seed.maps.size[0]}."
         )
-
-
-def mask_values(maps: LocalizationMaps) -> np.ndarray:
-    """Return the mask values of background and of the classes present: (n + 1,) uint8."""
-    return np.array([0, *(maps.classes + 1).tolist()], dtype=np.uint8)

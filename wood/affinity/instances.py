@@ -11,7 +11,7 @@ from scipy.ndimage import label, map_coordinates
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from wood.affinity.inputs import Seed, check_size, mask_values, read_seeds
+from wood.affinity.inputs import Seed, check_size, read_seeds
 from wood.affinity.pseudo_masks import check_finite, images_of, irnet_maps, relative_scores
 from wood.affinity.random_walk import random_walk
 from wood.data.coco import coco_image
@@ -120,7 +120,7 @@ def find_instances(
     present = parts.amax(dim=(2, 3)) > 0 if len(maps) else torch.zeros(0, 0, dtype=torch.bool)
     if not present.any():
         return []
-    values = mask_values(seed.maps)[1 + present.nonzero()[:, 0].cpu().numpy()]
+    values = seed.maps.mask_values[1 + present.nonzero()[:, 0].cpu().numpy()]
     scores = random_walk(parts[present], boundary, **walk)
     relative = relative_scores(scores, seed.maps.size, threshold)
     best = relative.argmax(dim=0).cpu().numpy()

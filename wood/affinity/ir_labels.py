@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wood.affinity.inputs import Seed, check_size, mask_values, read_seeds
+from wood.affinity.inputs import Seed, check_size, read_seeds
 from wood.crf import IR_LABEL_CRF, refine_each
 from wood.data.images import load_image
 from wood.data.lists import read_image_list
@@ -134,8 +134,8 @@ def refined_seed(
 def _refined_seeds(
     image: np.ndarray, maps: LocalizationMaps, thresholds: Sequence[float], gt_prob: float
 ) -> list[np.ndarray]:
-    seeds = [seed_labels(maps, threshold) for threshold in thresholds]
-    values = mask_values(maps)
+    seeds = [maps.seed_labels(threshold) for threshold in thresholds]
+    values = maps.mask_values
     mixed = [number for number, seed in enumerate(seeds) if (seed != seed.flat[0]).any()]
     if mixed:
         refined = refine_each(
@@ -147,14 +147,6 @@ def _refined_seeds(
         for number, probabilities in zip(mixed, refined, strict=True):
             seeds[number] = probabilities.argmax(axis=0)
     return [values[seed] for seed in seeds]
-
-
-def seed_labels(maps: LocalizationMaps, threshold: float) -> np.ndarray:
-    """Return where the maps exceed `threshold`: (H, W) int64, 0 or 1 + the place in `classes`."""
-    scores = maps.upsampled().numpy()
-    # float32, as the scores: a score equal to the threshold is background.
-    background = np.full((1, *maps.size), threshold, np.float32)
-    return np.concatenate([background, scores]).argmax(axis=0)
 
 
 def _write_all(

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from wood.affinity.inputs import Seed, check_size, mask_values, read_seeds
+from wood.affinity.inputs import Seed, check_size, read_seeds
 from wood.affinity.random_walk import random_walk
 from wood.data.lists import read_image_list
 from wood.data.masks import save_mask
@@ -178,7 +178,7 @@ def pseudo_mask(seed: Seed, scores: Tensor, threshold: float) -> np.ndarray:
     `threshold` the mask is background. An image without a seed is background.
     """
     best = relative_scores(scores, seed.maps.size, threshold).argmax(dim=0)
-    return mask_values(seed.maps)[best.cpu().numpy()]
+    return seed.maps.mask_values[best.cpu().numpy()]
 
 
 def relative_scores(scores: Tensor, size: tuple[int, int], threshold: float) -> Tensor:

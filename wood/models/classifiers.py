@@ -7,8 +7,8 @@ from typing import Any
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.seam import SeamClassifier
-from wood.models.weights import load_into, refuse_nan
-from wood.runtime.store import content_of, load_tensors, save_tensors
+from wood.models.weights import read_model
+from wood.runtime.store import save_tensors
 
 ARCHITECTURES: dict[str, type[CamClassifier]] = {"cam": CamClassifier, "seam": SeamClassifier}
 
@@ -40,21 +40,16 @@ def save_classifier(path: str | Path, model: CamClassifier, metadata: Mapping[st
 
 
 def load_classifier(path: str | Path) -> tuple[CamClassifier, dict[str, Any]]:
-    """Build the classifier that `path` holds, in evaluation mode, with its metadata.
-
-    Raises:
-        InputError: not a classifier, or its weights do not fit what it says it is.
-    """
-    tensors, metadata = load_tensors(path)
-    with content_of(path, "a classifier"):
-        model = build_classifier(
+    """Build the classifier that `path` holds; see `wood.models.weights.read_model`."""
+    return read_model(
+        path,
+        "a classifier",
+        lambda metadata: build_classifier(
             metadata["backbone"],
             metadata["class_names"],
             metadata["output_stride"],
             weights=None,
             detach_stages=metadata.get("detach_stages", False),
             architecture=metadata["architecture"],
-        )
-    load_into(model, tensors, path)
-    refuse_nan(tensors, path)
-    return model.eval(), metadata
+        ),
+    )

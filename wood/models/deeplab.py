@@ -11,11 +11,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from wood.models.backbone import Backbone
 from wood.models.backbones import create_backbone
-from wood.models.weights import load_into, refuse_nan
+from wood.models.weights import read_model
 from wood.runtime.devices import at_least_single, full_precision
 from wood.runtime.errors import InputError
 from wood.runtime.processes import mean_over_processes
-from wood.runtime.store import content_of, load_tensors, save_tensors
+from wood.runtime.store import save_tensors
 
 ARCHITECTURE = "deeplab-v2"
 
@@ -201,26 +201,15 @@ def save_network(path: str | Path, network: DeepLabV2, metadata: Mapping[str, An
 
 
 def load_network(path: str | Path) -> tuple[DeepLabV2, dict[str, Any]]:
-    """Build the network that `path` holds, in evaluation mode, with its metadata.
+    """Build the network that `path` holds; see `wood.models.weights.read_model`."""
+    return read_model(path, "a segmentation network", _without_weights, ARCHITECTURE)
 
-    Raises:
-        InputError: the file is broken, of another architecture, or holds NaN.
-    """
-    tensors, metadata = load_tensors(path)
-    found = metadata.get("architecture", "unknown")
-    if found != ARCHITECTURE:
-        raise InputError(
-            f"{path}: the weights are of another architecture ({found} instead of {ARCHITECTURE})."
-        )
-    with content_of(path, "a segmentation network"):
-        network = DeepLabV2(
-            create_backbone(
-                metadata["backbone"], output_stride=metadata["output_stride"], weights=None
-            ),
-            len(metadata["class_names"]) + 1,
-            metadata["atrous_rates"],
-            metadata.get("alignment", "cells"),
-        )
-    refuse_nan(tensors, path)
-    load_into(network, tensors, path)
-    return network.eval(), metadata
+
+def _without_weights(metadata: Mapping[str, Any]) -> DeepLabV2:
+    stride = metadata["output_stride"]
+    return DeepLabV2(
+        create_backbone(metadata["backbone"], output_stride=stride, weights=None),
+        len(metadata["class_names"]) + 1,
+        metadata["atrous_rates"],
+        metadata.get("alignment", "cells"),
+    )

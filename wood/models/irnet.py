@@ -10,10 +10,9 @@ from torch.nn.functional import interpolate, max_pool2d
 
 from wood.models.backbone import Backbone
 from wood.models.backbones import create_backbone
-from wood.models.weights import load_into, refuse_nan
+from wood.models.weights import read_model
 from wood.runtime.devices import at_least_single, full_precision
-from wood.runtime.errors import InputError
-from wood.runtime.store import content_of, load_tensors, save_tensors
+from wood.runtime.store import save_tensors
 
 ARCHITECTURE = "irnet"
 STRIDE = 4
@@ -174,19 +173,10 @@ def save_irnet(path: str | Path, model: IRNet, metadata: Mapping[str, Any]) -> N
 
 
 def load_irnet(path: str | Path) -> tuple[IRNet, dict[str, Any]]:
-    """Build the IRNet that `path` holds, in evaluation mode, with its metadata.
-
-    Raises:
-        InputError: the file is broken, of another architecture, or holds NaN.
-    """
-    tensors, metadata = load_tensors(path)
-    found = metadata.get("architecture", "unknown")
-    if found != ARCHITECTURE:
-        raise InputError(
-            f"{path}: the weights are of another architecture ({found} instead of {ARCHITECTURE})."
-        )
-    with content_of(path, "an IRNet"):
-        model = IRNet(create_backbone(metadata["backbone"], weights=None))
-    refuse_nan(tensors, path)
-    load_into(model, tensors, path)
-    return model.eval(), metadata
+    """Build the IRNet that `path` holds; see `wood.models.weights.read_model`."""
+    return read_model(
+        path,
+        "an IRNet",
+        lambda metadata: IRNet(create_backbone(metadata["backbone"], weights=None)),
+        ARCHITECTURE,
+    )

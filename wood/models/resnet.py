@@ -8,7 +8,6 @@ from torch import Tensor
 from wood.models import weights as stored
 from wood.models.backbone import Backbone
 from wood.models.lean_imports import torchvision_models
-from wood.runtime.errors import InputError
 
 # Residual layers after which IRN's CAM network stops the gradient.
 DETACH_AFTER = 2
@@ -83,19 +82,7 @@ class CaffeResNet101(ResNet):
             layer[0].conv2.dilation = layer[0].conv2.padding = (dilation, dilation)
 
 
-def create_caffe_resnet101(
-    name: str, output_stride: int, weights: str | Path | None, detach_stages: bool
-) -> CaffeResNet101:
-    """Build `resnet101_caffe`; see `wood.models.backbones.create_backbone`."""
-    if output_stride != 8:
-        raise InputError(f"{name} has output stride 8, not {output_stride}.")
-    if detach_stages:
-        raise InputError(f"detach_stages is for resnet50 and resnet101, not for {name}.")
-    backbone = CaffeResNet101()
-    if weights is not None:
-        state = stored.convert_caffe_resnet(stored.read_state(weights))
-        stored.load_into(backbone, state, weights)
-    return backbone
+create_caffe_resnet101 = stored.at_stride_8(CaffeResNet101, stored.convert_caffe_resnet)
 
 
 def create_resnet(

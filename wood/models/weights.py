@@ -3,7 +3,7 @@
 import pickletools
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import IO, Any
@@ -16,7 +16,7 @@ from wood.models.mxnet_params import read_mxnet_params
 from wood.runtime.download import bounded, checksum_in_name, fetch, file_name, verify
 from wood.runtime.errors import InputError
 from wood.runtime.sentences import reason
-from wood.runtime.store import file_sha256, write_text
+from wood.runtime.store import content_of, file_sha256, load_tensors, write_text
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
@@ -279,6 +279,59 @@ def convert_wide_resnet38(state: State) -> dict[str, Tensor]:
             continue
         renamed[f"{module}.{kind}"] = tensor
     return renamed
+
+
+def read_model(
+    path: str | Path,
+    what: str,
+    build: Callable[[dict[str, Any]], nn.Module],
+    architecture: str | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """Build the model that a file of this project holds, in evaluation mode, with its metadata.
+
+    Args:
+        path: safetensors.
+        what: what the sentence calls it, as "a classifier".
+        build: makes the model, without weights, of the metadata.
+        architecture: what the metadata must say; None leaves that to `build`.
+
+    Raises:
+        InputError: the file is broken, of another architecture, or holds NaN.
+    """
+    tensors, metadata = load_tensors(path)
+    found = metadata.get("architecture", "unknown")
+    if architecture not in (None, found):
+        raise InputError(
+            f"{path}: the weights are of another architecture ({found} instead of {architecture})."
+        )
+    with content_of(path, what):
+        model = build(metadata)
+    refuse_nan(tensors, path)
+    load_into(model, tensors, path)
+    return model.eval(), metadata
+
+
+def at_stride_8(
+    network: Callable[[], nn.Module], convert: Callable[[State], State]
+) -> Callable[[str, int, str | Path | None, bool], Any]:
+    """Return the family (`wood.models.backbones.FAMILIES`) of a network with one stride, 8.
+
+    Args:
+        network: makes it.
+        convert: published weights to its own names.
+    """
+
+    def create(name: str, output_stride: int, weights: str | Path | None, detach: bool) -> Any:
+        if output_stride != 8:
+            raise InputError(f"{name} has output stride 8, not {output_stride}.")
+        if detach:
+            raise InputError(f"detach_stages is for resnet50 and resnet101, not for {name}.")
+        backbone = network()
+        if weights is not None:
+            load_into(backbone, convert(read_state(weights)), weights)
+        return backbone
+
+    return create
 
 
 def load_into(model: nn.Module, state: State, source: str | Path) -> None:

@@ -1,13 +1,10 @@
 """Wide ResNet-38 (Wu et al., "Wider or Deeper", model A1), in the form SEAM and the paper use."""
 
-from pathlib import Path
-
 from torch import Tensor, nn
 from torch.nn import functional
 
 from wood.models import weights as stored
 from wood.models.backbone import Backbone
-from wood.runtime.errors import InputError
 
 
 class _Block(nn.Module):
@@ -110,16 +107,4 @@ def _level(
     return nn.ModuleList([first, *others])
 
 
-def create_wide_resnet38(
-    name: str, output_stride: int, weights: str | Path | None, detach_stages: bool
-) -> WideResNet38:
-    """Build Wide ResNet-38; see `wood.models.backbones.create_backbone`."""
-    if output_stride != 8:
-        raise InputError(f"{name} has output stride 8, not {output_stride}.")
-    if detach_stages:
-        raise InputError(f"detach_stages is for resnet50 and resnet101, not for {name}.")
-    backbone = WideResNet38()
-    if weights is not None:
-        state = stored.convert_wide_resnet38(stored.read_state(weights))
-        stored.load_into(backbone, state, weights)
-    return backbone
+create_wide_resnet38 = stored.at_stride_8(WideResNet38, stored.convert_wide_resnet38)

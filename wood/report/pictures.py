@@ -116,16 +116,6 @@ def choose_two_each(gains: Mapping[str, float | None], rng: np.random.Generator)
     return sorted(chosen, key=lambda choice: order.index(choice.rule))
 
 
-def seed_labels(maps: LocalizationMaps, threshold: float) -> np.ndarray:
-    """Cut maps at `threshold`: (H, W) uint8, the strongest class plus one, 0 = background."""
-    height, width = maps.size
-    if len(maps.classes) == 0:
-        return np.zeros((height, width), np.uint8)
-    heat = maps.upsampled().numpy()
-    classes = maps.classes.numpy().astype(np.uint8)[heat.argmax(axis=0)] + 1
-    return np.where(heat.max(axis=0) > threshold, classes, 0).astype(np.uint8)
-
-
 def image_miou(spec: Spec, target: np.ndarray, prediction: np.ndarray | None) -> float | None:
     """Return one image's own mIoU in per cent, over the classes in its target or prediction."""
     scores = SegmentationScores(["background", *spec.class_names])
@@ -274,7 +264,7 @@ def _seed_gain(
     if target is None or threshold is None:
         return None
     before, after = (
-        image_miou(spec, target, seed_labels(maps, threshold)) for maps in (without, with_wood)
+        image_miou(spec, target, maps.seed(threshold)) for maps in (without, with_wood)
     )
     return _subtract(after, before)
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from wood.affinity.inputs import mask_values, read_seeds
-from wood.affinity.ir_labels import seed_labels
+from wood.affinity.inputs import read_seeds
 from wood.data.masks import IGNORE, VOC_CLASSES, VOC_PALETTE, load_mask, load_target
 from wood.review.database import disconnect, only_one, start_fiftyone
 from wood.review.serving import (
@@ -114,7 +113,7 @@ def layers_of(
                 "image_id": seed.image_id,
                 "path": seed.path,
                 "labels": [class_names[index] for index in seed.maps.classes],
-                "seed": mask_values(seed.maps)[seed_labels(seed.maps, threshold)],
+                "seed": seed.maps.seed(threshold),
                 "ir_label": _mask(Path(files["ir_labels"][number]) / name, size),
                 "boundary": np.array(Image.open(boundary)) if boundary.exists() else None,
                 "mask": _mask(Path(files["masks"]) / name, size),

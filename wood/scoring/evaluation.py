@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wood.data.image_ids import file_id, file_of
 from wood.data.lists import half, read_image_list
 from wood.data.masks import VOC_CLASSES, check_values, load_mask, load_target
@@ -37,19 +39,10 @@ def score_pseudo_masks(
     summaries. The masks' pixel counts of each image lie beside it (`wood.scoring.per_image`).
     Images without a true mask are left out.
     """
-    results = {
-        name: score_masks(
-            folders,
-            target_dir,
-            image_list,
-            class_names=class_names,
-            split=split,
-            all_classes=all_classes,
-        )
-        for name, folders in (("seed_crf", seed_crf_dirs), ("mask", mask_dirs))
-    }
+    folders_of = {"seed_crf": seed_crf_dirs, "mask": mask_dirs}
+    names = {"class_names": class_names, "all_classes": all_classes}
+    results, counts = _score_each(folders_of, target_dir, image_list, split=split, **names)
     stages = {name: _summary(result) for name, result in results.items()}
-    counts = {name: result.pop("per_image") for name, result in results.items()}
     write_counts(output, {"mask": counts["mask"]}, ("background", *class_names))
     write_json(output, {**results["mask"], "stages": stages})
 
@@ -72,22 +65,26 @@ def score_segmentation(
     beside it (`wood.scoring.per_image`). Images without a true mask are left out.
     """
     folders_of = {"network": prediction_dirs, "crf": crf_dirs}
-    results = {
-        step: score_masks(
-            folders,
-            target_dir,
-            image_list,
-            class_names=class_names,
-            split=split,
-            all_classes=all_classes,
-        )
-        for step, folders in folders_of.items()
-        if folders
-    }
-    counts = {step: result.pop("per_image") for step, result in results.items()}
+    names = {"class_names": class_names, "all_classes": all_classes}
+    results, counts = _score_each(folders_of, target_dir, image_list, split=split, **names)
     write_counts(output, counts, ("background", *class_names))
     crf = _summary(results["crf"]) if "crf" in results else None
     write_json(output, {**results["network"], "crf": crf})
+
+
+def _score_each(
+    folders_of: Mapping[str, Sequence[str | Path]],
+    target_dir: str | Path,
+    image_list: str | Path,
+    **settings: Any,
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, np.ndarray]]]:
+    """Score the masks of each step that has some; the counts of its images apart."""
+    results = {
+        step: score_masks(folders, target_dir, image_list, **settings)
+        for step, folders in folders_of.items()
+        if folders
+    }
+    return results, {step: result.pop("per_image") for step, result in results.items()}
 
 
 def _summary(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from tests.parity.golden.recipe import golden
-from wood.affinity.inputs import mask_values
-from wood.affinity.ir_labels import ir_label, refined_seed, seed_labels
+from wood.affinity.ir_labels import ir_label, refined_seed
 from wood.maps import LocalizationMaps
 
 
@@ -21,9 +20,9 @@ def test_every_pixel(name, photograph):
     thresholds = expected["thresholds"].tolist()
     for kind, threshold in zip(("fg", "bg"), thresholds, strict=True):
         before, after = expected[f"crf{photograph}_{kind}"]
-        assert (seed_labels(maps, threshold) == before).all()
+        assert (maps.seed_labels(threshold) == before).all()
         refined = refined_seed(image, maps, threshold=threshold, gt_prob=0.7)
-        assert (refined == mask_values(maps)[after]).all()
+        assert (refined == maps.mask_values[after]).all()
     foreground, background = thresholds
     ours = ir_label(
         image,
