@@ -134,12 +134,7 @@ if config["ood"]["source"] == "openimages":
         resources:
             **asks(4000, 720, gpu=SHARD_GPUS),
         params:
-            **inputs.kernels,
-            mirror=config["ood"]["select"]["mirror"],
-            long_side=config["ood"]["long_side"],
-            max_batch_pixels=config["max_batch_pixels"],
-            max_failed_fraction=config["ood"]["openimages"]["max_failed_fraction"],
-            threads=config["threads"]["inference"],
+            **inputs.candidate_scores,
             code=code_digest("wood.ood.scoring"),
         script:
             "../workflow_scripts/candidate_scores.py"

@@ -59,8 +59,7 @@ def make_pseudo_masks(
         radius, beta, exp_times: of the random walk; see `wood.affinity.random_walk`.
         mask_threshold: score of the background, as a share of the image's highest score.
         power: exponent of the localization maps, taken before the walk.
-        max_batch_pixels: of the images worked on at once on a GPU. A CPU takes one image at a time,
-            since a batch gains nothing there.
+        max_batch_pixels: of the images at once on a GPU; a CPU gains nothing by more than one.
         max_failed_fraction: share of unreadable images that are logged and have no mask.
         workers: threads that read images.
         classifier: weights file that must have made the maps; None means any.

@@ -71,6 +71,17 @@ class Parameters:
         return {"max_batch_pixels": self.config["max_batch_pixels"], **self.inference}
 
     @property
+    def candidate_scores(self) -> dict[str, Any]:
+        """How F_in is run on the candidates."""
+        ood = self.config["ood"]
+        return {
+            **self.batches,
+            "mirror": ood["select"]["mirror"],
+            "long_side": ood["long_side"],
+            "max_failed_fraction": ood["openimages"]["max_failed_fraction"],
+        }
+
+    @property
     def training(self) -> dict[str, Any]:
         """How a network is trained; the number of threads is part of what makes it repeatable."""
         return {
