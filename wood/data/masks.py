@@ -107,8 +107,9 @@ def save_mask(path: str | Path, mask: np.ndarray) -> None:
     """Write the (H, W) integer `mask` (values 0..255) as a palette PNG in VOC's colours."""
     mask = np.asarray(mask)
     if mask.ndim != 2 or mask.size == 0 or not np.issubdtype(mask.dtype, np.integer):
-        raise ValueError(f"a mask is a non-empty (H, W) integer array, not {mask.dtype} "
-                         f"{mask.shape}")  # fmt: skip
+        raise ValueError(
+            f"a mask is a non-empty (H, W) integer array, not {mask.dtype} {mask.shape}"
+        )
     if mask.min() < 0 or mask.max() > 255:
         raise ValueError(f"mask values are 0..255, not {mask.min()}..{mask.max()}")
     image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8)).convert("L")
@@ -131,8 +132,9 @@ def label_to_index(classes: Sequence[str], all_classes: Sequence[str] = VOC_CLAS
     table = np.zeros(256, dtype=np.uint8)
     for index, name in enumerate(classes, start=1):
         if name not in all_classes:
-            raise InputError(f"class {name!r} is not in the data set's list: "
-                             f"{', '.join(all_classes)}.")  # fmt: skip
+            raise InputError(
+                f"class {name!r} is not in the data set's list: {', '.join(all_classes)}."
+            )
         table[list(all_classes).index(name) + 1] = index
     table[IGNORE] = IGNORE
     return table

@@ -212,8 +212,10 @@ def _drop_unlabelled(labels: pd.DataFrame, source: str) -> pd.DataFrame:
     if len(kept) < len(labels):
         logger.info(
             "%s: %d of %d images have none of the classes and are left out",
-            source, len(labels) - len(kept), len(labels),
-        )  # fmt: skip
+            source,
+            len(labels) - len(kept),
+            len(labels),
+        )
     return kept
 
 

@@ -345,8 +345,9 @@ def load_into(model: nn.Module, state: State, source: str | Path) -> None:
     counters = {name for name in own if name.endswith("num_batches_tracked")}
     for name in own:
         if name not in state and name not in counters:
-            raise InputError(f"{source}: the weights are of another architecture, {name!r} is "
-                             "missing.")  # fmt: skip
+            raise InputError(
+                f"{source}: the weights are of another architecture, {name!r} is missing."
+            )
         if name in state and state[name].shape != own[name].shape:
             raise InputError(
                 f"{source}: the weights are of another architecture, {name!r} has shape "
@@ -354,8 +355,9 @@ def load_into(model: nn.Module, state: State, source: str | Path) -> None:
             )
     for name in state:
         if name not in own:
-            raise InputError(f"{source}: the weights are of another architecture, {name!r} is "
-                             "not part of it.")  # fmt: skip
+            raise InputError(
+                f"{source}: the weights are of another architecture, {name!r} is not part of it."
+            )
     model.load_state_dict(dict(state), strict=False)
 
 

@@ -113,9 +113,12 @@ def _listed(metadata: str | Path, split: str, image_ids: pd.Index) -> pd.DataFra
     `positive_labels` has checked the list.
     """
     table = pd.read_csv(
-        read_metadata(metadata)["images"][split], dtype=str, keep_default_na=False,
-        usecols=lambda name: name in IMAGE_COLUMNS, chunksize=100_000,
-    )  # fmt: skip
+        read_metadata(metadata)["images"][split],
+        dtype=str,
+        keep_default_na=False,
+        usecols=lambda name: name in IMAGE_COLUMNS,
+        chunksize=100_000,
+    )
     rows = pd.concat(part[part["ImageID"].str.strip().isin(image_ids)] for part in table)
     rows = rows.rename(columns=IMAGE_COLUMNS).reindex(columns=["url", *IMAGE_COLUMNS.values()])
     rows = rows.assign(
@@ -144,13 +147,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--per-class", type=int, metavar="N", help="images for a class; default all"
     )
     parser.add_argument(
-        "--images", type=Path, metavar="FOLDER",
+        "--images",
+        type=Path,
+        metavar="FOLDER",
         help="download the photographs to FOLDER/<split>; default: labels alone",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--image-base", metavar="ADDRESS", default=IMAGE_BASE,
+        "--image-base",
+        metavar="ADDRESS",
+        default=IMAGE_BASE,
         help="address of <split>/<id>.jpg (default: %(default)s)",
-    )  # fmt: skip
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help=".csv file")
 
 

@@ -78,8 +78,11 @@ def class_bars(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> str 
                 places + shift, heights, 0.38, color=ROLE_COLOURS[role], label=members[role].title
             )
         if members["control"]:
-            found = [(x, ious[name]["control"]) for x, name in zip(places, names, strict=True)
-                     if "control" in ious[name]]  # fmt: skip
+            found = [
+                (x, ious[name]["control"])
+                for x, name in zip(places, names, strict=True)
+                if "control" in ious[name]
+            ]
             for number, (x, height) in enumerate(found):
                 label = members["control"].title if number == 0 else None
                 axis.plot([x - 0.42, x + 0.42], [height] * 2, color=plots.CONTROL, label=label)
@@ -180,9 +183,14 @@ def feature_panels(embedding: Embedding) -> str:
                     chosen = (embedding.class_of == name) & (embedding.domain_of == domain)
                     label = f"{name}, {'in-distribution' if domain == 'in' else 'hard OoD'}"
                     axis.plot(
-                        *points[chosen].T, marker, color=colour, markersize=4, alpha=0.75,
-                        linestyle="none", label=label,
-                    )  # fmt: skip
+                        *points[chosen].T,
+                        marker,
+                        color=colour,
+                        markersize=4,
+                        alpha=0.75,
+                        linestyle="none",
+                        label=label,
+                    )
             axis.set_title(f"epoch {epoch}")
             axis.set(xticks=[], yticks=[])
         for axis in axes.flat[epochs:]:

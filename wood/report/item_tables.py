@@ -176,8 +176,9 @@ def _configured_thresholds(spec: Spec, scores: Scores) -> str:
 def published_table(item: Item) -> Table:
     """One of the paper's tables, every published row."""
     names = paper_rows(item.table)
-    rows = [[Cell(row), *(published(item.table, row, column) for column in item.paper)]
-            for row in names]  # fmt: skip
+    rows = [
+        [Cell(row), *(published(item.table, row, column) for column in item.paper)] for row in names
+    ]
     columns = [METHOD, *(Column(label) for label in item.paper.values())]
     looks = ["wood" if "W-OoD" in name else "" for name in names]
     title = f"The paper's Table {item.table}, all rows"

@@ -118,9 +118,10 @@ def shown_items(spec: Spec, scores: Scores) -> list[tuple[Item, Content]]:
     return [
         (item, build(item, spec, scores))
         for item in ITEMS.values()
-        if item.on_page and (members := spec.only(item).experiments)
+        if item.on_page
+        and (members := spec.only(item).experiments)
         and scores.any(item.stage, members)
-    ]  # fmt: skip
+    ]
 
 
 def _result(scores: Scores, review: Review | None, family: list[Experiment]) -> Result:

@@ -165,13 +165,19 @@ def seed_grids(
             PictureRow(
                 choice,
                 _seed_pictures(
-                    spec, index, threshold, paths[choice.image_id], after,
-                    {"CAM without": without[choice.image_id],
-                     "CAM with W-OoD": with_wood[choice.image_id]},
+                    spec,
+                    index,
+                    threshold,
+                    paths[choice.image_id],
+                    after,
+                    {
+                        "CAM without": without[choice.image_id],
+                        "CAM with W-OoD": with_wood[choice.image_id],
+                    },
                 ),
             )
             for choice in pick(candidates, rng)
-        ]  # fmt: skip
+        ]
         if rows:
             grids.append(PictureGrid(name, _drop_empty_columns(rows)))
     return grids
@@ -229,12 +235,16 @@ def example_grid(
         PictureRow(
             choice,
             _seed_pictures(
-                spec, int(found[choice.image_id].classes[0]), threshold, paths[choice.image_id],
-                run, {"Localization map": found[choice.image_id]},
+                spec,
+                int(found[choice.image_id].classes[0]),
+                threshold,
+                paths[choice.image_id],
+                run,
+                {"Localization map": found[choice.image_id]},
             ),
         )
         for choice in draw(number)(dict.fromkeys(found), rng)
-    ]  # fmt: skip
+    ]
     return PictureGrid("examples", _drop_empty_columns(rows)) if rows else None
 
 

@@ -61,7 +61,9 @@ def full_precision(tensor: Tensor) -> AbstractContextManager:
     bfloat16 has three digits: too few for sums over a map, and for the scores that come of them.
     """
     kind = tensor.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    if tensor.is_meta or not torch.is_autocast_enabled(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
 
 
 def at_least_single(tensor: Tensor) -> Tensor:

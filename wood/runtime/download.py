@@ -28,9 +28,13 @@ MEGABYTE = 10**6
 BLOCK = 2**20
 # A day for the largest file of Open Images at 1 Mbit/s; what is larger is none of ours.
 FILES = Limits(
-    connections=1, rate_limit=None, retries=8, timeout=60.0, max_seconds=86_400.0,
+    connections=1,
+    rate_limit=None,
+    retries=8,
+    timeout=60.0,
+    max_seconds=86_400.0,
     max_bytes=50_000_000_000,
-)  # fmt: skip
+)
 
 
 def fetch(
@@ -331,8 +335,12 @@ class _Download:
     def _read_notes(self) -> None:
         with suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
             notes = json.loads(self.notes_path.read_text(encoding="utf-8"))
-            kinds = {"address": str, "validator": str | None, "checksum": str | None,
-                     "total": int | None}  # fmt: skip
+            kinds = {
+                "address": str,
+                "validator": str | None,
+                "checksum": str | None,
+                "total": int | None,
+            }
             if all(isinstance(notes[key], kind) for key, kind in kinds.items()):
                 self.notes = notes
         self.furthest = self.size

@@ -61,9 +61,13 @@ class Transfer:
                 from tqdm import tqdm
 
                 self.bar = tqdm(
-                    desc=self.description, initial=self.at_start, total=self.total,
-                    unit="B", unit_scale=True, dynamic_ncols=True,
-                )  # fmt: skip
+                    desc=self.description,
+                    initial=self.at_start,
+                    total=self.total,
+                    unit="B",
+                    unit_scale=True,
+                    dynamic_ncols=True,
+                )
             self.bar.update(count)
             return
         now = time.monotonic()
@@ -72,9 +76,13 @@ class Transfer:
             rate = max(self.done - self.at_start, 1) / (now - self.started)
             left = f", {(self.total - self.done) / rate:.0f} s left" if self.total else ""
             logger.info(
-                "%s: %.0f of %s MB, %.1f MB/s%s", self.description, self.done / 1e6,
-                f"{self.total / 1e6:.0f}" if self.total else "?", rate / 1e6, left,
-            )  # fmt: skip
+                "%s: %.0f of %s MB, %.1f MB/s%s",
+                self.description,
+                self.done / 1e6,
+                f"{self.total / 1e6:.0f}" if self.total else "?",
+                rate / 1e6,
+                left,
+            )
 
     def close(self) -> None:
         """Take the bar away."""

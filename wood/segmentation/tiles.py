@@ -27,8 +27,9 @@ class Tiling:
 
     def __post_init__(self) -> None:
         if self.margin < 0 or self.side <= 2 * self.margin:
-            raise InputError(f"A tile of {self.side} pixels has no room for margins of "
-                             f"{self.margin} pixels.")  # fmt: skip
+            raise InputError(
+                f"A tile of {self.side} pixels has no room for margins of {self.margin} pixels."
+            )
 
 
 @dataclass(frozen=True)
