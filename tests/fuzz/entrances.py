@@ -47,7 +47,7 @@ from wood.ood.labels_map import (
 from wood.ood.metadata import fetch_metadata, read_metadata
 from wood.ood.parquet import read_shard
 from wood.ood.ranking import rank
-from wood.report.embedding import embed_epochs
+from wood.report.embedding import read_epochs
 from wood.report.figures import read_log
 from wood.report.scores import Scores
 from wood.runtime.download import bounded, fetch
@@ -327,7 +327,7 @@ def _tensors(folder: Path) -> Iterator[Entrance]:
     yield Entrance(
         "features of epochs",
         "e.safetensors",
-        lambda path: embed_epochs(str(path), 0),
+        lambda path: read_epochs(str(path)),
         [epochs],
         TENSORS,
     )

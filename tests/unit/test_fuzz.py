@@ -10,7 +10,7 @@ from tests.fuzz.worker import HELD, Run, folder_name
 
 SEED = 0
 INPUTS = 8  # of each entrance
-SLOW = ("Open Images", "classifier", "features of epochs", "HTTP")
+SLOW = ("Open Images", "classifier", "HTTP")
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,18 @@
 """Files appear whole or not at all."""
 
+import json
+import struct
+
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from wood.data.lists import half, read_image_list, shard, write_image_list
 from wood.maps import LocalizationMaps, read_maps, upsample, write_maps
+from wood.ood.parquet import read_shard
+from wood.runtime import store
 from wood.runtime.errors import InputError
 from wood.runtime.store import (
     atomic_directory,
@@ -82,6 +89,76 @@ def test_a_broken_table_is_named(tmp_path):
         read_table(path)
     with pytest.raises(InputError, match="no such file"):
         read_table(tmp_path / "y.parquet")
+
+
+JSON = {
+    "depth": ("[" * 100_000, "nested too deeply"),
+    "depth of objects": ('{"a":' * 100_000, "nested too deeply"),
+    "a key twice": ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice"),
+    "NaN": ('{"a": NaN}', "NaN is no number"),
+    "a number": ("[1e400]", "too large"),
+    "digits": ("9" * 5000, "not a JSON file"),
+    "half a character": ('["\\ud800"]', "not a JSON file"),
+    "bytes": ("[" + "1, " * 400 + "1]", "more than the 1000 bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", JSON)
+def test_json_is_bounded(tmp_path, monkeypatch, kind):
+    text, words = JSON[kind]
+    if kind == "bytes":
+        monkeypatch.setattr(store, "MAX_JSON_BYTES", 1000)
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"x\.json: .*{words}"):
+        read_json(path)
+
+
+def test_a_whole_character_in_two_halves_is_one(tmp_path):
+    (tmp_path / "x.json").write_text('["\\ud83d\\ude00"]')
+    assert read_json(tmp_path / "x.json") == ["\U0001f600"]
+
+
+def test_rows_of_a_table_are_bounded_however_small_its_file(tmp_path):
+    """A value that repeats takes a few bytes for millions of rows."""
+    path, part = tmp_path / "x.parquet", pa.table({"a": pa.repeat(True, 3_000_000)})
+    with pq.ParquetWriter(path, part.schema, compression="zstd") as writer:
+        for _ in range(17):
+            writer.write_table(part)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match=r"x\.parquet: more than the 50000000 rows allowed"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("read", [read_table, lambda path: read_shard(path, 0, 1)])
+def test_values_that_are_read_at_once_are_bounded(tmp_path, monkeypatch, read):
+    monkeypatch.setattr(store, "MAX_VALUES", 5)
+    pd.DataFrame({"a": [1, 2, 3], "b": [1, 2, 3]}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"x\.parquet: 3 rows of 2 columns are more than can be"):
+        read(tmp_path / "x.parquet")
+
+
+HEADERS = {
+    "its length": struct.pack("<Q", 1 << 40) + b"{}",
+    "a long header": struct.pack("<Q", 101_000_000) + b" " * 101_000_000,
+    "a shape": {"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 4]}},
+    "an overflow": {"a": {"dtype": "F32", "shape": [1 << 62, 8], "data_offsets": [0, 4]}},
+    "outside": {"a": {"dtype": "F32", "shape": [1], "data_offsets": [400, 404]}},
+    "twice": {n: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for n in "ab"},
+    "a deep note": {"__metadata__": {"wood": "[" * 100_000}},
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_safetensors_are_bounded_by_their_own_size(tmp_path, kind):
+    content = HEADERS[kind]
+    if isinstance(content, dict):
+        text = json.dumps(content).encode()
+        content = struct.pack("<Q", len(text)) + text + bytes(4)
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.safetensors: not a whole safetensors file"):
+        load_tensors(path)
 
 
 def test_folders_are_collected_and_a_clash_is_an_error(tmp_path):

@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.workflow import chaos_kinds
 from tests.workflow.workflow import Workflow
 
+PATIENCE = 3600  # seconds
 LEFTOVERS = (".part", ".checkpoint")
 SHARES = {"folders": 0.2, "files": 0.1, "photographs": 0.14, "reviews": 0.24,
           "two runs at once": 0.12, "runs": 0.2}  # fmt: skip
@@ -131,14 +132,17 @@ def _started(workflow: Workflow, target: str) -> subprocess.Popen:
 class Runs:
     """Whole runs, against one that nothing disturbed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, target: str | None) -> None:
+        """Make the target, or all, and keep it, or the score files."""
         folder.mkdir()
+        self.targets = [target] if target else []
+        self.pattern = target.removeprefix("results/") if target else "small/scores/**/*.json"
         undisturbed = Workflow(folder, ONE_EXPERIMENT)
         started = time.monotonic()
-        undisturbed.make()
+        undisturbed.make(*self.targets, seconds=PATIENCE)
         self.seconds = time.monotonic() - started
-        self.expected = undisturbed.files("small/scores/**/*.json")
-        print(f"undisturbed: {self.seconds:.0f} s, {len(self.expected)} score files", flush=True)
+        self.expected = undisturbed.files(self.pattern)
+        print(f"undisturbed: {self.seconds:.0f} s, {len(self.expected)} files kept", flush=True)
 
     def alone(self, folder: Path, kills: int, rng: random.Random) -> int:
         """Kill runs, one after the other; return the kills, at least as many as asked for."""
@@ -148,13 +152,16 @@ class Runs:
             place.mkdir()
             workflow = Workflow(place, ONE_EXPERIMENT)
             # Early kills are many for their time, late ones leave much to be lost.
-            done += disturb(workflow, rng.randrange(1 << 30), 1.3 * self.seconds, fewest=3)
-            assert workflow.files("small/scores/**/*.json") == self.expected, f"{place}: others"
-            assert workflow.planned() == [], f"{place}: a second run would do something"
+            seed = rng.randrange(1 << 30)
+            done += disturb(workflow, seed, 1.3 * self.seconds, self.targets, fewest=3)
+            assert workflow.files(self.pattern) == self.expected, f"{place}: other files"
+            assert workflow.planned(*self.targets) == [], (
+                f"{place}: a second run would do something"
+            )
         return done
 
     def at_once(self, folder: Path, kills: int, rng: random.Random) -> None:
-        name = next(name for name in self.expected if "/seeds/" in name)
+        name = next(name for name in self.expected if self.targets or "/seeds/" in name)
         two_at_once(folder, f"results/{name}", self.expected[name], kills, rng)
 
 
@@ -163,6 +170,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50, help="in all, shared by the kinds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=SHARES, help="one kind, with all the kills")
+    parser.add_argument("--target", help="one file that runs make; else all, and scores are kept")
     parser.add_argument("--folder", type=Path, help="where to work; else a temporary folder")
     arguments = parser.parse_args()
     total = 0
@@ -175,7 +183,7 @@ def main() -> None:
                 continue
             kills = arguments.kills if arguments.only else round(arguments.kills * share)
             if kind in ("runs", "two runs at once"):
-                runs = runs or Runs(folder / "undisturbed")
+                runs = runs or Runs(folder / "undisturbed", arguments.target)
             kill = {"runs": runs and runs.alone, "two runs at once": runs and runs.at_once}
             place = folder / kind.replace(" ", "-")
             place.mkdir()

@@ -45,15 +45,15 @@ class Workflow:
         ]  # fmt: skip
 
     def run(
-        self, *arguments: str, changes: dict | None = None, cores: int = 2
+        self, *arguments: str, changes: dict | None = None, cores: int = 2, seconds: int = 600
     ) -> subprocess.CompletedProcess:
         """Run snakemake; `changes` are put over the configuration for this run."""
         command = self.command(*arguments, changes=changes, cores=cores)
-        return subprocess.run(command, capture_output=True, text=True, timeout=600)
+        return subprocess.run(command, capture_output=True, text=True, timeout=seconds)
 
-    def make(self, *targets: str, changes: dict | None = None) -> None:
+    def make(self, *targets: str, changes: dict | None = None, seconds: int = 600) -> None:
         """Run snakemake and insist that it ends well."""
-        done = self.run(*targets, changes=changes)
+        done = self.run(*targets, changes=changes, seconds=seconds)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def planned(self, *arguments: str, changes: dict | None = None) -> list[Job]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wood.runtime.store import parquet_of
+from wood.runtime.store import check_values, parquet_of
 
 
 def open_table(path: str | Path) -> pq.ParquetFile:
@@ -24,6 +24,8 @@ def _read(
     path: str | Path, file: pq.ParquetFile, number: int, columns: list[str] | None = None
 ) -> pa.Table:
     with parquet_of(path):
+        width = len(file.schema_arrow.names if columns is None else columns)
+        check_values(path, file.metadata.row_group(number).num_rows, width)
         return file.read_row_group(number, columns=columns)
 
 

@@ -31,10 +31,26 @@ def embed_epochs(path: str, seed: int) -> Embedding:
     t-SNE has no map for new points: the features of all epochs are embedded together, once.
 
     Raises:
-        InputError: the file holds no features of epochs.
+        InputError: as `read_epochs`.
     """
     from sklearn.manifold import TSNE
 
+    epochs, features, labels = read_epochs(path)
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    together = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
+    parts = np.split(together, len(epochs))
+    return Embedding(*labels, dict(zip(epochs, parts, strict=True)))
+
+
+def read_epochs(
+    path: str,
+) -> tuple[list[int], np.ndarray, tuple[list[str], list[str], np.ndarray, np.ndarray]]:
+    """Return the epochs, their features (epochs * N, D) one after the other, and of the N images
+    the classes' names, the ids, the class and the domain of each.
+
+    Raises:
+        InputError: the file holds no features of epochs.
+    """
     tensors, metadata = load_tensors(path)
     with content_of(path, "features of epochs"):
         epochs = sorted(int(name.removeprefix("epoch-")) for name in tensors)
@@ -45,16 +61,7 @@ def embed_epochs(path: str, seed: int) -> Embedding:
             raise ValueError(images)
         if not np.isfinite(features).all():
             raise ValueError("not finite")
-    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
-    together = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
-    parts = np.split(together, len(epochs))
-    return Embedding(
-        classes,
-        images,
-        class_of,
-        domain_of,
-        dict(zip(epochs, parts, strict=True)),
-    )
+    return epochs, features, (classes, images, class_of, domain_of)
 
 
 def points_table(embedding: Embedding) -> Table:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ METADATA_KEY = "wood"
 PROVENANCE = "provenance.json"
 MAX_JSON_BYTES = 500_000_000
 MAX_ROWS = 50_000_000  # of a table that is read as a whole
+MAX_VALUES = 500_000_000  # of all its columns, or of a part that is read at once
+HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # may be one, which no file can hold
 
 
 def _sync(path: Path) -> None:
@@ -119,9 +122,12 @@ def read_json(path: str | Path) -> Any:
 
 
 def _parse_json(text: str) -> Any:
-    return json.loads(
+    value = json.loads(
         text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite
     )
+    if HALF_CHARACTER.search(text):
+        json.dumps(value, ensure_ascii=False).encode()  # raises UnicodeEncodeError, a ValueError
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -215,7 +221,7 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 def read_table(
     path: str | Path, columns: list[str] | None = None, texts: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Read a Parquet file of at most `MAX_ROWS`, or the named `columns` of it.
+    """Read a Parquet file of at most `MAX_ROWS` and `MAX_VALUES`, or the named `columns` of it.
 
     Raises:
         InputError: the file is missing, not Parquet, too long, lacks a column, has one twice, or
@@ -227,6 +233,7 @@ def read_table(
         if file.metadata.num_rows > MAX_ROWS:
             raise InputError(f"{path}: more than the {MAX_ROWS} rows allowed.")
         names = file.schema_arrow.names
+        check_values(path, file.metadata.num_rows, len(names if columns is None else columns))
         for name in names if columns is None else columns:
             if names.count(name) != 1:
                 found = "is missing" if name not in names else "is there twice"
@@ -238,6 +245,16 @@ def read_table(
         if not all(type(value) is str for value in table[name]):
             raise InputError(f"{path}: the column {quoted(name)} holds what is no text.")
     return table if columns is None else table[columns]
+
+
+def check_values(path: str | Path, rows: int, columns: int) -> None:
+    """Refuse to read so much of a table at once: a value that repeats takes no room in the file.
+
+    Raises:
+        InputError: it is more than `MAX_VALUES`.
+    """
+    if rows * columns > MAX_VALUES:
+        raise InputError(f"{path}: {rows} rows of {columns} columns are more than can be read.")
 
 
 @contextmanager
