@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -129,6 +130,18 @@ def test_score_equal_to_the_threshold_is_background(tmp_path):
     assert at["configured"] == world.brute_force(1.0, ["a"])
     assert below["configured"] == world.brute_force(0.0, ["a"])
     assert at["configured"] != below["configured"]
+
+
+@pytest.mark.parametrize("spelt", ["x{}", "0{}", "{}.jpg", "{}_", "{} (1)"])
+def test_maps_of_other_images_are_an_error(world, spelt):
+    others = {
+        spelt.format(name): replace(maps, image_id=spelt.format(name))
+        for name, maps in world.maps.items()
+    }
+    world.maps = others
+    world.write_shards()
+    with pytest.raises(InputError, match=r"list\.csv: none of its 8 images .* do not belong"):
+        world.score()
 
 
 def test_image_without_maps_is_all_background_and_counted(world):

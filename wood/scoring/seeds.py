@@ -14,6 +14,7 @@ from wood.maps import LocalizationMaps, read_maps
 from wood.metrics import SegmentationScores
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
+from wood.runtime.sentences import quoted
 from wood.runtime.store import read_json, write_json
 from wood.scoring.evaluation import HALVES, with_targets
 from wood.scoring.per_image import write_counts
@@ -119,15 +120,20 @@ def score_seeds(
             scored images, of which it reports the best: `published` has this `range`, the
             `threshold` and the `summary`.
 
-    Raises InputError if no image has a true mask, a mask is damaged, of another size than its
-    image or has a value that is no class, or a shard is damaged, was made for other classes or
-    has an image that an earlier one had.
+    Raises InputError if no image has a true mask, none of those has maps, a mask is damaged, of
+    another size than its image or has a value that is no class, or a shard is damaged, was made for
+    other classes or has an image that an earlier one had.
     """
     number = float(threshold_value(threshold))
     grid = sorted({float(value) for value in (*thresholds, number)})
     image_ids, _ = with_targets(image_list, target_dir)
     read = _targets_and_maps(map_shards, target_dir, image_ids, class_names, all_classes)
     counts, per_image, missing = _counted(read, class_names, grid, grid.index(number))
+    if missing == len(image_ids):
+        raise InputError(
+            f"{image_list}: none of its {missing} images with a mask, such as "
+            f"{quoted(image_ids[0])}, has localization maps: the files do not belong together."
+        )
     if missing:
         logger.warning("%d of %d images have no localization maps", missing, len(image_ids))
     write_counts(output, {"seed": per_image}, ("background", *class_names))
