@@ -1,4 +1,4 @@
-"""A real Slurm of one node, on this machine and for one test: munge, slurmctld, slurmd.
+"""A real Slurm of two nodes, on this machine and for one test: munge, slurmctld, two slurmd.
 
 Nothing of the system's own configuration is read or written: keys, configuration, state and logs
 lie in one temporary folder, and all daemons listen on the loopback address. It needs the programs
@@ -7,6 +7,7 @@ of Debian's packages `munge` and `slurm-wlm`, and no cgroups, accounting databas
 
 import getpass
 import os
+import re
 import shutil
 import signal
 import socket
@@ -40,11 +41,11 @@ SlurmUser={user}
 SlurmdUser={user}
 SlurmdParameters=config_overrides
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
@@ -59,9 +60,15 @@ KillWait=10
 MinJobAge=600
 ReturnToService=2
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 Port={node_port} CPUs=4 RealMemory={memory} Gres=gpu:1
-PartitionName=one Nodes={host} Default=YES MaxTime=INFINITE State=UP
+{nodes}
+PartitionName=both Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+
+NODES = ("one", "two")
+NODE = (
+    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=4 "
+    "RealMemory={memory} Gres=gpu:1"
+)
 
 
 def missing_programs() -> list[str]:
@@ -71,7 +78,7 @@ def missing_programs() -> list[str]:
 
 
 class Cluster:
-    """A Slurm of one node with 4 CPUs and a GPU in name only; to be used as a context."""
+    """A Slurm of two nodes, each of 4 CPUs and a GPU in name only; to be used as a context."""
 
     def __init__(self) -> None:
         # Sockets' paths are short, so not below pytest's folder.
@@ -98,7 +105,7 @@ class Cluster:
 
     def _start(self) -> None:
         folder = self.folder
-        for name in ("state", "spool", "bin"):
+        for name in ("state", "bin", *(f"spool-{node}" for node in NODES)):
             (folder / name).mkdir()
         # Snakemake calls srun without the variables SLURM_*, which a Slurm in /etc does not need.
         srun = folder / "bin" / "srun"
@@ -109,14 +116,18 @@ class Cluster:
         key = folder / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(128))
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        nodes = [
+            NODE.format(name=name, host=self.host, port=_free_port(), memory=memory)
+            for name in NODES
+        ]
         (folder / "slurm.conf").write_text(
             CONFIGURATION.format(
                 host=self.host,
                 folder=folder,
                 user=getpass.getuser(),
                 controller_port=_free_port(),
-                node_port=_free_port(),
-                memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+                nodes="\n".join(nodes),
             )
         )
         (folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
@@ -126,8 +137,9 @@ class Cluster:
             f"--seed-file={folder}/munged.seed",
         )  # fmt: skip
         self.call("slurmctld")
-        self.call("slurmd", "-N", self.host)
-        self.wait_until(lambda: self.call("sinfo", "--noheader", "-o", "%T") == "idle", 30)
+        for name in NODES:
+            self.call("slurmd", "-N", name)
+        self.wait_until(lambda: self.call("sinfo", "--noheader", "-o", "%T %D") == "idle 2", 30)
 
     def call(self, *command: str) -> str:
         """Run a program with this Slurm's configuration, and return what it says."""
@@ -150,7 +162,7 @@ class Cluster:
         """Return all jobs there were, as `scontrol show job` has them."""
         text = self.call("scontrol", "--oneliner", "show", "jobs")
         return [
-            dict(field.split("=", 1) for field in line.split() if "=" in field)
+            dict(re.findall(r"([\w:/]+)=(.*?)(?= [\w:/]+=|$)", line))  # paths may have spaces
             for line in text.splitlines()
             if line.startswith("JobId=")
         ]
@@ -168,7 +180,7 @@ class Cluster:
         if (self.folder / "slurmctld.pid").exists():
             subprocess.run(["scancel", "--user", getpass.getuser()], env=self.environment)
             time.sleep(1)
-        for name in ("slurmd", "slurmctld", "munged"):
+        for name in (*(f"slurmd-{node}" for node in NODES), "slurmctld", "munged"):
             _end(self.folder / f"{name}.pid")
         shutil.rmtree(self.folder, ignore_errors=True)
 

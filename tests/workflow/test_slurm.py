@@ -1,4 +1,4 @@
-"""The profile for Slurm, on a real one of one node: a run, kills, retries."""
+"""The profile for Slurm, on a real one of two nodes: a run, kills, retries; a path with a space."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.slurm import Cluster, missing_programs
+from tests.workflow.slurm import NODES, Cluster, missing_programs
 from tests.workflow.workflow import ROOT, SMALL
 from wood.runtime.store import read_json
 
@@ -39,8 +39,12 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def ended(cluster, tmp_path_factory):
-    """A run through the profile, its training cancelled once; its folder and what it said."""
-    folder = tmp_path_factory.mktemp("slurm")
+    """A run through the profile; its folder and what it said.
+
+    Its training is cancelled once, and the node it was on takes no further jobs.
+    """
+    folder = tmp_path_factory.mktemp("slurm") / "the results"
+    folder.mkdir()
     overlay = folder / "reduced.yaml"
     overlay.write_text(yaml.safe_dump(REDUCED))
     command = [
@@ -64,6 +68,8 @@ def ended(cluster, tmp_path_factory):
                 time.sleep(0.1)
             for job in cluster.jobs():
                 if job["JobState"] == "RUNNING":
+                    update = f"NodeName={job['NodeList']}", "State=DRAIN", "Reason=test"
+                    cluster.call("scontrol", "update", *update)
                     cluster.call("scancel", job["JobId"])
             running.wait(timeout=600)
         finally:
@@ -104,7 +110,7 @@ def test_a_job_killed_for_its_memory_gets_more(ended, cluster):
     ]
     assert states == [("FAILED", "150M"), ("COMPLETED", "3150M")]
     [error] = re.findall(r"Error in rule localize:.*?external_jobid", said, re.DOTALL)
-    named = re.search(r"log: (\S+), (\S+)", error)
+    named = re.search(r"log: (\S+), (.+\.log)", error)
     assert named[1] == "results/small/logs/seeds/localize/cam-0-cam-0000.log"
     assert "exceeded memory limit" in Path(named[2]).read_text()
 
@@ -113,6 +119,8 @@ def test_a_cancelled_training_goes_on_from_its_checkpoint(ended, cluster):
     folder, _ = ended
     states = [job["JobState"] for job in cluster.jobs() if "train_classifier" in job["StdOut"]]
     assert states == ["CANCELLED", "COMPLETED"]
+    nodes = [job["NodeList"] for job in cluster.jobs() if "train_classifier" in job["StdOut"]]
+    assert sorted(nodes) == sorted(NODES), "the training goes on at the other node"
     log = (folder / "results/small/logs/seeds/train_classifier/cam-0.log").read_text()
-    assert re.search(r"Going on from iteration \d+", log)
+    assert re.search(r"Going on from iteration \d+", log), log
     assert not list((folder / "results").rglob(".*.checkpoint"))
