@@ -82,7 +82,7 @@ def test_each_experiment_is_scored_at_the_stages_that_it_reaches():
     assert {"seeds/irn/seed-0.json", "seeds/irn/seed-5.json"} < seeds
     assert {path for path in seeds if "/advcam/" in path} == {"seeds/advcam/seed-0.json"}
     networks = {path.split("/")[-2] for path in found.scores("segmentation")}
-    assert networks == {"irn", "irn-wood"}
+    assert networks == {"irn", "irn-more", "irn-wood"}
 
 
 def test_without_masks_nothing_is_scored_and_without_val_no_network():
@@ -233,7 +233,7 @@ def test_the_page_names_the_files_of_each_run_and_its_commands():
     assert ("advcam", "irnet") not in logs
     assert "results/demo/scores/seeds/irn/seed-0.json" in page.page_files
     assert not any(path.endswith(".html") for path in page.page_files)
-    assert len(page.counts()) == 6 + 2 + 2
+    assert len(page.counts()) == 6 + 3 + 3
     assert sources()
 
 
@@ -264,7 +264,8 @@ def test_an_item_that_cannot_be_made_is_an_error_only_where_it_is_asked_for():
 
 def test_a_network_reads_ood_images_only_where_it_is_told_to():
     with_ood = {"segmentation": {"ood": {"batch_size": 4}}}
-    found = targets({"experiments": {"irn": with_ood, "irn-more": with_ood}})
+    ends = {"until": "seeds"}
+    found = targets({"experiments": {"irn": with_ood, "irn-more": with_ood | ends}})
     files = Inputs(found).network_files
     assert files(wildcards(experiment="irn"))["ood_list"] == "results/demo/ood/hard_ood.csv"
     assert "ood_list" not in files(wildcards(experiment="irn-wood"))
