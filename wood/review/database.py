@@ -169,6 +169,10 @@ def _start_own() -> "DatabaseService":
         def start(self) -> None:
             Service.start(self)  # never attach to what runs already
 
+        def _wait_for_child_port(self, port: int | None = None, timeout: int = 0) -> int:
+            del timeout  # FiftyOne's own, which a busy machine exceeds
+            return super()._wait_for_child_port(port, START_SECONDS)
+
     return OwnDatabase()
 
 

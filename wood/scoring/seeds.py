@@ -129,13 +129,7 @@ def score_seeds(
     image_ids, _ = with_targets(image_list, target_dir)
     read = _targets_and_maps(map_shards, target_dir, image_ids, class_names, all_classes)
     counts, per_image, missing = _counted(read, class_names, grid, grid.index(number))
-    if missing == len(image_ids):
-        raise InputError(
-            f"{image_list}: none of its {missing} images with a mask, such as "
-            f"{quoted(image_ids[0])}, has localization maps: the files do not belong together."
-        )
-    if missing:
-        logger.warning("%d of %d images have no localization maps", missing, len(image_ids))
+    _check_missing(image_list, missing, image_ids)
     write_counts(output, {"seed": per_image}, ("background", *class_names))
     parts = {name: part.curve() for name, part in counts.items()}
     whole = [_sum(scores) for scores in zip(*parts.values(), strict=True)]
@@ -145,6 +139,17 @@ def score_seeds(
     if published_sweep is not None:
         result["published"] = _best_between(whole, grid, *published_sweep)
     write_json(output, result)
+
+
+def _check_missing(image_list: str | Path, missing: int, image_ids: Sequence[str]) -> None:
+    """Say how many images have no maps; that none has any is an error."""
+    if missing == len(image_ids):
+        raise InputError(
+            f"{image_list}: none of its {missing} images with a mask, such as "
+            f"{quoted(image_ids[0])}, has localization maps: the files do not belong together."
+        )
+    if missing:
+        logger.warning("%d of %d images have no localization maps", missing, len(image_ids))
 
 
 def _counted(
