@@ -81,7 +81,7 @@ def test_distance_weight_reruns_wood_training_and_what_follows(made):
         ({"experiment": {"title": "a"}}, {"report_page"}),
         ({"wood": {"clusters": 2}}, AFTER_WOOD | {"centers"}),
         ({"max_batch_pixels": 500_000},
-         (AFTER_WOOD - {"train_classifier"}) | {"features", "centers", "train_classifier"}),
+         AFTER_WOOD | {"features", "centers", "candidate_scores", "ranking", "hard_ood_list"}),
     ],
 )  # fmt: skip
 def test_a_change_reruns_what_depends_on_it(made, changes, rules):

@@ -308,7 +308,7 @@ CHANGES = {
             ("alignment", "stretched"),
             ("scale_step", 0.25),
             ("loader", "deeplab"),
-            ("loss", "balanced"),
+            ("loss", "cross-entropy"),
         ]
     },
     "experiment.segmentation.inference.merge": {

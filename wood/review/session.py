@@ -16,7 +16,7 @@ import re
 import threading
 import webbrowser
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +143,10 @@ def serve(
                 refresh_dataset(opened, own_database=is_own())
                 if server:
                     server.serve()
-                    _announce(page, browser)
-                    _describe(opened, features)
-                    wait_until_interrupted(address, port, AGAIN.format(decisions))
+                    with suppress(KeyboardInterrupt):  # Ctrl-C ends it at once, too
+                        _announce(page, browser)
+                        _describe(opened, features)
+                        wait_until_interrupted(address, port, AGAIN.format(decisions))
                 _log_counts(opened)
             finally:
                 disconnect()
