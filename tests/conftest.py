@@ -1,11 +1,17 @@
 """What several test files share."""
 
 import os
+import signal
 import socket
 
 # The tests' tolerances are those of the CPU. `make gpu` runs those that are for CUDA.
 if not os.environ.get("WOOD_TEST_CUDA"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+# What a shell starts in the background ignores Ctrl-C, and so does all that is started by it; the
+# tests press Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 import torch

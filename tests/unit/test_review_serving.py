@@ -17,8 +17,8 @@ import subprocess, sys
 child = "import signal, time\\n" \
     "from wood.review.serving import foreground\\n" \
     "with foreground():\\n" \
-    "    print('open', flush=True)\\n" \
     "    try:\\n" \
+    "        print('open', flush=True)\\n" \
     "        time.sleep(60)\\n" \
     "    except KeyboardInterrupt:\\n" \
     "        print('counts', flush=True)\\n"
