@@ -18,7 +18,7 @@ from wood.data.masks import VOC_CLASSES
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier, save_classifier
-from wood.models.deeplab import DeepLabV2, save_network
+from wood.models.deeplab import DeepLabV2, network_without_weights, save_network
 from wood.models.irnet import IRNet, save_irnet
 from wood.models.weights import (
     State,
@@ -171,14 +171,10 @@ def published_deeplab(
     Raises:
         InputError: as `published_classifier`.
     """
-    network = DeepLabV2(
-        create_backbone(DEEPLAB["backbone"], output_stride=8, weights=None),
-        len(class_names) + 1,
-        DEEPLAB["atrous_rates"],
-        DEEPLAB["alignment"],
-    )
+    metadata = {**DEEPLAB, "class_names": list(class_names)}
+    network = network_without_weights(metadata)
     load_into(network, convert_deeplab(read_state(path), path), path)
-    return network.eval(), {**DEEPLAB, "class_names": list(class_names)}
+    return network.eval(), metadata
 
 
 def _refuse(unknown: Sequence[str], source: str | Path, network: str) -> None:

@@ -202,10 +202,11 @@ def save_network(path: str | Path, network: DeepLabV2, metadata: Mapping[str, An
 
 def load_network(path: str | Path) -> tuple[DeepLabV2, dict[str, Any]]:
     """Build the network that `path` holds; see `wood.models.weights.read_model`."""
-    return read_model(path, "a segmentation network", _without_weights, ARCHITECTURE)
+    return read_model(path, "a segmentation network", network_without_weights, ARCHITECTURE)
 
 
-def _without_weights(metadata: Mapping[str, Any]) -> DeepLabV2:
+def network_without_weights(metadata: Mapping[str, Any]) -> DeepLabV2:
+    """Build the network that the metadata of `save_network` describes."""
     stride = metadata["output_stride"]
     return DeepLabV2(
         create_backbone(metadata["backbone"], output_stride=stride, weights=None),
