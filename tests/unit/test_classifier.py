@@ -15,9 +15,9 @@ from wood.data.labels import write_labels
 from wood.data.lists import write_image_list
 from wood.models.backbone import freeze_first_stages
 from wood.models.backbones import create_backbone
-from wood.models.classifiers import load_classifier
+from wood.models.classifiers import build_classifier, load_classifier
 from wood.ood.centers import make_centers
-from wood.ood.losses import classification_loss
+from wood.ood.losses import classification_loss, position_losses
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
 from wood.seeds.classifier import guessing_loss, train_classifier
@@ -129,6 +129,34 @@ def test_eq_4_is_the_weighted_sum_of_the_terms_that_are_named():
     assert len(values) == 8
     alone = WoodLoss(None, None)(lambda x: (model(x), x), batch, 0.0)[0]
     assert values[()] == alone.item()
+
+
+@pytest.mark.parametrize("architecture", ["cam", "seam"])
+def test_ood_images_show_nothing_at_any_position(architecture):
+    """The term by its definition, and a map whose positions cancel out pays for it."""
+    torch.manual_seed(0)
+    model = build_classifier("test_resnet", CLASSES, 16, None, architecture=architecture).eval()
+    torch.nn.init.normal_(model.head.weight)
+    batch = {
+        "image": torch.randn(2, 3, 64, 64),
+        "labels": torch.tensor([[1.0, 0], [0, 1]]),
+        "ood": {"image": torch.randn(3, 3, 64, 64)},
+    }
+    changed = {"losses": ["cls_in", "cls_ood"], "ood_weight": 1.0}
+    with torch.no_grad():
+        plain, without = WoodLoss(resolved(changed)["wood"], None, CLASSES)(model, batch, 0.0)
+        weighted = resolved({**changed, "position_weight": 0.3})["wood"]
+        loss, terms = WoodLoss(weighted, None, CLASSES)(model, batch, 0.0)
+        logits, maps = model.scores_and_maps(batch["ood"]["image"])
+    assert torch.allclose(logits, model(batch["ood"]["image"])[0], atol=1e-5)
+    expected = -torch.log(1 - maps.double().sigmoid()).mean()
+    assert terms["positions_ood"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert terms["cls_ood"].item() == pytest.approx(without["cls_ood"].item(), rel=1e-4)
+    added = 0.3 * terms["positions_ood"].item()
+    assert loss.item() == pytest.approx(plain.item() + added, rel=1e-4)
+
+    uneven = torch.tensor([5.0, -5.0]).expand(1, 2, 2).reshape(1, 2, 2, 1)
+    assert position_losses(uneven) > 3 * position_losses(torch.zeros_like(uneven))
 
 
 def test_training_logs_every_term_and_keeps_the_weights_of_each_epoch(data, tmp_path):

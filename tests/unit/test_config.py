@@ -261,6 +261,11 @@ def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
             {"leave_out": ["rail"]},
             "leave_out names 'rail', which is no",
         ),
+        (
+            "classifiers.cam-wood.wood",
+            {"position_weight": 0.3, "target": "uniform"},
+            "cam-wood.wood.position_weight tells OoD images",
+        ),
         ("classifiers.cam-wood.data", {"in": 5}, "cam-wood.data.in is not that of its init 'cam'"),
         (
             "classifiers.cam-wood.data",

@@ -36,6 +36,13 @@ class CamClassifier(nn.Module):
             features = at_least_single(maps).mean(dim=(2, 3))
             return self.head(features[:, :, None, None])[:, :, 0, 0], features
 
+    def scores_and_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits (B, C), and the head at every position (B, C, H/16, W/16)."""
+        maps = self.backbone(images)
+        with full_precision(maps):
+            maps = conv2d(at_least_single(maps), self.head.weight)
+            return maps.mean(dim=(2, 3)), maps
+
     def activation_maps(self, images: Tensor) -> Tensor:
         """Return the CAMs (B, C, H/16, W/16): the head at every position, negatives cut off."""
         maps = self.backbone(images)

@@ -75,6 +75,13 @@ class SeamClassifier(CamClassifier):
             maps = self.head(self.dropout(features))
             return _pool(maps, images), _pool(features, images)
 
+    def scores_and_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits (B, C), and the head at every position (B, C, h, w)."""
+        features = self.backbone(images)
+        with full_precision(features):
+            maps = self.head(self.dropout(at_least_single(features)))
+            return _pool(maps, images), maps
+
     def view(self, images: Tensor) -> View:
         """Return all that SEAM's losses need of (B, 3, H, W) images.
 

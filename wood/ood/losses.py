@@ -120,3 +120,19 @@ def ood_losses(logits: Tensor, target: str = "zeros") -> Tensor:
     if target == "background":
         labels[:, -1] = 1
     return binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(dim=1)
+
+
+def position_losses(maps: Tensor) -> Tensor:
+    """Binary cross-entropy of OoD images against zeros at every position, beyond the paper.
+
+    Eq. 3 tells a classifier that the mean over an OoD image shows no class; this tells it of each
+    position, since no part of such an image shows one.
+
+    Args:
+        maps: (B', C, h, w), the head at every position before the sigmoid.
+
+    Returns:
+        (B',), means over classes and positions.
+    """
+    losses = binary_cross_entropy_with_logits(maps, torch.zeros_like(maps), reduction="none")
+    return losses.mean(dim=(1, 2, 3))

@@ -20,12 +20,17 @@ HARDEST = 0.2
 class WholeImageLoss(Protocol):
     """The losses of the full-scale view: Eq. 3 and 4 (see `wood.seeds.wood_loss.WoodLoss`)."""
 
-    classifies_ood: bool
-
-    def ood_images(self, model: SeamClassifier, batch: Batch) -> Tensor: ...
+    def ood_scores(
+        self, model: SeamClassifier, batch: Batch
+    ) -> tuple[Tensor | None, Tensor | None]: ...
 
     def combine(
-        self, logits: Tensor, features: Tensor, labels: Tensor, logits_ood: Tensor | None
+        self,
+        logits: Tensor,
+        features: Tensor,
+        labels: Tensor,
+        logits_ood: Tensor | None = None,
+        maps_ood: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]: ...
 
 
@@ -51,10 +56,8 @@ class SeamLoss:
         images, labels = batch["image"], batch["labels"]
         smaller = shrink(images, self.scale)
         full, small = model.view(images), model.view(smaller)
-        outside = None
-        if self.whole.classifies_ood:
-            outside = model(self.whole.ood_images(model, batch))[0]
-        loss, terms = self.whole.combine(full.logits, full.features, labels, outside)
+        outside = self.whole.ood_scores(model, batch)
+        loss, terms = self.whole.combine(full.logits, full.features, labels, *outside)
 
         terms["cls_small"] = classification_loss(small.logits.float(), labels)
         terms |= consistency(full, small, labels, images.shape[2:], smaller.shape[2:])

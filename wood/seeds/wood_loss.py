@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from wood.models.cam import CamClassifier
-from wood.ood.losses import classification_loss, distance_loss, ood_losses
+from wood.ood.losses import classification_loss, distance_loss, ood_losses, position_losses
 from wood.ood.perturbation import climb
 from wood.runtime.errors import InputError
 from wood.training import Batch
@@ -40,6 +40,7 @@ class WoodLoss:
         ]
         self.classifies_ood = bool(ood) and "cls_ood" in ood["losses"]
         self.background_class = self.classifies_ood and ood["target"] == "background"
+        self.tells_positions = self.classifies_ood and ood["position_weight"] > 0
         self.classes = len(class_names) or None
         self.left_out = [
             number for number, name in enumerate(class_names) if ood and name in ood["leave_out"]
@@ -51,23 +52,48 @@ class WoodLoss:
         del progress
         images, labels = batch["image"], batch["labels"]
         count = len(labels)
-        if self.classifies_ood:
+        together = self.classifies_ood and not self.tells_positions
+        if together:
             images = torch.cat([images, self.ood_images(model, batch)])
         logits, features = model(images)
-        outside = logits[count:] if self.classifies_ood else None
-        return self.combine(logits[:count], features[:count], labels, outside)
+        outside = (logits[count:], None) if together else self.ood_scores(model, batch)
+        return self.combine(logits[:count], features[:count], labels, *outside)
+
+    def ood_scores(self, model: CamClassifier, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+        """Return the logits (B', C) of OoD images, and the head at every position of them."""
+        if not self.classifies_ood:
+            return None, None
+        images = self.ood_images(model, batch)
+        return model.scores_and_maps(images) if self.tells_positions else (model(images)[0], None)
 
     def combine(
-        self, logits: Tensor, features: Tensor, labels: Tensor, logits_ood: Tensor | None
+        self,
+        logits: Tensor,
+        features: Tensor,
+        labels: Tensor,
+        logits_ood: Tensor | None = None,
+        maps_ood: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of (B, C) logits, (B, D) features and OoD logits, and its terms."""
+        """Return the loss and its terms.
+
+        Args:
+            logits, features, labels: of D_in, (B, C), (B, D) and (B, C).
+            logits_ood: (B', C), with `cls_ood`.
+            maps_ood: (B', C, h, w), with `position_weight`.
+        """
         logits, features = logits.float(), features.float()
         targets = pad(labels, (0, 1)) if self.background_class else labels
         loss = classification_loss(logits, targets)
         terms = {"cls_in": loss, "feature_norm": features.norm(dim=1).mean()}
         if logits_ood is not None:
-            terms["cls_ood"] = self.ood_term(logits_ood.float(), len(labels))
+            logits_ood = logits_ood.float()
+            losses = ood_losses(logits_ood, self.ood["target"])
+            terms["cls_ood"] = self.ood_average(losses, logits_ood, len(labels))
             loss = loss + self.ood["ood_weight"] * terms["cls_ood"]
+        if maps_ood is not None:
+            losses = position_losses(maps_ood.float())
+            terms["positions_ood"] = self.ood_average(losses, logits_ood, len(labels))
+            loss = loss + self.ood["position_weight"] * terms["positions_ood"]
         for name in self.distance_terms:
             terms[f"dist_{name}"] = self.distance_term(features, labels, name)
             loss = loss + self.ood["distance_weight"] * terms[f"dist_{name}"]
@@ -78,9 +104,8 @@ class WoodLoss:
         images, step = batch["ood"]["image"], self.ood["perturbation"]
         return climb(model, images, step, self.classes) if step else images
 
-    def ood_term(self, logits: Tensor, in_batch: int) -> Tensor:
-        """The second term of Eq. 3: logits of OoD images, in a batch of `in_batch` of D_in."""
-        losses = ood_losses(logits, self.ood["target"])
+    def ood_average(self, losses: Tensor, logits: Tensor, in_batch: int) -> Tensor:
+        """Average the losses (B',) of OoD images with logits (B', C), beside `in_batch` of D_in."""
         if self.left_out:
             hardest_for = logits[:, : self.classes].argmax(dim=1)
             left_out = torch.tensor(self.left_out, device=logits.device)

@@ -297,6 +297,11 @@ def _check_parts(config: Tree, name: str, settings: Tree) -> None:
             f"Configuration: classifiers.{name}.wood.target is background, which is for the "
             f"architecture cam, not {settings['architecture']}."
         )
+    if wood["position_weight"] and (wood["target"] != "zeros" or "cls_ood" not in wood["losses"]):
+        raise InputError(
+            f"Configuration: classifiers.{name}.wood.position_weight tells OoD images at every "
+            "position that no class is there, so it needs the loss cls_ood and the target zeros."
+        )
     clustered = uses_distance(settings) and wood["grouping"] == "kmeans"
     if clustered and data["ood"] is not None and data["ood"] < wood["clusters"]:
         raise InputError(
