@@ -15,18 +15,20 @@ import pandas as pd
 
 from benchmarks.download import photograph
 from wood.ood.scoring import score_images
-from wood.runtime.devices import find_device
+from wood.runtime.devices import find_device, use_precision
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--classifier", type=Path, required=True)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--long-side", type=int, default=224)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    print(f"device {find_device()}")
+    use_precision(arguments.precision)
+    print(f"device {find_device()}, {arguments.precision}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photographs = [photograph(seed) for seed in range(8)]

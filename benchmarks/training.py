@@ -26,7 +26,7 @@ from wood.data.transforms import Augmentation, Normalization
 from wood.models.cam import CamClassifier
 from wood.models.resnet import ResNet
 from wood.ood.losses import classification_loss
-from wood.runtime.devices import autocast, find_device
+from wood.runtime.devices import autocast, find_device, use_precision
 from wood.seeds.wood_loss import WoodLoss
 from wood.training import Batch, Training
 
@@ -209,11 +209,12 @@ def trainings_apart(
 
 def cpu(arguments: argparse.Namespace) -> None:
     """Print the ratio to the published loop, and what reading files costs."""
+    use_precision(arguments.precision)
     backbone, batch, steps = arguments.backbone, arguments.batch, arguments.iterations
     detach = backbone.startswith("resnet")
     print(
         f"{backbone}, batch {batch} of {arguments.crop} px, {torch.get_num_threads()} threads, "
-        "float32"
+        f"{arguments.precision} beside float32"
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -296,6 +297,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--crop", type=int)
     parser.add_argument("--iterations", type=int)

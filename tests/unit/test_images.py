@@ -96,6 +96,40 @@ def test_broken_exif_does_not_spoil_a_readable_image(tmp_path):
     assert load_image(tmp_path / "a.jpg").size == (32, 16)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "at_least", "size"),
+    [
+        ("jpg", None, (800, 600)),
+        ("jpg", 500, (800, 600)),
+        ("jpg", 400, (400, 300)),
+        ("jpg", 100, (100, 75)),
+        ("jpg", 10, (100, 75)),
+        ("png", 100, (800, 600)),
+    ],
+)
+def test_a_large_jpeg_comes_as_small_as_it_is_needed(tmp_path, suffix, at_least, size):
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (15, 20, 3), np.uint8))
+    path = tmp_path / f"large.{suffix}"
+    small.resize((800, 600), Image.Resampling.BICUBIC).save(path, quality=95)
+    image = load_image(path, at_least=at_least)
+    assert image.size == size
+    whole = load_image(path).resize((40, 30), Image.Resampling.BICUBIC)
+    assert away(image.resize((40, 30), Image.Resampling.BICUBIC), whole) < 2
+
+
+def test_a_portrait_by_its_tag_comes_as_small_as_it_is_needed(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (800, 600), "teal").save(tmp_path / "turned.jpg", exif=exif)
+    assert load_image(tmp_path / "turned.jpg", at_least=300).size == (300, 400)
+
+
+def away(image, other):
+    """Return the mean difference of two images in grey levels."""
+    return np.abs(np.asarray(image, float) - np.asarray(other, float)).mean()
+
+
 def test_rotation_is_counter_clockwise(tmp_path):
     red_left_green_right().save(tmp_path / "a.png")
     image = load_image(tmp_path / "a.png", rotation=90)

@@ -195,10 +195,12 @@ def _result(row: int, future: "Future[tuple[Tensor, float]]") -> Loaded:
 def load_resized(path: str | Path, long_side: int) -> Tensor:
     """Return the image as (3, H, W) uint8 with max(H, W) = `long_side`.
 
+    A JPEG is decoded at twice that size at least, in half the time of its whole size.
+
     Raises:
         InputError: the image is unreadable.
     """
-    image = resize_long_side(load_image(path), long_side)
+    image = resize_long_side(load_image(path, at_least=2 * long_side), long_side)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
