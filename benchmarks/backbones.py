@@ -14,10 +14,19 @@ from wood.models.cam import CamClassifier
 from wood.runtime.devices import find_device
 
 NAMES = (
-    "resnet50", "resnet101", "tf_efficientnet_lite0", "mobilenetv3_large_100", "efficientnet_b0",
-    "regnety_004", "densenet121", "convnext_nano", "hrnet_w18_small", "vit_small_patch16_224",
-    "swin_tiny_patch4_window7_224", "pvt_v2_b0",
-)  # fmt: skip
+    "resnet50",
+    "resnet101",
+    "tf_efficientnet_lite0",
+    "mobilenetv3_large_100",
+    "efficientnet_b0",
+    "regnety_004",
+    "densenet121",
+    "convnext_nano",
+    "hrnet_w18_small",
+    "vit_small_patch16_224",
+    "swin_tiny_patch4_window7_224",
+    "pvt_v2_b0",
+)
 SIDE, BATCH, REPEATS = 224, 8, 3
 
 

@@ -71,8 +71,10 @@ def main() -> None:
     for name, seconds in best.items():
         if not math.isclose(runs[0][name]["loss"], runs[0][first]["loss"], rel_tol=TOLERANCE):
             sys.exit(f"{name}: the loss differs.")
-        print(f"  {name:26s} {seconds:.2f} s a step, {best[first] / seconds:.2f} times as fast, "
-              f"peak {runs[0][name]['megabytes']:.0f} MB")  # fmt: skip
+        print(
+            f"  {name:26s} {seconds:.2f} s a step, {best[first] / seconds:.2f} times as fast, "
+            f"peak {runs[0][name]['megabytes']:.0f} MB"
+        )
 
 
 if __name__ == "__main__":

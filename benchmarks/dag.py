@@ -38,10 +38,23 @@ def main() -> None:
         overlay.write_text(yaml.safe_dump(configuration(experiments)))
         started = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run",
-             "--directory", folder, "--quiet", "rules", "--configfile", overlay],
-            capture_output=True, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "snakemake",
+                "--snakefile",
+                ROOT / "Snakefile",
+                "--dry-run",
+                "--directory",
+                folder,
+                "--quiet",
+                "rules",
+                "--configfile",
+                overlay,
+            ],
+            capture_output=True,
+            text=True,
+        )
         seconds = time.perf_counter() - started
     if done.returncode:
         sys.exit(done.stdout + done.stderr)

@@ -42,8 +42,11 @@ PHOTOGRAPH = (375, 500)
 @contextmanager
 def cuda_without_values() -> Iterator[None]:
     """Let tensors on `cuda` have shapes and no values; gradients of the input are not computed."""
-    before = (torch.cuda.amp.common.amp_definitely_not_available,
-              torch.cuda.is_bf16_supported, torch.autograd.grad)  # fmt: skip
+    before = (
+        torch.cuda.amp.common.amp_definitely_not_available,
+        torch.cuda.is_bf16_supported,
+        torch.autograd.grad,
+    )
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
     torch.cuda.is_bf16_supported = lambda including_emulation=True: True
     torch.autograd.grad = lambda _, inputs, *args, **kwargs: tuple(
@@ -53,8 +56,11 @@ def cuda_without_values() -> Iterator[None]:
         with FakeTensorMode(allow_non_fake_inputs=True):
             yield
     finally:
-        (torch.cuda.amp.common.amp_definitely_not_available,
-         torch.cuda.is_bf16_supported, torch.autograd.grad) = before  # fmt: skip
+        (
+            torch.cuda.amp.common.amp_definitely_not_available,
+            torch.cuda.is_bf16_supported,
+            torch.autograd.grad,
+        ) = before
 
 
 def moved(network: nn.Module) -> nn.Module:

@@ -73,12 +73,15 @@ def main() -> None:
     print("seeds a set | pairs | overlap above the threshold | of the hardest | rank correlation")
     for size in range(1, len(scores) // 2 + 1):
         found = [
-            compare(*(scores[list(part)].mean(axis=0) for part in (one, other)),
-                    arguments.threshold, arguments.count)
+            compare(
+                *(scores[list(part)].mean(axis=0) for part in (one, other)),
+                arguments.threshold,
+                arguments.count,
+            )
             for one in combinations(seeds, size)
             for other in combinations(sorted(set(seeds) - set(one)), size)
             if one < other
-        ]  # fmt: skip
+        ]
         columns = np.array(found).T
         cells = [f"{c.mean():.2f} ({c.min():.2f} to {c.max():.2f})" for c in columns]
         print(f"{size} | {len(found)} | " + " | ".join(cells))

@@ -33,7 +33,8 @@ def compare(module: str) -> None:
     taken = {}
     for way in ("reference", "ours"):
         taken[way] = measured(module, way, sys.argv[1:])
-        print(f"  {way:9s} {taken[way]['seconds']:.3f} s/image, "
-              f"peak {taken[way]['megabytes']:.0f} MB")  # fmt: skip
+        print(
+            f"  {way:9s} {taken[way]['seconds']:.3f} s/image, peak {taken[way]['megabytes']:.0f} MB"
+        )
     ratio = taken["reference"]["seconds"] / taken["ours"]["seconds"]
     print(f"  ours is {ratio:.2f} times as fast")

@@ -27,7 +27,7 @@ def level_camera(
     canvas: Canvas, rng: np.random.Generator, horizon: tuple[float, float], height: float
 ) -> Camera:
     return Camera(canvas.width * rng.uniform(0.3, 0.7), canvas.height * rng.uniform(*horizon),
-                  canvas.width * rng.uniform(0.9, 1.15), height)  # fmt: skip
+                  canvas.width * rng.uniform(0.9, 1.15), height)
 
 
 def horizon_scenery(
@@ -84,9 +84,9 @@ def runway(canvas: Canvas, rng: np.random.Generator) -> Setting:
 
 
 def _strip(canvas: Canvas, camera: Camera, across: tuple[float, float],
-           away: tuple[float, float], colour: Colour) -> None:  # fmt: skip
+           away: tuple[float, float], colour: Colour) -> None:
     corners = [camera.at(across[0], 0, away[0]), camera.at(across[1], 0, away[0]),
-               camera.at(across[1], 0, away[1]), camera.at(across[0], 0, away[1])]  # fmt: skip
+               camera.at(across[1], 0, away[1]), camera.at(across[0], 0, away[1])]
     canvas.paint([np.array(corners)], colour, grain=0.07, fade=-0.08)
 
 
@@ -103,7 +103,7 @@ def _terminal(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
         x = left + width * rng.uniform(0.2, 0.8)
         canvas.paint([box(x - high * 0.15, horizon - 2.6 * high, x + high * 0.15, horizon)], wall)
         canvas.paint([box(x - high * 0.4, horizon - 3 * high, x + high * 0.4,
-                          horizon - 2.5 * high)], glass)  # fmt: skip
+                          horizon - 2.5 * high)], glass)
 
 
 def branches(canvas: Canvas, rng: np.random.Generator) -> Setting:
@@ -111,12 +111,12 @@ def branches(canvas: Canvas, rng: np.random.Generator) -> Setting:
     blurred: tuple[tuple[Colour, Colour], ...] = (
         ((66, 92, 50), (128, 150, 84)), ((156, 176, 196), (196, 206, 210)),
         ((96, 84, 66), (150, 138, 108)), ((120, 146, 170), (110, 134, 92)),
-    )  # fmt: skip
+    )
     bokeh(canvas, rng, pick(rng, blurred))
     bark = varied(rng, pick(rng, [(88, 70, 54), (104, 92, 80), (70, 58, 48), (120, 104, 88)]), 8)
     season = pick(rng, ["summer", "summer", "spring", "autumn", "winter"])
     foliage = {"summer": (78, 118, 46), "spring": (132, 164, 70), "autumn": (190, 120, 46),
-               "winter": (112, 92, 72)}[season]  # fmt: skip
+               "winter": (112, 92, 72)}[season]
     setting = Setting()
     spots: list[tuple[float, float]] = []
     for _ in range(int(rng.integers(0, 3))):
@@ -128,7 +128,7 @@ def branches(canvas: Canvas, rng: np.random.Generator) -> Setting:
     leaves(canvas, rng, spots, canvas.height * rng.uniform(0.045, 0.09), varied(rng, foliage, 8))
     if season == "spring" and rng.random() < 0.5:
         flowers = [ellipse(x, y, *(canvas.height * rng.uniform(0.01, 0.02, 2)))
-                   for x, y in spots if rng.random() < 0.5]  # fmt: skip
+                   for x, y in spots if rng.random() < 0.5]
         canvas.paint(flowers, (240, 214, 224), relief=0.3, thickness=4)
     return setting
 
@@ -162,7 +162,7 @@ def _branch(
 def _twig(
     canvas: Canvas, rng: np.random.Generator, bark: Colour, root: np.ndarray, thick: float,
     spots: list[tuple[float, float]], direction: int,
-) -> None:  # fmt: skip
+) -> None:
     angle = rng.choice([-1, 1]) * rng.uniform(0.35, 1.2)
     length = canvas.width * rng.uniform(0.08, 0.26)
     bends = angle + np.cumsum(rng.normal(0, 0.25, 4))
@@ -171,7 +171,7 @@ def _twig(
     canvas.paint(limb(line, np.linspace(max(thick, 2.5), 1.8, 5)), bark, relief=0.4, thickness=3)
     for start, end in pairwise(line[1:]):
         spots += [tuple(start + (end - start) * t + rng.normal(0, 5, 2))
-                  for t in rng.uniform(0, 1, int(rng.integers(1, 5)))]  # fmt: skip
+                  for t in rng.uniform(0, 1, int(rng.integers(1, 5)))]
 
 
 def water(canvas: Canvas, rng: np.random.Generator) -> Setting:
@@ -180,12 +180,12 @@ def water(canvas: Canvas, rng: np.random.Generator) -> Setting:
     mood = sky(canvas, rng, camera.horizon + 2)
     horizon_scenery(canvas, rng, camera.horizon, town=0.2)
     deep = {"clear": (38, 88, 128), "fair": (52, 104, 136), "overcast": (96, 116, 124),
-            "storm": (70, 90, 98), "evening": (110, 96, 118)}[mood]  # fmt: skip
+            "storm": (70, 90, 98), "evening": (110, 96, 118)}[mood]
     deep = varied(rng, mixed(deep, (60, 110, 100), rng.uniform(0, 0.5)), 8)
     bright = mixed(deep, (226, 232, 236), 0.45 if mood != "evening" else 0.3)
     choppy = rng.uniform(0.08, 0.24)
     ground(canvas, rng, camera, deep, bright, roughness=1.5, contrast=choppy,
-           metre=rng.uniform(9, 22), stretch=rng.uniform(2.5, 5))  # fmt: skip
+           metre=rng.uniform(9, 22), stretch=rng.uniform(2.5, 5))
     top = int(camera.horizon)
     if rng.random() < 0.5:
         _glitter(canvas, rng, top, bright)
@@ -194,12 +194,12 @@ def water(canvas: Canvas, rng: np.random.Generator) -> Setting:
             away = camera.away(camera.horizon + canvas.height * rng.uniform(0.06, 0.5))
             across = (rng.choice([0.05, 0.95]) * canvas.width - camera.x) / camera.focal * away
             pole(canvas, camera, across + rng.normal(0, 0.6), away, rng.uniform(1, 2.2), 0.25,
-                 (86, 74, 62))  # fmt: skip
+                 (86, 74, 62))
     if rng.random() < 0.3:
         reeds = varied(rng, (120, 124, 60), 10)
         side = rng.choice([0.0, 0.7]) * canvas.width
         grass_blades(canvas, rng, canvas.height * 1.02, 90, canvas.height * 0.25, reeds, side,
-                     side + 0.3 * canvas.width)  # fmt: skip
+                     side + 0.3 * canvas.width)
     return Setting(camera, (camera.horizon, canvas.height), water=True)
 
 
@@ -224,18 +224,18 @@ def meadow(canvas: Canvas, rng: np.random.Generator) -> Setting:
         treeline(canvas, rng, camera.horizon, canvas.height * rng.uniform(0.12, 0.25))
     grass = varied(rng, pick(rng, GRASS), 10)
     ground(canvas, rng, camera, grass, mixed(grass, (176, 184, 130), 0.35), contrast=0.2,
-           roughness=0.8, metre=30)  # fmt: skip
+           roughness=0.8, metre=30)
     if rng.random() < 0.6:
         _fence(canvas, rng, camera)
     span = canvas.height - camera.horizon
     for row in np.linspace(0.08, 1, 9):
         grass_blades(canvas, rng, camera.horizon + row * span, int(90 * (1.3 - row)),
-                     6 + 26 * row**1.5, varied(rng, grass, 6))  # fmt: skip
+                     6 + 26 * row**1.5, varied(rng, grass, 6))
     if rng.random() < 0.45:
         petals = varied(rng, pick(rng, [(240, 214, 60), (244, 240, 236), (190, 110, 170)]), 8)
         places = [(rng.uniform(0, canvas.width), rng.random()) for _ in range(60)]
         canvas.paint([ellipse(x, camera.horizon + depth * span, 1 + 5 * depth, 1 + 4 * depth)
-                      for x, depth in places], petals, relief=0.3, thickness=3)  # fmt: skip
+                      for x, depth in places], petals, relief=0.3, thickness=3)
     return Setting(camera, (camera.horizon, canvas.height))
 
 

@@ -17,7 +17,7 @@ from demo.canvas import (
 )
 
 HULLS: tuple[Colour, ...] = ((236, 236, 232), (30, 60, 110), (170, 40, 40), (40, 90, 76),
-                             (228, 200, 90), (52, 56, 62), (120, 78, 48))  # fmt: skip
+                             (228, 200, 90), (52, 56, 62), (120, 78, 48))
 WOODS: tuple[Colour, ...] = ((142, 92, 52), (112, 74, 46), (168, 120, 70))
 
 
@@ -35,7 +35,7 @@ class _Brush:
 def _hull(rng: np.random.Generator, bow: float, stern: float, rake: float) -> np.ndarray:
     """Outline with the bow on the right; `bow` and `stern` are heights above the water."""
     sheer = [(-0.5, -stern), (-0.25, -stern * 0.86), (0.05, -(stern + bow) * 0.42),
-             (0.3, -bow * 0.8), (0.5 + rake, -bow)]  # fmt: skip
+             (0.3, -bow * 0.8), (0.5 + rake, -bow)]
     keel = [(0.44, -0.01), (0.36, 0.02), (-0.46, 0.02)]
     return np.concatenate([smooth(sheer, closed=False), np.array(keel)])
 
@@ -56,16 +56,16 @@ def _sailboat(brush: _Brush, rng: np.random.Generator) -> None:
     mast = rng.uniform(-0.02, 0.12)
     brush(limb([(mast, -0.05), (mast, -tall)], [0.018, 0.01]), (120, 108, 92))
     sail = varied(rng, pick(rng, [(246, 244, 238), (246, 244, 238), (232, 214, 180),
-                                  (196, 60, 50), (60, 110, 170)]), 5)  # fmt: skip
+                                  (196, 60, 50), (60, 110, 170)]), 5)
     belly = rng.uniform(0.03, 0.09)
     main = [(mast - 0.015, -0.2), (mast - 0.015, -tall + 0.02),
-            (mast - 0.22 - belly, -tall * 0.55), (mast - 0.5, -0.2)]  # fmt: skip
+            (mast - 0.22 - belly, -tall * 0.55), (mast - 0.5, -0.2)]
     brush(np.concatenate([smooth(main[1:], closed=False), np.array(main[:1])]), sail, relief=0.5,
-          thickness=brush.place["scale"] * 0.05)  # fmt: skip
+          thickness=brush.place["scale"] * 0.05)
     if rng.random() < 0.85:
         jib = [(mast + 0.02, -tall * 0.9), (mast + 0.28, -0.42), (0.5, -0.12), (mast + 0.05, -0.2)]
         brush(np.array(jib), mixed(sail, (200, 206, 214), 0.25), relief=0.5,
-              thickness=brush.place["scale"] * 0.05)  # fmt: skip
+              thickness=brush.place["scale"] * 0.05)
     brush(limb([(mast, -0.19), (mast - 0.52, -0.18)], 0.014), (120, 108, 92))
     _striped_hull(brush, rng, _hull(rng, 0.13, 0.09, 0.05))
     if rng.random() < 0.6:
@@ -78,10 +78,10 @@ def _motor_boat(brush: _Brush, rng: np.random.Generator) -> None:
     back, front = rng.uniform(-0.3, -0.15), rng.uniform(0.15, 0.24)
     roof = rng.uniform(0.3, 0.38)
     brush(np.array([(back, -0.1), (back + 0.02, -roof), (front - 0.1, -roof), (front, -0.12)]),
-          cabin, fade=0.1)  # fmt: skip
+          cabin, fade=0.1)
     brush(np.array([(back + 0.06, -roof * 0.62), (back + 0.06, -roof * 0.9),
                     (front - 0.12, -roof * 0.9), (front - 0.05, -roof * 0.62)]),
-          (44, 58, 74), relief=0)  # fmt: skip
+          (44, 58, 74), relief=0)
     brush(limb([(0.0, -0.2), (0.0, -roof * 0.95)], 0.02), cabin, relief=0)
     if rng.random() < 0.5:
         brush(limb([(back + 0.1, -roof), (back + 0.06, -roof - 0.16)], 0.012), (90, 94, 98))
@@ -110,11 +110,11 @@ def _canoe(brush: _Brush, rng: np.random.Generator) -> None:
     colour = varied(rng, pick(rng, (*WOODS, (196, 50, 44), (40, 110, 80))), 8)
     high = rng.uniform(0.1, 0.14)
     rim = smooth([(-0.5, -high - 0.05), (-0.38, -high), (0, -high * 0.8), (0.38, -high),
-                  (0.5, -high - 0.05)], closed=False)  # fmt: skip
+                  (0.5, -high - 0.05)], closed=False)
     inside = np.concatenate([rim, rim[::-1] - (0, 0.035)])
     brush(inside, mixed(colour, (40, 30, 24), 0.5), relief=0)
     brush(np.concatenate([rim, np.array([(0.42, -0.01), (0.3, 0.02), (-0.3, 0.02),
-                                         (-0.42, -0.01)])]), colour, fade=0.2)  # fmt: skip
+                                         (-0.42, -0.01)])]), colour, fade=0.2)
     brush(limb(rim, 0.016), mixed(colour, (250, 230, 190), 0.5), relief=0)
     for x in (-0.2, 0.18):
         brush(box(x, -high - 0.03, x + 0.08, -high + 0.01), mixed(colour, (230, 200, 150), 0.5))
@@ -133,7 +133,7 @@ def _ferry(brush: _Brush, rng: np.random.Generator) -> None:
         brush(box(left, -low - 0.075, right, -low), house, relief=0.1, fade=0.12)
         brush([box(x, -low - 0.055, x + 0.02, -low - 0.025)
                for x in np.arange(left + 0.03, right - 0.03, 0.035)],
-              (52, 66, 84), relief=0)  # fmt: skip
+              (52, 66, 84), relief=0)
     top = 0.1 + 0.075 * decks
     funnel = varied(rng, pick(rng, HULLS[1:5]), 6)
     brush(
@@ -166,7 +166,7 @@ def draw_boat(
     """Draw one with its waterline (or keel) at `foot`; afloat, it is mirrored in the water."""
     sketch, relative_length = KINDS[kind]
     place = {"x": foot[0], "y": foot[1], "scale": length * relative_length,
-             "flip": bool(rng.random() < 0.5), "angle": rng.normal(0, 0.025)}  # fmt: skip
+             "flip": bool(rng.random() < 0.5), "angle": rng.normal(0, 0.025)}
     if not afloat:
         shadow = ellipse(foot[0], foot[1] + 4, place["scale"] * 0.45, place["scale"] * 0.035)
         canvas.darken([shadow], 0.5, 5)
@@ -201,9 +201,9 @@ def _mirror(canvas: Canvas, rng: np.random.Generator, boat: np.ndarray, waterlin
 
 
 def _foam(canvas: Canvas, rng: np.random.Generator, foot: tuple[float, float],
-          length: float) -> None:  # fmt: skip
+          length: float) -> None:
     """Small waves in front of the hull; they hide its lowest edge."""
     waves = [ellipse(foot[0] + length * x, foot[1] + length * rng.uniform(0.008, 0.03),
                      length * rng.uniform(0.01, 0.05), max(1.0, length * 0.006))
-             for x in rng.uniform(-0.5, 0.52, 14)]  # fmt: skip
+             for x in rng.uniform(-0.5, 0.52, 14)]
     canvas.paint(waves, (206, 218, 224), opacity=0.75, blur=1)

@@ -201,14 +201,14 @@ def smooth(points: Sequence[Sequence[float]], closed: bool = True, steps: int = 
         start = points
     else:
         padded = np.concatenate([2 * points[:1] - points[1:2], points,
-                                 2 * points[-1:] - points[-2:-1]])  # fmt: skip
+                                 2 * points[-1:] - points[-2:-1]])
         before, start, after, beyond = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
     t = (np.arange(steps) / steps)[None, :, None]
     p0, p1, p2, p3 = (part[:, None] for part in (before, start, after, beyond))
     curve = 0.5 * (
         2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
         + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-    )  # fmt: skip
+    )
     curve = curve.reshape(-1, 2)
     return curve if closed else np.concatenate([curve, points[-1:]])
 

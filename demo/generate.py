@@ -24,7 +24,7 @@ VOC = "VOCdevkit/VOC2012"
 PIECES = (
     f"{VOC}/JPEGImages", f"{VOC}/Annotations", f"{VOC}/SegmentationClass", f"{VOC}/ImageSets",
     "openimages", "review-truth.csv",
-)  # fmt: skip
+)
 
 # The independent streams of random numbers below the seed.
 TRAIN, VAL, POOL, POOL_PLAN, POOL_LABELS = range(5)
@@ -81,7 +81,7 @@ def generate_demo(
 def _draw_everything(
     work: Path, seed: int, train_images: int, val_images: int, pool_images: int,
     size: tuple[int, int],
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[str]:
     """Yield the id of each image as soon as it is written."""
     devkit = DevkitWriter(work / VOC)
     train, masked, val = [], [], []

@@ -23,7 +23,7 @@ COATS: tuple[tuple[Colour, Colour], ...] = (
     ((134, 82, 48), (40, 30, 26)), ((150, 92, 50), (190, 140, 84)), ((62, 46, 38), (36, 28, 24)),
     ((196, 190, 182), (226, 222, 214)), ((186, 136, 78), (236, 222, 190)),
     ((112, 64, 40), (96, 54, 36)), ((150, 146, 142), (92, 90, 90)),
-)  # fmt: skip
+)
 HOOF: Colour = (54, 46, 42)
 KINDS = ("mare", "pony", "foal", "stallion")
 
@@ -71,7 +71,7 @@ def draw_horse(
     trunk, neck, head, crest = _outlines(rng, gait, stout, tall)
     paint([trunk, neck, *head, *(shape for points, widths in near
                                  for shape in limb(points[:3], widths[:3] * stout))], coat,
-          fade=0.22)  # fmt: skip
+          fade=0.22)
     for points, widths in near:
         _leg(paint, points[1:], widths[1:] * stout, np.asarray(coat) * 0.95, socks)
     _mane(paint, rng, mane, crest)
@@ -104,7 +104,7 @@ def _leg(paint, points: np.ndarray, widths: np.ndarray, coat: Colour, sock: Colo
     paint(limb(points[-3:], widths[-3:]), mixed(coat, sock, 0.55))
     ankle, toe = points[-2], points[-1]
     hoof = np.array([ankle * 0.35 + toe * 0.65 + (-0.03, 0), ankle * 0.35 + toe * 0.65 + (0.035, 0),
-                     toe + (0.055, 0.012), toe + (-0.05, 0.012)])  # fmt: skip
+                     toe + (0.055, 0.012), toe + (-0.05, 0.012)])
     paint(hoof, HOOF, relief=0.3)
 
 
@@ -143,7 +143,7 @@ def _outlines(
     top, throat = poll - 0.075 * across, poll + 0.085 * across - 0.05 * along
     middle = root * 0.45 + poll * 0.55
     neck = smooth([withers + (-0.1, 0.04), middle - 0.145 * across, top, throat,
-                   middle + 0.13 * across, chest + (0.02, 0.06), (0.25, -0.7 + lower)])  # fmt: skip
+                   middle + 0.13 * across, chest + (0.02, 0.06), (0.25, -0.7 + lower)])
     tilt = angle - rng.uniform(1.35, 1.6) if gait != "graze" else angle - rng.uniform(0.35, 0.6)
     nose = np.array([np.cos(tilt), -np.sin(tilt)])
     side = np.array([np.sin(tilt), np.cos(tilt)])
@@ -154,10 +154,10 @@ def _outlines(
         start + 0.0 * inward + 0.34 * nose, start + 0.05 * inward + 0.41 * nose,
         start + 0.115 * inward + 0.37 * nose, start + 0.125 * inward + 0.25 * nose,
         start + 0.185 * inward + 0.12 * nose, start + 0.13 * inward - 0.02 * nose,
-    ])  # fmt: skip
+    ])
     ears = [np.array([start - 0.05 * inward + offset * nose, start - 0.14 * nose - 0.1 * inward
                       + (offset + 0.02) * nose, start - 0.01 * inward + (offset - 0.05) * nose])
-            for offset in (0.0, 0.04)]  # fmt: skip
+            for offset in (0.0, 0.04)]
     crest = smooth([top, middle - 0.14 * across, withers + (0.0, -0.02)], closed=False)
     return trunk, neck, [skull, *ears], crest
 
@@ -167,7 +167,7 @@ def _mane(paint, rng: np.random.Generator, colour: Colour, crest: np.ndarray) ->
     for root in crest:
         drop = rng.uniform(0.1, 0.17)
         strands += limb([root + (-0.01, -0.015), root + (0.02 + rng.normal(0, 0.02), drop * 0.5),
-                         root + (rng.normal(0.01, 0.03), drop)], [0.06, 0.055, 0.012])  # fmt: skip
+                         root + (rng.normal(0.01, 0.03), drop)], [0.06, 0.055, 0.012])
     paint(strands, colour, relief=0.5, grain=0.12)
 
 
@@ -180,7 +180,7 @@ def _tail(paint, rng: np.random.Generator, colour: Colour, gait: str, tall: floa
         bends = [(-0.08, 0.1), (-0.1 + sway, 0.34), (-0.06 + 2 * sway, 0.6)]
     line = smooth([root, *(root + bend for bend in bends)], closed=False)
     paint(limb(line, np.interp(np.linspace(0, 1, len(line)), [0, 0.55, 1], [0.07, 0.15, 0.03])),
-          colour, relief=0.5, grain=0.12)  # fmt: skip
+          colour, relief=0.5, grain=0.12)
 
 
 def _face(paint, rng: np.random.Generator, head: Shapes, coat: Colour, crest: np.ndarray) -> None:

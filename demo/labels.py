@@ -137,5 +137,5 @@ HIERARCHY = _node(
     _node("/m/0cgh4", _node("/m/03jm5")),
     _node("/m/0dtln"),
     _node("/m/05s2s"),
-)  # fmt: skip
+)
 """Laid out as bbox_labels_600_hierarchy.json."""

@@ -45,7 +45,7 @@ class Camera:
     def at(self, across: float, up: float, away: float) -> tuple[float, float]:
         across = across + self.bend * away**2
         return (self.x + self.focal * across / away,
-                self.horizon + self.focal * (self.height - up) / away)  # fmt: skip
+                self.horizon + self.focal * (self.height - up) / away)
 
     def away(self, y: float) -> float:
         """The distance of the ground that is seen at row `y`."""
@@ -113,7 +113,7 @@ def treeline(
     presence = fractal(rng, 2, canvas.width, canvas.width * 0.4, 2)[0]
     top = horizon - height * np.clip(0.55 + 0.35 * crowns + 0.5 * presence, 0.08, 1.6)
     canvas.paint([_below(top, horizon + 2)], colour, grain=0.28, relief=0.5,
-                 thickness=height / 5, fade=0.35)  # fmt: skip
+                 thickness=height / 5, fade=0.35)
 
 
 def _below(top: np.ndarray, bottom: float) -> np.ndarray:
@@ -192,15 +192,15 @@ def leaves(
         aside = np.array([-along[1], along[0]])
         root = np.array([x, y])
         outline = [root, root + 0.35 * length * along + half * aside, root + length * along,
-                   root + 0.35 * length * along - half * aside]  # fmt: skip
+                   root + 0.35 * length * along - half * aside]
         groups[int(rng.integers(4))].append(smooth(outline, steps=3))
     for shade, group in zip((0.65, 0.88, 1.08, 1.3), groups, strict=True):
         canvas.paint(group, np.clip(np.asarray(colour) * shade, 0, 255), grain=0.12, relief=0.25,
-                     thickness=size / 5)  # fmt: skip
+                     thickness=size / 5)
 
 
 def pole(canvas: Canvas, camera: Camera, across: float, away: float, height: float, width: float,
-         colour: Colour) -> None:  # fmt: skip
+         colour: Colour) -> None:
     """An upright post on the ground."""
     foot, head = camera.at(across, 0, away), camera.at(across, height, away)
     thick = max(1.5, width * camera.focal / away)
@@ -219,7 +219,7 @@ def bokeh(canvas: Canvas, rng: np.random.Generator, colours: tuple[Colour, Colou
         x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
         light = mixed(pick(rng, colours), (255, 255, 240), rng.uniform(0.15, 0.5))
         canvas.paint([ellipse(x, y, radius, radius)], light, None, opacity=0.35, grain=0,
-                     blur=radius * 0.35)  # fmt: skip
+                     blur=radius * 0.35)
 
 
 def buildings(canvas: Canvas, rng: np.random.Generator, horizon: float, tallest: float) -> None:

@@ -27,14 +27,14 @@ SITE = "https://example.org/w-ood-demo"
 IMAGE_COLUMNS = (
     "ImageID", "Subset", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL",
     "Author", "Title", "OriginalSize", "OriginalMD5", "Thumbnail300KURL", "Rotation",
-)  # fmt: skip
+)
 LABEL_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence")
 
 UNRELATED_SHARE = 0.25
 FOREGROUND_SHARE = 0.15
 # How the foreground images are labelled: a third of them not at all.
 LABELLING = ("missing", "class", "finer", "missing", "machine", "class",
-             "finer", "missing", "class", "finer", "missing", "machine")  # fmt: skip
+             "finer", "missing", "class", "finer", "missing", "machine")
 USUAL_SHARE = 0.85
 
 
@@ -89,7 +89,7 @@ class MirrorWriter:
         digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         self.images.append((identity, "validation", f"{SITE}/{identity}.jpg", f"{SITE}/{identity}",
                             LICENSE, SITE, AUTHOR, f"Drawn scene: {scene.background}",
-                            path.stat().st_size, digest, "", 0))  # fmt: skip
+                            path.stat().st_size, digest, "", 0))
         human, machine = label_rows(rng, planned, scene)
         self.human += [(identity, "verification", *row) for row in human]
         self.machine += [(identity, "machine", *row) for row in machine]
@@ -101,10 +101,10 @@ class MirrorWriter:
         _write_csv(root / "v6/oidv6-class-descriptions.csv", None, names)
         write_json(root / "2018_04/bbox_labels_600_hierarchy.json", HIERARCHY)
         _write_csv(root / "2018_04/validation/validation-images-with-rotation.csv", IMAGE_COLUMNS,
-                   sorted(self.images))  # fmt: skip
+                   sorted(self.images))
         for kind, rows in (("human", self.human), ("machine", self.machine)):
             _write_csv(root / f"v5/validation-annotations-{kind}-imagelabels.csv", LABEL_COLUMNS,
-                       sorted(rows))  # fmt: skip
+                       sorted(rows))
 
 
 def label_rows(

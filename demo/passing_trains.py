@@ -40,7 +40,7 @@ class _Side:
     """Paints shapes given in metres behind (negative x) the front end of the train."""
 
     def __init__(self, canvas: Canvas, label: int, origin: tuple[float, float], metre: float,
-                 flip: int):  # fmt: skip
+                 flip: int):
         self.canvas, self.label, self.metre = canvas, label, metre
         self.origin, self.flip = np.array(origin), flip
 
@@ -98,10 +98,10 @@ def _diesel_side(side: _Side, rng: np.random.Generator) -> float:
     nose = rng.uniform(0.2, 1.6)
     side(box(-15.6, -1.15, -0.2, -0.8), BLACK)
     side(np.array([(-15.6, -3.9), (-nose - 0.7, -3.9), (-nose, -2.6), (0, -2.4), (0, -1.1),
-                   (-15.6, -1.1)]), body, relief=0.3, fade=0.15)  # fmt: skip
+                   (-15.6, -1.1)]), body, relief=0.3, fade=0.15)
     side(box(-15.6, -1.9, 0, -1.55), accent)
     side(np.array([(-nose - 0.8, -3.6), (-nose - 0.25, -2.75), (-nose - 2.2, -2.75),
-                   (-nose - 2.2, -3.6)]), GLASS)  # fmt: skip
+                   (-nose - 2.2, -3.6)]), GLASS)
     grey = mixed(body, (40, 44, 48), 0.55)
     side([box(x, -3.4, x + 1.5, -2.3) for x in np.arange(-14.4, -5, 2.2)], grey, grain=0.25)
     side([box(x, -4.15, x + 2, -3.85) for x in (-12.5, -7.5)], (80, 82, 86))
@@ -113,23 +113,23 @@ def _diesel_side(side: _Side, rng: np.random.Generator) -> float:
 def _wagons(side: _Side, rng: np.random.Generator, end: float) -> None:
     while -end < side.length:
         colour = varied(rng, pick(rng, [(134, 60, 44), (60, 84, 120), (96, 100, 104), (70, 96, 70),
-                                        (196, 130, 50), (110, 84, 64)]), 10)  # fmt: skip
+                                        (196, 130, 50), (110, 84, 64)]), 10)
         front, back = end - 0.5, end - 12.5
         side(box(back - 0.6, -1.2, front + 0.6, -0.95), BLACK)
         kind = int(rng.integers(4))
         if kind == 0:
             side(box(back, -3.9, front, -1.15), colour, fade=0.15)
             side([box(x, -3.85, x + 0.12, -1.2) for x in np.arange(back, front, 1.2)],
-                 np.asarray(colour) * 0.75)  # fmt: skip
+                 np.asarray(colour) * 0.75)
             side(box(back + 4.6, -3.6, back + 7.4, -1.2), np.asarray(colour) * 0.85)
         elif kind == 1:
             side([box(back + 0.3, -3.5, front - 0.3, -1.3), ellipse(back + 0.5, -2.4, 0.5, 1.1),
                   ellipse(front - 0.5, -2.4, 0.5, 1.1)], mixed(colour, (190, 192, 196), 0.6),
-                 relief=0.8, fade=0.5, thickness=side.metre * 0.6)  # fmt: skip
+                 relief=0.8, fade=0.5, thickness=side.metre * 0.6)
             side(box(back + 5.5, -3.9, back + 6.5, -3.4), (90, 92, 96))
         elif kind == 2:
             side(np.array([(back, -2.9), (front, -2.9), (front - 0.4, -1.15), (back + 0.4, -1.15)]),
-                 colour, fade=0.2)  # fmt: skip
+                 colour, fade=0.2)
             load = [(x, -2.85 - 0.6 * rng.uniform(0.4, 1)) for x in np.linspace(front, back, 7)]
             side(np.array([(front, -2.8), *load[1:-1], (back, -2.8)]), (70, 64, 60), grain=0.4)
         else:
@@ -137,21 +137,21 @@ def _wagons(side: _Side, rng: np.random.Generator, end: float) -> None:
                 tone = varied(rng, colour, 25)
                 side(box(left, -3.7, left + 5.7, -1.2), tone, fade=0.1)
                 side([box(x, -3.65, x + 0.1, -1.25) for x in np.arange(left, left + 5.6, 0.5)],
-                     np.asarray(tone) * 0.85)  # fmt: skip
+                     np.asarray(tone) * 0.85)
         side.wheels((front - 1.6, front - 3.0, back + 1.6, back + 3.0), 0.46)
         end -= 13.2
 
 
 def _front_coach(side: _Side, rng: np.random.Generator, livery: tuple[Colour, Colour], *,
-                 pointed: bool) -> float:  # fmt: skip
+                 pointed: bool) -> float:
     body, accent = livery
     tip = 6.0 if pointed else 0.9
     outline = [(-20, -3.95), (-tip - 0.6, -3.95), (-tip * 0.7, -3.5), (-tip * 0.25, -2.2),
-               (0, -1.35), (0.05, -0.7), (-0.6, -0.45), (-20, -0.45)]  # fmt: skip
+               (0, -1.35), (0.05, -0.7), (-0.6, -0.45), (-20, -0.45)]
     side(np.array(outline), body, relief=0.3, fade=0.12)
     side(np.array([(-20, -1.7), (-tip * 0.16, -1.7), (0, -1.3), (-20, -1.3)]), accent)
     glass = [(-tip * 0.82, -3.45), (-tip * 0.45, -2.55), (-tip * 0.8 - 0.6, -2.45),
-             (-tip * 0.8 - 0.9, -3.4)]  # fmt: skip
+             (-tip * 0.8 - 0.9, -3.4)]
     side(np.array(glass), GLASS)
     _coach_windows(side, -19.4, -tip - 3.0, accent)
     side(box(-20, -0.75, -1.2, -0.4), BLACK)
@@ -161,12 +161,12 @@ def _front_coach(side: _Side, rng: np.random.Generator, livery: tuple[Colour, Co
 
 def _coach_windows(side: _Side, back: float, front: float, accent: Colour) -> None:
     side([box(x, -3.2, x + 1.25, -2.15) for x in np.arange(back + 1.6, front, 1.75)], GLASS,
-         grain=0.12)  # fmt: skip
+         grain=0.12)
     side([box(back + 0.2, -3.3, back + 1.2, -0.8)], np.asarray(accent) * 0.85)
 
 
 def _coaches(side: _Side, rng: np.random.Generator, end: float, livery: tuple[Colour, Colour],
-             *, round_roof: bool) -> None:  # fmt: skip
+             *, round_roof: bool) -> None:
     body, accent = livery
     while -end < side.length:
         front, back = end, end - 19.5

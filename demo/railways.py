@@ -41,25 +41,25 @@ def _railway_land(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> N
 
 
 def _ribbon(camera: Camera, left: float, right: float, distances: np.ndarray,
-            up: float = 0.0) -> np.ndarray:  # fmt: skip
+            up: float = 0.0) -> np.ndarray:
     there = [camera.at(left, up, away) for away in distances]
     back = [camera.at(right, up, away) for away in distances[::-1]]
     return np.array(there + back)
 
 
 def _bed(canvas: Canvas, camera: Camera, left: float, right: float, nearest: float,
-         colour: Colour) -> None:  # fmt: skip
+         colour: Colour) -> None:
     distances = nearest * np.geomspace(1, 60, 40)
     canvas.paint([_ribbon(camera, left, right, distances)], colour, grain=0.3, fade=-0.1)
     canvas.paint([_ribbon(camera, left, left + 0.8, distances),
                   _ribbon(camera, right - 0.8, right, distances)],
-                 np.asarray(colour) * 0.85, grain=0.35)  # fmt: skip
+                 np.asarray(colour) * 0.85, grain=0.35)
 
 
 def _track(canvas: Canvas, camera: Camera, across: float, nearest: float, wood: Colour) -> None:
     start = np.floor(nearest / 0.65) * 0.65
     sleepers = [_ribbon(camera, across - 1.3, across + 1.3, np.array([away, away + 0.26]))
-                for away in np.arange(start, nearest * 9, 0.65)]  # fmt: skip
+                for away in np.arange(start, nearest * 9, 0.65)]
     canvas.paint(sleepers, wood, grain=0.25, fade=-0.2)
     distances = nearest * np.geomspace(1, 60, 40)
     for side in (-0.72, 0.72):
@@ -71,7 +71,7 @@ def _track(canvas: Canvas, camera: Camera, across: float, nearest: float, wood: 
 
 
 def _platform(canvas: Canvas, rng: np.random.Generator, camera: Camera, tracks: list[float],
-              nearest: float) -> None:  # fmt: skip
+              nearest: float) -> None:
     side = rng.choice([-1, 1])
     edge = (tracks[0] - 1.8) if side < 0 else (tracks[-1] + 1.8)
     distances = nearest * np.geomspace(1, rng.uniform(8, 30), 30)
@@ -81,13 +81,13 @@ def _platform(canvas: Canvas, rng: np.random.Generator, camera: Camera, tracks: 
     canvas.paint([_ribbon(camera, edge, edge + side * 30, distances, 0.9)], stone, grain=0.1)
     canvas.paint([np.array(wall + rim)], np.asarray(stone) * 0.6, grain=0.2)
     canvas.paint([_ribbon(camera, edge + side * 0.25, edge + side * 0.45, distances, 0.9)],
-                 pick(rng, [(236, 232, 220), (232, 196, 60)]))  # fmt: skip
+                 pick(rng, [(236, 232, 220), (232, 196, 60)]))
     for away in distances[::4]:
         pole(canvas, camera, edge + side * 3, away, 4.2, 0.16, (96, 100, 104))
 
 
 def _overhead_line(canvas: Canvas, rng: np.random.Generator, camera: Camera, tracks: list[float],
-                   nearest: float) -> None:  # fmt: skip
+                   nearest: float) -> None:
     steel = varied(rng, (92, 96, 100), 8)
     side = rng.choice([-1, 1])
     foot = (tracks[0] - 2.6) if side < 0 else (tracks[-1] + 2.6)
@@ -111,17 +111,17 @@ def _tracks_across(canvas: Canvas, rng: np.random.Generator) -> Setting:
     reach = canvas.width / camera.focal * away * 1.2
     ballast = varied(rng, (136, 128, 118), 10)
     canvas.paint([_ribbon(camera, -reach, reach, np.array([max(near - 1.6, 1), far + 1.6]))],
-                 ballast, grain=0.34)  # fmt: skip
+                 ballast, grain=0.34)
     wood = varied(rng, pick(rng, [(84, 70, 60), (150, 146, 140)]), 8)
     sleepers = [_ribbon(camera, across, across + 0.26, np.array([near - 0.55, far + 0.55]))
-                for across in np.arange(-reach, reach, 0.65)]  # fmt: skip
+                for across in np.arange(-reach, reach, 0.65)]
     canvas.paint(sleepers, wood, grain=0.25)
     for distance in (far, near):
         scale = camera.focal / distance
         _, y = camera.at(0, 0, distance)
         canvas.paint([box(0, y - 0.16 * scale, canvas.width, y)], (84, 66, 56), grain=0.15)
         canvas.paint([box(0, y - 0.18 * scale, canvas.width, y - 0.11 * scale)],
-                     (200, 202, 206))  # fmt: skip
+                     (200, 202, 206))
     if rng.random() < 0.6:
         for across in np.arange(-reach, reach, rng.uniform(9, 16)):
             pole(canvas, camera, across, far + 2.2, 7, 0.24, (100, 100, 104))

@@ -41,7 +41,7 @@ CONFUSING = ("sky", "runway", "branches", "water", "meadow", "rails")
 UNRELATED = ("room", "house fronts", "desert", "mountains", "pattern")
 
 HOME = {"aeroplane": ("sky", "runway"), "bird": ("branches",), "boat": ("water",),
-        "horse": ("meadow",), "train": ("rails",)}  # fmt: skip
+        "horse": ("meadow",), "train": ("rails",)}
 ELSEWHERE = {
     "aeroplane": ("meadow", "water", "desert", "mountains"),
     "bird": ("water", "sky", "meadow", "desert", "rails"),
@@ -51,7 +51,7 @@ ELSEWHERE = {
 }
 PAIRS = (("aeroplane", "boat", "water"), ("bird", "boat", "water"), ("horse", "train", "meadow"),
          ("bird", "horse", "meadow"), ("boat", "train", "water"),
-         ("aeroplane", "bird", "sky"))  # fmt: skip
+         ("aeroplane", "bird", "sky"))
 
 SHARE = (0.035, 0.42)
 """The smallest and largest part of a picture that its objects together may cover."""
@@ -120,7 +120,7 @@ def random_object_scene(rng: np.random.Generator, size: tuple[int, int], name: s
         first, second, background = pick(rng, pairs)
         # The train is drawn first: it is the one far away.
         return object_scene(rng, size, sorted([first, second], reverse=second == "train"),
-                            background)  # fmt: skip
+                            background)
     usual = chance < 0.87
     background = pick(rng, HOME[name] if usual else ELSEWHERE[name])
     several = name != "train" and background != "runway" and rng.random() < 0.16
@@ -128,14 +128,14 @@ def random_object_scene(rng: np.random.Generator, size: tuple[int, int], name: s
 
 
 def _extent(canvas: Canvas, rng: np.random.Generator, smallest: float, largest: float,
-            count: int) -> float:  # fmt: skip
+            count: int) -> float:
     """A length in pixels, as a part of the geometric mean of the picture's sides."""
     side = np.sqrt(canvas.width * canvas.height)
     return float(side * rng.uniform(smallest, largest) * (0.62 if count > 1 else 1))
 
 
 def _column(canvas: Canvas, rng: np.random.Generator, slot: int, count: int,
-            margin: float = 0.34) -> float:  # fmt: skip
+            margin: float = 0.34) -> float:
     """Where across the picture object number `slot` of `count` stands."""
     if count == 1:
         return canvas.width * rng.uniform(margin, 1 - margin)
@@ -172,7 +172,7 @@ def _put_aeroplane(
         low = setting.ground[0] if setting.camera else canvas.height
         centre = (x, max(low * rng.uniform(0.3, 0.65), 0.2 * length))
     aeroplanes.draw_aeroplane(canvas, rng, class_index("aeroplane"), kind, centre, length,
-                              parked=parked)  # fmt: skip
+                              parked=parked)
     return kind
 
 
@@ -207,7 +207,7 @@ def _put_bird(
     birds.draw_bird(canvas, rng, index, kind, foot, length)
     if home == "perch" and rng.random() < 0.4:
         spots = [(foot[0] + rng.normal(0, 0.3) * length, foot[1] + rng.normal(0, 0.05) * length)
-                 for _ in range(5)]  # fmt: skip
+                 for _ in range(5)]
         leaves(canvas, rng, spots, canvas.height * 0.06, varied(rng, (92, 122, 56), 12))
     return kind
 
@@ -231,7 +231,7 @@ def _put_boat(
     boats.draw_boat(canvas, rng, class_index("boat"), kind, foot, length, afloat=setting.water)
     if background == "meadow":
         grass_blades(canvas, rng, foot[1] + 6, 60, 18, (104, 128, 60), foot[0] - length / 2,
-                     foot[0] + length / 2)  # fmt: skip
+                     foot[0] + length / 2)
     return kind
 
 
@@ -251,7 +251,7 @@ def _put_horse(
     horses.draw_horse(canvas, rng, class_index("horse"), kind, foot, length)
     if background == "meadow":
         grass_blades(canvas, rng, foot[1] + 5, 110, length * 0.045 + 4, (108, 134, 62),
-                     foot[0] - length * 0.5, foot[0] + length * 0.5)  # fmt: skip
+                     foot[0] - length * 0.5, foot[0] + length * 0.5)
     return kind
 
 
@@ -282,7 +282,7 @@ def _oncoming_train(canvas: Canvas, rng: np.random.Generator, setting: Setting, 
     camera = setting.camera
     away = camera.focal * trains.WIDTH / (canvas.width * rng.uniform(0.18, 0.42))
     across = min(setting.tracks, key=lambda track: abs(camera.at(track, 0, away)[0]
-                                                       - canvas.width / 2))  # fmt: skip
+                                                       - canvas.width / 2))
     kind = pick(rng, trains.KINDS)
     if kind != "commuter train":
         away += 4  # their fronts reach so far towards the camera
@@ -309,7 +309,7 @@ def _improvised_track(
     canvas.paint([box(0, row, canvas.width, row + 0.6 * metre)], stone, grain=0.15)
     for x in np.arange(rng.uniform(0, 5) * metre, canvas.width, 6 * metre):
         canvas.paint([box(x, row + 0.5 * metre, x + 0.9 * metre, foot)], np.asarray(stone) * 0.85,
-                     grain=0.15)  # fmt: skip
+                     grain=0.15)
     return row, metre
 
 

@@ -16,7 +16,7 @@ LIVERIES: tuple[tuple[Colour, Colour], ...] = (
     ((34, 66, 128), (240, 200, 60)), ((40, 104, 70), (226, 218, 190)),
     ((236, 196, 50), (60, 66, 74)), ((222, 224, 228), (200, 40, 44)),
     ((70, 78, 90), (220, 120, 40)),
-)  # fmt: skip
+)
 KINDS = ("commuter train", "commuter train", "high-speed train", "steam locomotive")
 GLASS: Colour = (40, 50, 62)
 BLACK: Colour = (38, 38, 42)
@@ -62,21 +62,21 @@ def _quad(
 ) -> np.ndarray:
     distances = np.linspace(near, far, 6)
     return np.array([camera.at(across, low, z) for z in distances]
-                    + [camera.at(across, high, z) for z in distances[::-1]])  # fmt: skip
+                    + [camera.at(across, high, z) for z in distances[::-1]])
 
 
 def _car_side(canvas: Canvas, label: int, camera: Camera, across: float, near: float,
-              length: float, body: Colour, accent: Colour) -> None:  # fmt: skip
+              length: float, body: Colour, accent: Colour) -> None:
     far = near + length - 0.6
     canvas.paint([_quad(camera, across, near, near + length, 0.15, FLOOR)], BLACK, label)
     side = np.asarray(body) * 0.82
     canvas.paint([_quad(camera, across, near, far, FLOOR, HEIGHT)], side, label, grain=0.03,
-                 fade=0.12)  # fmt: skip
+                 fade=0.12)
     canvas.paint([_quad(camera, across, far, near + length, FLOOR, HEIGHT - 0.2)], BLACK, label)
     canvas.paint([_quad(camera, across, near, far, 1.3, 1.7)], np.asarray(accent) * 0.85, label,
-                 grain=0.03)  # fmt: skip
+                 grain=0.03)
     panes = [_quad(camera, across, z, z + 1.25, 2.15, 3.1)
-             for z in np.arange(near + 2.6, far - 1.5, 1.75)]  # fmt: skip
+             for z in np.arange(near + 2.6, far - 1.5, 1.75)]
     canvas.paint(panes, GLASS, label, grain=0.1)
     door = _quad(camera, across, near + 1.0, near + 2.1, FLOOR + 0.1, 3.3)
     canvas.paint([door], np.asarray(accent) * 0.75, label, grain=0.03)
@@ -94,17 +94,17 @@ def _rounded(
     half = width / 2
     return [(-half, low), (half, low), (half, high - shoulder), (half - 0.35 * shoulder,
             high - 0.3 * shoulder), (half - shoulder, high), (-half + shoulder, high),
-            (-half + 0.35 * shoulder, high - 0.3 * shoulder), (-half, high - shoulder)]  # fmt: skip
+            (-half + 0.35 * shoulder, high - 0.3 * shoulder), (-half, high - shoulder)]
 
 
 def _flat_front(canvas: Canvas, rng: np.random.Generator, label: int, camera: Camera,
-                across: float, away: float, body: Colour, accent: Colour) -> None:  # fmt: skip
+                across: float, away: float, body: Colour, accent: Colour) -> None:
     def face(outline, colour, **look):
         canvas.paint([_face(camera, across, away, outline)], colour, label, **look)
 
     size = camera.focal / away
     face(_rounded(WIDTH, FLOOR - 0.3, HEIGHT, 0.6), body, relief=0.3, thickness=size * 0.25,
-         grain=0.03)  # fmt: skip
+         grain=0.03)
     face([(-1.3, 0.15), (1.3, 0.15), (1.4, FLOOR), (-1.4, FLOOR)], BLACK)
     face([(-1.45, 1.15), (1.45, 1.15), (1.45, 1.75), (-1.45, 1.75)], accent, grain=0.03)
     if rng.random() < 0.5:
@@ -113,16 +113,16 @@ def _flat_front(canvas: Canvas, rng: np.random.Generator, label: int, camera: Ca
     else:
         for x in (-0.68, 0.68):
             face([(x - 0.5, 2.15), (x + 0.5, 2.15), (x + 0.45, 3.2), (x - 0.45, 3.2)], GLASS,
-                 fade=-0.5)  # fmt: skip
+                 fade=-0.5)
     face([(-0.6, 3.42), (0.6, 3.42), (0.6, 3.68), (-0.6, 3.68)], (60, 50, 30))
     _lamps(canvas, label, camera, across, away, ((-1.05, 1.45), (1.05, 1.45), (0, 3.55)), 0.16)
     for x in (-0.8, 0.8):
         canvas.paint([ellipse(*camera.at(across + x, 0.85, away), size * 0.2, size * 0.16)],
-                     (60, 62, 66), label, relief=0.4, thickness=3)  # fmt: skip
+                     (60, 62, 66), label, relief=0.4, thickness=3)
 
 
 def _lamps(canvas: Canvas, label: int, camera: Camera, across: float, away: float,
-           places: tuple[tuple[float, float], ...], radius: float) -> None:  # fmt: skip
+           places: tuple[tuple[float, float], ...], radius: float) -> None:
     size = camera.focal / away * radius
     for x, y in places:
         spot = camera.at(across + x, y, away)
@@ -131,7 +131,7 @@ def _lamps(canvas: Canvas, label: int, camera: Camera, across: float, away: floa
 
 
 def _pointed_front(canvas: Canvas, label: int, camera: Camera, across: float, away: float,
-                   body: Colour, accent: Colour) -> None:  # fmt: skip
+                   body: Colour, accent: Colour) -> None:
     """A streamlined nose: sections that shrink towards the viewer."""
     for step in np.linspace(0, 1, 14):
         shrink = 1 - 0.5 * step**2
@@ -145,18 +145,18 @@ def _pointed_front(canvas: Canvas, label: int, camera: Camera, across: float, aw
     for step, half, sides in ((0.25, 0.8, (-1, 1)), (0.72, 1.15, (1, -1))):
         shrink, high = 1 - 0.5 * step**2, 0.35 + (HEIGHT - 0.35) * (1 - 0.62 * step**1.5)
         screen += [camera.at(across + side * half * shrink, high - 0.12, away - 5.0 * step)
-                   for side in sides]  # fmt: skip
+                   for side in sides]
     canvas.paint([np.array(screen)], GLASS, label, grain=0.03, fade=-0.4)
     nose = away - 5.0
     canvas.paint([_face(camera, across, nose, [(-0.75, 0.9), (0.75, 0.9), (0.75, 1.1),
-                                               (-0.75, 1.1)])], accent, label)  # fmt: skip
+                                               (-0.75, 1.1)])], accent, label)
     canvas.paint([_face(camera, across, nose, [(-0.72, 0.3), (0.72, 0.3), (0.72, 0.55),
-                                               (-0.72, 0.55)])], BLACK, label)  # fmt: skip
+                                               (-0.72, 0.55)])], BLACK, label)
     _lamps(canvas, label, camera, across, nose, ((-0.5, 1.3), (0.5, 1.3)), 0.09)
 
 
 def _steam_front(canvas: Canvas, rng: np.random.Generator, label: int, camera: Camera,
-                 across: float, away: float, body: Colour) -> None:  # fmt: skip
+                 across: float, away: float, body: Colour) -> None:
     def face(outline, colour, distance=away, **look):
         canvas.paint([_face(camera, across, distance, outline)], colour, label, **look)
 
@@ -168,12 +168,12 @@ def _steam_front(canvas: Canvas, rng: np.random.Generator, label: int, camera: C
         boiler = camera.at(across, 2.25, distance)
         radius = camera.focal / distance * 1.0
         canvas.paint([ellipse(*boiler, radius, radius)], np.asarray(body) * 1.15, label,
-                     relief=0.5, thickness=radius / 3)  # fmt: skip
+                     relief=0.5, thickness=radius / 3)
     front = away - 3
     x, y = camera.at(across, 2.25, front)
     size = camera.focal / front
     canvas.paint([ellipse(x, y, 0.8 * size, 0.8 * size)], (64, 64, 68), label, relief=0.5,
-                 thickness=size * 0.2)  # fmt: skip
+                 thickness=size * 0.2)
     face([(-0.28, 3.1), (0.28, 3.1), (0.36, 3.95), (-0.36, 3.95)], body, front, relief=0.5)
     face([(-1.4, 0.75), (1.4, 0.75), (1.4, 1.15), (-1.4, 1.15)], (168, 36, 34), front)
     face([(-1.2, 0.1), (1.2, 0.1), (0.9, 0.75), (-0.9, 0.75)], (60, 56, 56), front)
@@ -183,7 +183,7 @@ def _steam_front(canvas: Canvas, rng: np.random.Generator, label: int, camera: C
 
 
 def smoke(canvas: Canvas, rng: np.random.Generator, mouth: tuple[float, float],
-           size: float) -> None:  # fmt: skip
+           size: float) -> None:
     drift = rng.choice([-1, 1]) * rng.uniform(0.2, 0.7)
     grey = varied(rng, (214, 214, 216), 14)
     x, y = mouth
@@ -192,4 +192,4 @@ def smoke(canvas: Canvas, rng: np.random.Generator, mouth: tuple[float, float],
         x += drift * radius * 0.8
         y -= radius * 0.55
         canvas.paint([ellipse(x, y, radius * 1.1, radius * 0.85)], grey, None, opacity=0.4,
-                     blur=radius * 0.3, relief=0.3, thickness=radius / 2)  # fmt: skip
+                     blur=radius * 0.3, relief=0.3, thickness=radius / 2)

@@ -17,9 +17,9 @@ from demo.canvas import (
 from demo.nature import Camera, Setting, ground, hills, sky
 
 PAINTS: tuple[Colour, ...] = ((214, 196, 168), (188, 198, 204), (206, 178, 160), (196, 204, 176),
-                              (230, 226, 216), (156, 168, 186), (206, 160, 110))  # fmt: skip
+                              (230, 226, 216), (156, 168, 186), (206, 160, 110))
 STRONG: tuple[Colour, ...] = ((178, 60, 52), (52, 96, 140), (70, 116, 84), (214, 164, 60),
-                              (110, 80, 130), (90, 94, 100))  # fmt: skip
+                              (110, 80, 130), (90, 94, 100))
 
 
 def room(canvas: Canvas, rng: np.random.Generator) -> Setting:
@@ -55,13 +55,13 @@ def _window(canvas: Canvas, rng: np.random.Generator, left: float, top: float) -
     for x in (left, left + half_wide):
         for y in (top, top + half_high):
             canvas.paint([box(x + gap, y + gap, x + half_wide - gap, y + half_high - gap)], light,
-                         fade=0.1)  # fmt: skip
+                         fade=0.1)
     cloth = varied(rng, pick(rng, PAINTS + STRONG), 10)
     for x in (left - wide * 0.12, left + wide * 0.9):
         canvas.paint([box(x, top - high * 0.06, x + wide * 0.22, top + high * 1.2)], cloth,
-                     relief=0.7, thickness=10)  # fmt: skip
+                     relief=0.7, thickness=10)
         folds = [box(x + wide * f, top - high * 0.05, x + wide * f + 3, top + high * 1.2)
-                 for f in (0.04, 0.1, 0.16)]  # fmt: skip
+                 for f in (0.04, 0.1, 0.16)]
         canvas.paint(folds, np.asarray(cloth) * 0.82)
 
 
@@ -74,7 +74,7 @@ def _pictures(canvas: Canvas, rng: np.random.Generator, left: float, top: float)
             [box(left, top, left + wide, top + high)], pick(rng, [(60, 48, 40), (214, 190, 130)])
         )
         canvas.paint([box(left + edge, top + edge, left + wide - edge, top + high - edge)],
-                     (236, 232, 222))  # fmt: skip
+                     (236, 232, 222))
         for _ in range(3):
             x, y = left + wide * rng.uniform(0.3, 0.7), top + high * rng.uniform(0.3, 0.7)
             canvas.paint([ellipse(x, y, wide * 0.16, high * 0.14)], varied(rng, pick(rng, STRONG)))
@@ -88,19 +88,19 @@ def _sofa(canvas: Canvas, rng: np.random.Generator, left: float, foot: float) ->
     canvas.darken([ellipse(left + wide / 2, foot, wide * 0.55, high * 0.1)], 0.5, 8)
     canvas.paint([smooth([(left, foot - high), (left + wide, foot - high), (left + wide, foot - 4),
                           (left, foot - 4)], steps=3)],
-                 np.asarray(cloth) * 0.9, **look)  # fmt: skip
+                 np.asarray(cloth) * 0.9, **look)
     for part in range(2):
         x = left + wide * (0.12 + 0.38 * part)
         canvas.paint([smooth([(x, foot - high * 0.5), (x + wide * 0.38, foot - high * 0.5),
                               (x + wide * 0.38, foot - high * 0.2), (x, foot - high * 0.2)],
-                             steps=3)], np.asarray(cloth) * 1.08, **look)  # fmt: skip
+                             steps=3)], np.asarray(cloth) * 1.08, **look)
     for x in (left - wide * 0.05, left + wide * 0.88):
         canvas.paint([box(x, foot - high * 0.68, x + wide * 0.16, foot)], cloth, **look)
     cushion = varied(rng, pick(rng, STRONG), 10)
     for x in rng.uniform(left + wide * 0.15, left + wide * 0.75, int(rng.integers(1, 4))):
         canvas.paint([smooth([(x, foot - high * 0.8), (x + wide * 0.13, foot - high * 0.78),
                               (x + wide * 0.12, foot - high * 0.48), (x - 4, foot - high * 0.5)],
-                             steps=3)], cushion, **look)  # fmt: skip
+                             steps=3)], cushion, **look)
 
 
 def _lamp(canvas: Canvas, rng: np.random.Generator, x: float, foot: float) -> None:
@@ -125,13 +125,13 @@ def _table(canvas: Canvas, rng: np.random.Generator, left: float, foot: float) -
         canvas.paint([box(x, foot - high, x + wide * 0.04, foot)], np.asarray(wood) * 0.7)
     back = foot - high * 1.25
     top = np.array([(left + wide * 0.08, back), (left + wide * 0.92, back),
-                    (left + wide, foot - high), (left, foot - high)])  # fmt: skip
+                    (left + wide, foot - high), (left, foot - high)])
     canvas.paint([top], wood, grain=0.1)
     canvas.paint([box(left, foot - high, left + wide, foot - high * 0.88)], np.asarray(wood) * 0.8)
     x = left + wide * rng.uniform(0.3, 0.6)
     canvas.paint([smooth([(x, foot - high * 1.1), (x + 18, foot - high * 1.1),
                           (x + 22, foot - high * 1.5), (x - 4, foot - high * 1.5)])],
-                 pick(rng, STRONG), relief=0.6, thickness=6)  # fmt: skip
+                 pick(rng, STRONG), relief=0.6, thickness=6)
 
 
 def house_fronts(canvas: Canvas, rng: np.random.Generator) -> Setting:
@@ -153,14 +153,14 @@ def house_fronts(canvas: Canvas, rng: np.random.Generator) -> Setting:
 
 
 def _house(canvas: Canvas, rng: np.random.Generator, left: float, right: float, top: float,
-           foot: float) -> None:  # fmt: skip
+           foot: float) -> None:
     wall = varied(rng, pick(rng, PAINTS + STRONG[:4]), 10)
     wide, high = right - left, foot - top
     canvas.paint([box(left, top, right, foot)], wall, grain=0.04, fade=0.1)
     if rng.random() < 0.6:
         roof = varied(rng, pick(rng, [(140, 74, 56), (84, 82, 84)]), 8)
         canvas.paint([np.array([(left - 3, top + 2), (left + wide * 0.5, top - high * 0.2),
-                                (right + 3, top + 2)])], roof, grain=0.18)  # fmt: skip
+                                (right + 3, top + 2)])], roof, grain=0.18)
     floors, columns = int(rng.integers(2, 5)), int(rng.integers(2, 4))
     trim = pick(rng, [(240, 238, 232), (80, 70, 62)])
     cell_wide, cell_high = wide / columns, high / floors
@@ -174,7 +174,7 @@ def _house(canvas: Canvas, rng: np.random.Generator, left: float, right: float, 
                 continue
             canvas.paint([box(x - 3, y - 3, x + pane_wide + 3, y + pane_high + 3)], trim)
             canvas.paint([box(x, y, x + pane_wide, y + pane_high)], varied(rng, (70, 84, 100), 12),
-                         fade=0.5)  # fmt: skip
+                         fade=0.5)
             canvas.paint(
                 [box(x + pane_wide / 2 - 1, y, x + pane_wide / 2 + 2, y + pane_high)], trim
             )
@@ -189,7 +189,7 @@ def desert(canvas: Canvas, rng: np.random.Generator) -> Setting:
     if rng.random() < 0.5:
         hills(canvas, rng, camera.horizon, 2)
     ground(canvas, rng, camera, sand, mixed(sand, (236, 224, 200), 0.4), contrast=0.07,
-           metre=14, stretch=2.5)  # fmt: skip
+           metre=14, stretch=2.5)
     for level in np.sort(rng.uniform(0, 0.35, 3)):
         ridge = fractal(rng, 2, canvas.width, canvas.width * 0.6, 2)[0] * canvas.height * 0.05
         columns = np.arange(canvas.width, dtype=float)
@@ -212,7 +212,7 @@ def _cactus(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> None:
     green = varied(rng, (84, 112, 66), 8)
     arms = limb([(x, y), (x, y - tall)], thick)
     arms += limb([(x, y - tall * 0.4), (x + tall * 0.25, y - tall * 0.4),
-                  (x + tall * 0.25, y - tall * 0.75)], thick * 0.7)  # fmt: skip
+                  (x + tall * 0.25, y - tall * 0.75)], thick * 0.7)
     canvas.paint(arms, green, relief=0.7, thickness=thick / 3)
 
 
@@ -235,7 +235,7 @@ def mountains(canvas: Canvas, rng: np.random.Generator) -> Setting:
         if layer in (0, 1):
             depth = canvas.height * 0.07 * (1 + fractal(rng, 2, canvas.width, 30, 3)[0])
             snow = np.concatenate([line, np.stack([columns, np.maximum(top, top.min() + depth * 2)],
-                                                  1)[::-1]])  # fmt: skip
+                                                  1)[::-1]])
             canvas.paint([snow], (236, 240, 246), grain=0.06)
     return Setting()
 
@@ -252,16 +252,16 @@ def pattern(canvas: Canvas, rng: np.random.Generator) -> Setting:
         for row, y in enumerate(np.arange(0, high, step * 0.45)):
             for x in np.arange(-step + (row % 2) * step / 2, wide, step):
                 canvas.paint([box(x + 2, y + 2, x + step - 2, y + step * 0.45 - 2)],
-                             varied(rng, brick, 9), grain=0.12)  # fmt: skip
+                             varied(rng, brick, 9), grain=0.12)
     elif style == 1:
         lean = rng.uniform(-0.8, 0.8) * high
         stripes = [np.array([(x, 0), (x + step, 0), (x + step + lean, high), (x + lean, high)])
-                   for x in np.arange(-high, wide + high, step * 2)]  # fmt: skip
+                   for x in np.arange(-high, wide + high, step * 2)]
         canvas.paint(stripes, other, grain=0.05)
     elif style == 2:
         tiles = [ellipse(x, y, step * 0.33, step * 0.33, 0)
                  for row, y in enumerate(np.arange(0, high + step, step))
-                 for x in np.arange((row % 2) * step / 2, wide + step, step)]  # fmt: skip
+                 for x in np.arange((row % 2) * step / 2, wide + step, step)]
         canvas.paint(tiles, other, relief=0.4, thickness=6)
     else:
         for _ in range(30):
@@ -269,5 +269,5 @@ def pattern(canvas: Canvas, rng: np.random.Generator) -> Setting:
             blob = ellipse(x, y, *(wide * rng.uniform(0.03, 0.16, 2)), rng.uniform(0, 3))
             blob = smooth(blob[::4] + rng.normal(0, wide * 0.02, (7, 2)))
             canvas.paint([blob], varied(rng, pick(rng, STRONG + PAINTS), 16), grain=0.08,
-                         opacity=rng.uniform(0.6, 1))  # fmt: skip
+                         opacity=rng.uniform(0.6, 1))
     return Setting()

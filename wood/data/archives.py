@@ -21,17 +21,35 @@ from wood.runtime.errors import InputError
 from wood.runtime.store import atomic_directory
 
 # What the readers raise on archives that are none. ValueError: a number in a header that is none.
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error,
-          EOFError, NotImplementedError, RecursionError, RuntimeError, ValueError, KeyError,
-          IndexError, OverflowError, struct.error)  # fmt: skip
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RecursionError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    struct.error,
+)
 CHUNK = 1 << 20
 COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 LONGEST_PART = 255  # bytes of a file's or folder's name; of most file systems
 BYTES_OF_ZIP_ENTRY = 300  # in the directory of a zip file, on average at most
 
 # Headers of tar that hold more than a block: names, and lists of attributes.
-LONG_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
-                tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)  # fmt: skip
+LONG_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 
 @dataclass(frozen=True)

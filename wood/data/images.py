@@ -34,8 +34,18 @@ COUNTER_CLOCKWISE = {
 }
 
 # What Pillow's decoders raise on damaged files.
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, OverflowError,
-          AssertionError, struct.error, zlib.error)  # fmt: skip
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
 
 
 def load_image(

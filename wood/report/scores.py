@@ -17,8 +17,21 @@ from wood.scoring.bootstrap import difference_interval
 from wood.scoring.per_image import ImageCounts, read_counts
 
 STAGES = ("seeds", "pseudo_masks", "segmentation")
-COLUMNS = ("stage", "family", "experiment", "role", "seed", "split", "half", "images", "step",
-           "threshold", "class_name", "metric", "value")  # fmt: skip
+COLUMNS = (
+    "stage",
+    "family",
+    "experiment",
+    "role",
+    "seed",
+    "split",
+    "half",
+    "images",
+    "step",
+    "threshold",
+    "class_name",
+    "metric",
+    "value",
+)
 NEEDED = {
     "seeds": ("configured", "oracle", "threshold"),
     "pseudo_masks": ("miou", "per_class"),
@@ -214,8 +227,16 @@ def _rows(experiment: Experiment, stage: str, seed: int, score: Score) -> Iterat
     parts = {"all": score} | {n: part for n, part in halves.items() if part.get("images") != 0}
     for half, part in parts.items():
         images = part.get("images")
-        start = (stage, experiment.family, experiment.name, experiment.role, seed, split, half,
-                 images if isinstance(images, int) else None)  # fmt: skip
+        start = (
+            stage,
+            experiment.family,
+            experiment.name,
+            experiment.role,
+            seed,
+            split,
+            half,
+            images if isinstance(images, int) else None,
+        )
         for step, threshold, summary in _steps(stage, part, score):
             for metric in METRICS:
                 if metric in summary:
