@@ -1,7 +1,7 @@
 """How steady the choice of hard OoD images is: overlap between disjoint sets of F_in.
 
     snakemake … --config ood='{select: {seeds: 6}}' -- ranking
-    python -m benchmarks.selection results/voc-mini-select/ood --count 68
+    python -m benchmarks.selection results/voc-mini-steady/ood --count 68
 
 For each size k, p(c) is averaged over the k training seeds of one set and over those of another
 that shares none, for all such pairs. Jaccard is the size of the intersection of two lists over that
