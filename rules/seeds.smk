@@ -171,7 +171,7 @@ rule choose_threshold:
         images=paths.data("evaluation.csv"),
         masks=paths.masks,
     output:
-        paths.threshold(),
+        paths.threshold("half-a"),
     log:
         paths.log("seeds/choose_threshold/{experiment}-{seed}"),
     benchmark:
@@ -186,3 +186,30 @@ rule choose_threshold:
         code=code_digest("wood.scoring.seeds"),
     script:
         "../workflow_scripts/choose_threshold.py"
+
+
+# The threshold that keeps OoD images beside photographs quiet, from a family's baseline. It reads no mask.
+rule threshold_beside_ood:
+    input:
+        **inputs.labelled,
+        classifier=inputs.weights,
+        ood_list=paths.ood("hard_ood.csv"),
+    output:
+        paths.threshold("beside-ood"),
+    log:
+        paths.log("seeds/threshold_beside_ood/{experiment}-{seed}"),
+    benchmark:
+        paths.benchmark("seeds/threshold_beside_ood/{experiment}-{seed}")
+    conda:
+        "../envs/wood.yaml"
+    threads: config["threads"]["inference"]
+    resources:
+        **asks(4000, 240, gpu=SHARD_GPUS),
+    params:
+        **inputs.batches,
+        settings=inputs.localization_of_experiment,
+        share=inputs.ood_share,
+        class_names=config["classes"],
+        code=code_digest("wood.seeds.beside_ood"),
+    script:
+        "../workflow_scripts/threshold_beside_ood.py"

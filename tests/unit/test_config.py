@@ -388,6 +388,9 @@ def test_the_report_is_told_what_a_row_rests_on(config):
     assert settings.basis(config, "irn-cls-ood") == ["preset paper", "preset reference-code"]
     config["experiment"]["threshold"] = "half-a"
     assert settings.basis(config, "irn") == ["threshold chosen on the masks of half A"]
+    config["experiment"]["threshold"] = "beside-ood"
+    words = ["threshold chosen beside OoD images, without masks"]
+    assert settings.basis(config, "irn") == words
 
 
 def test_an_overlay_drops_a_name(config):
@@ -497,6 +500,13 @@ def test_without_masks_no_threshold_is_chosen(config, tmp_path):
     config["experiments"]["irn"]["threshold"] = "half-a"
     config["data"] |= {"evaluation": None}
     with pytest.raises(InputError, match=r"irn\.threshold is half-a, which needs the pixel masks"):
+        settings.check_files(config)
+
+
+def test_a_threshold_beside_ood_images_needs_some(config):
+    config["experiments"] = {"irn": config["experiments"]["irn"] | {"threshold": "beside-ood"}}
+    config["ood"]["source"] = "none"
+    with pytest.raises(InputError, match=r"irn\.threshold is beside-ood, which needs OoD images"):
         settings.check_files(config)
 
 

@@ -20,6 +20,7 @@ WITH_TENSORS = {
         "seeds_with_crf",
         "score_seeds",
         "segment",
+        "threshold_beside_ood",
         "walk",
     ),
     *("train_classifier", "train_irnet", "train_segmentation"),

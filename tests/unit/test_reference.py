@@ -29,5 +29,7 @@ def test_every_key_of_the_configuration_is_read():
 
 def test_what_a_key_may_be_is_told_from_the_schema():
     schema = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
-    assert allowed(schema, ("experiment", "threshold")) == "number from 0 to 1 or `half-a`"
+    assert allowed(schema, ("experiment", "threshold")) == (
+        "number from 0 to 1 or `half-a` or `beside-ood`"
+    )
     assert allowed(schema, ("seeds",)) == "list of integer from 0"

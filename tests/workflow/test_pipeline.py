@@ -152,7 +152,7 @@ def test_a_threshold_chosen_on_half_a_is_an_exception_that_is_asked_for(
     plan = Workflow(tmp_path).planned("all", changes=changes)
     choices = [job for job in plan if job.rule == "choose_threshold"]
     chosen = {path for job in choices for path in job.outputs}
-    assert chosen == {"results/small/thresholds/irn/seed-0.json"}
+    assert chosen == {"results/small/thresholds/half-a/irn/seed-0.json"}
     readers = {job.rule for job in plan if any("SegmentationClass" in path for path in job.inputs)}
     assert readers == READS_MASKS | {"choose_threshold"}
     users = {job.rule for job in plan if chosen & set(job.inputs)}
@@ -160,6 +160,19 @@ def test_a_threshold_chosen_on_half_a_is_an_exception_that_is_asked_for(
         {"ir_labels"} if margins else set()
     )
     assert not [job.rule for job in whole_plan if job.rule == "choose_threshold"]
+
+
+def test_a_threshold_chosen_beside_ood_images_reads_no_mask(tmp_path):
+    changes = {"experiment": {"threshold": "beside-ood"}}
+    plan = Workflow(tmp_path).planned("all", changes=changes)
+    (choice,) = (job for job in plan if job.rule == "threshold_beside_ood")
+    assert list(choice.outputs) == ["results/small/thresholds/beside-ood/irn/seed-0.json"]
+    assert "results/small/ood/hard_ood.csv" in choice.inputs
+    assert "results/small/classifiers/cam/seed-0/model.safetensors" in choice.inputs
+    readers = {job.rule for job in plan if any("SegmentationClass" in path for path in job.inputs)}
+    assert readers == READS_MASKS
+    users = {job.rule for job in plan if set(choice.outputs) & set(job.inputs)}
+    assert users - {"provenance"} == {"score_seeds", "seeds_with_crf"}
 
 
 def test_a_chosen_threshold_is_marked_in_the_scores(copy):
@@ -172,7 +185,7 @@ def test_a_chosen_threshold_is_marked_in_the_scores(copy):
     }
     copy.make("seeds", "pseudo_masks", changes=changes)
     results = copy.folder / "results" / "small"
-    choice = read_json(results / "thresholds" / "irn" / "seed-0.json")
+    choice = read_json(results / "thresholds" / "half-a" / "irn" / "seed-0.json")
     assert (choice["half"], choice["experiment"], choice["reads_masks"]) == ("A", "irn", True)
     for name in ("irn", "irn-wood", "irn-more"):
         score = read_json(results / "scores" / "seeds" / name / "seed-0.json")

@@ -135,7 +135,8 @@ def score_seeds(
     whole = [_sum(scores) for scores in zip(*parts.values(), strict=True)]
     result = {"split": split, "missing": missing, **_result(whole, parts, grid, number)}
     if isinstance(threshold, str):
-        result["chosen"] = {key: read_json(threshold)[key] for key in ("half", "experiment")}
+        choice = read_json(threshold)
+        result["chosen"] = {k: choice[k] for k in ("half", "share", "experiment") if k in choice}
     if published_sweep is not None:
         result["published"] = _best_between(whole, grid, *published_sweep)
     write_json(output, result)

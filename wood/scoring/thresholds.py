@@ -1,7 +1,8 @@
-"""The threshold of the seeds: a number, or chosen on half A of the scored images.
+"""The threshold of the seeds: a number, or chosen in the run.
 
-A choice reads pixel masks. It is made only where a configuration asks for it (`threshold: half-a`),
-once for a family, on the seeds of its baseline, and is written down with what it was made from.
+A choice is made once for a family, on its baseline, and is written down with what it was made from.
+`half-a` reads the pixel masks of half A of the scored images (`wood.scoring.seeds`), `beside-ood`
+none (`wood.seeds.beside_ood`).
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from wood.runtime.store import content_of, read_json
 
-HALF_A = "half-a"
+HALF_A, BESIDE_OOD = "half-a", "beside-ood"
 
 SIDES = {"foreground": 1, "background": -1}
 

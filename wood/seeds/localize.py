@@ -54,20 +54,57 @@ def localize(
         InputError: the classifier is for other classes, its maps are not finite, or too many
             images cannot be read.
     """
-    device = find_device()
-    model = _frozen(classifier, class_names, device)
     listed = shard(read_image_list(images), shard_index, shard_count)
-    present = _classes_present(listed["image_id"], labels)
-    method = METHODS[settings["method"]]
-    make_maps = method.load()
+    present = classes_present(listed["image_id"], labels)
     found: dict[str, LocalizationMaps] = {}
     loaded = progress(
         readable_images(listed, max_failed_fraction, workers), len(listed), "localization maps"
     )
-    batches = batches_of_one_size(_with_a_class(loaded, present, found), max_batch_pixels)
+    for image in make_maps(
+        _with_a_class(loaded, present, found),
+        present,
+        classifier,
+        settings=settings,
+        class_names=class_names,
+        max_batch_pixels=max_batch_pixels,
+        workers=workers,
+    ):
+        found[image.image_id] = image
+    write_maps(
+        output,
+        [found[image_id] for image_id in listed["image_id"] if image_id in found],
+        class_names=class_names,
+        source=f"{classifier}: {METHODS[settings['method']].title}",
+    )
+
+
+def make_maps(
+    images: Iterable[tuple[str, Image.Image]],
+    present: Mapping[str, Tensor],
+    classifier: str | Path,
+    *,
+    settings: Mapping[str, Any],
+    class_names: Sequence[str],
+    max_batch_pixels: int,
+    workers: int = 2,
+) -> Iterator[LocalizationMaps]:
+    """Yield the localization maps of images, those of one size one after another.
+
+    Args:
+        images: image ids and RGB images.
+        present: (n,) classes to make maps for, n > 0, by image id.
+        classifier, settings, class_names, max_batch_pixels, workers: see `localize`.
+
+    Raises:
+        InputError: the classifier is for other classes, or its maps are not finite.
+    """
+    device = find_device()
+    model = _frozen(classifier, class_names, device)
+    method = METHODS[settings["method"]].load()
+    batches = batches_of_one_size(images, max_batch_pixels)
     for ids, batch in pyramids(batches, settings["scales"], workers):
         classes = [present[image_id] for image_id in ids]
-        maps = make_maps(
+        maps = method(
             *(model, batch, classes, device), settings=settings, max_batch_pixels=max_batch_pixels
         )
         finite = torch.stack([torch.isfinite(some).all() for some in maps]).tolist()
@@ -75,13 +112,7 @@ def localize(
             if not good:
                 raise InputError(f"{classifier}: its maps of the image {image_id} are not finite.")
             kept = normalize_maps(some, model.zero_is_minimum).to("cpu", torch.float16)
-            found[image_id] = LocalizationMaps(image_id, batch[0].size, present[image_id], kept)
-    write_maps(
-        output,
-        [found[image_id] for image_id in listed["image_id"] if image_id in found],
-        class_names=class_names,
-        source=f"{classifier}: {method.title}",
-    )
+            yield LocalizationMaps(image_id, batch[0].size, present[image_id], kept)
 
 
 def _frozen(
@@ -98,7 +129,7 @@ def _frozen(
     return model.requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
-def _classes_present(image_ids: Iterable[str], labels: str | Path) -> dict[str, Tensor]:
+def classes_present(image_ids: Iterable[str], labels: str | Path) -> dict[str, Tensor]:
     """Return the (n,) classes that each image is labelled with."""
     ids = list(image_ids)
     matrix = label_matrix(read_labels(labels), ids, labels)

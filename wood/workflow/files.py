@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wood.runtime.errors import InputError
-from wood.scoring.thresholds import HALF_A
+from wood.scoring.thresholds import BESIDE_OOD, HALF_A
 from wood.workflow.downloads import downloads, weights_problems
 from wood.workflow.resolve import (
     Tree,
@@ -59,10 +59,16 @@ def file_problems(config: Tree) -> Iterator[str]:
             "policy decisions."
         )
     for name in experiments(config, "seeds"):
-        if experiment(config, name)["threshold"] == HALF_A and not has_evaluation(config):
+        threshold = experiment(config, name)["threshold"]
+        if threshold == HALF_A and not has_evaluation(config):
             yield (
                 f"Configuration: experiments.{name}.threshold is {HALF_A}, which needs the pixel "
-                "masks of half A (data.evaluation); without masks it is a number."
+                f"masks of half A (data.evaluation); without masks it is a number or {BESIDE_OOD}."
+            )
+        if threshold == BESIDE_OOD and config["ood"]["source"] == "none":
+            yield (
+                f"Configuration: experiments.{name}.threshold is {BESIDE_OOD}, which needs OoD "
+                "images, but ood.source is none."
             )
 
 

@@ -185,6 +185,11 @@ class Inputs(Parameters):
         """Return the settings of a localization method."""
         return self.config["localizations"][wildcards.localization]
 
+    @of_job
+    def localization_of_experiment(self, wildcards: Any) -> Mapping[str, Any]:
+        """Return the settings of an experiment's localization method."""
+        return self.config["localizations"][self.experiment(wildcards)["localization"]]
+
     # Experiments.
 
     @of_job
@@ -199,7 +204,7 @@ class Inputs(Parameters):
 
     @of_job
     def chosen_threshold(self, wildcards: Any) -> list[str]:
-        """Return the file of a threshold that is chosen on half A; none for a number."""
+        """Return the file of a threshold that the run chooses; none for a number."""
         threshold = self.threshold(wildcards)
         return [threshold] if isinstance(threshold, str) else []
 
@@ -208,6 +213,11 @@ class Inputs(Parameters):
         """Return that file where thresholds of the IR labels follow from it."""
         waits = settings.has_margins(self.experiment(wildcards)["pseudo"])
         return self.chosen_threshold(wildcards) if waits else []
+
+    @of_job
+    def ood_share(self, wildcards: Any) -> float:
+        """Return the share of OoD images that may be active at a threshold chosen beside them."""
+        return self.experiment(wildcards)["ood_share"]
 
     @of_job
     def published_sweep(self, wildcards: Any) -> list[float] | None:

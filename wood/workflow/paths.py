@@ -50,9 +50,9 @@ class Paths:
         """Return a file of an experiment."""
         return f"{self.results}/experiments/{name}/seed-{seed}/{file}"
 
-    def threshold(self, name: str = "{experiment}", seed: int | str = "{seed}") -> str:
-        """Return the threshold that is chosen on the seeds of a family's baseline."""
-        return f"{self.results}/thresholds/{name}/seed-{seed}.json"
+    def threshold(self, way: str, name: str = "{experiment}", seed: int | str = "{seed}") -> str:
+        """Return the threshold that is chosen in a way for a family, on its baseline."""
+        return f"{self.results}/thresholds/{way}/{name}/seed-{seed}.json"
 
     @property
     def true_masks(self) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from wood.runtime.errors import InputError
 from wood.runtime.knobs import without_knobs
-from wood.scoring.thresholds import HALF_A, has_margins, with_margins
+from wood.scoring.thresholds import BESIDE_OOD, HALF_A, has_margins, with_margins
 
 STAGES = ("seeds", "pseudo_masks", "segmentation")
 
@@ -114,6 +114,8 @@ def basis(config: Tree, name: str) -> list[str]:
         words.append("rejected candidates as labelled photographs")
     if chosen["threshold"] == HALF_A:
         words.append("threshold chosen on the masks of half A")
+    if chosen["threshold"] == BESIDE_OOD:
+        words.append("threshold chosen beside OoD images, without masks")
     return words
 
 
@@ -146,10 +148,10 @@ def experiment(config: Tree, name: str) -> dict[str, Any]:
     """Return an experiment's resolved parameters.
 
     Where its `threshold` is a number, the thresholds of its IR labels are numbers too; with
-    `half-a` those that are null stay margins, until the threshold is chosen.
+    a word those that are null stay margins, until the threshold is chosen.
     """
     resolved = merge(config["experiment"], config["experiments"][name] or {})
-    if resolved["threshold"] != HALF_A or not has_margins(resolved["pseudo"]):
+    if not isinstance(resolved["threshold"], str) or not has_margins(resolved["pseudo"]):
         resolved["pseudo"] = with_margins(resolved["pseudo"], resolved["threshold"])
     return resolved
 
@@ -163,7 +165,7 @@ def threshold_baseline(config: Tree, name: str) -> str | None:
         InputError: there is no such baseline.
     """
     chosen = experiment(config, name)
-    if chosen["threshold"] != HALF_A:
+    if not isinstance(chosen["threshold"], str):
         return None
     for family in (chosen["family"], config["experiment"]["family"]):
         for other in present(config["experiments"]):
@@ -171,14 +173,14 @@ def threshold_baseline(config: Tree, name: str) -> str | None:
             if (settings["role"], settings["family"]) == ("baseline", family):
                 return other
     raise InputError(
-        f"Configuration: experiments.{name}.threshold is {HALF_A}, but no baseline of its family "
-        f"{chosen['family']!r} is among the experiments."
+        f"Configuration: experiments.{name}.threshold is {chosen['threshold']}, but no baseline of "
+        f"its family {chosen['family']!r} is among the experiments."
     )
 
 
 def fixed_threshold(settings: Tree) -> float | None:
     """Return an experiment's threshold where it is a number."""
-    return None if settings["threshold"] == HALF_A else settings["threshold"]
+    return None if isinstance(settings["threshold"], str) else settings["threshold"]
 
 
 def owners(config: Tree) -> dict[str, str]:

@@ -147,10 +147,11 @@ class Targets:
 
     def threshold(self, name: str, seed: int | str) -> float | str:
         """Return the threshold of an experiment's seeds: a number, or the file of its choice."""
-        number = settings.fixed_threshold(self.experiment(name))
-        if number is not None:
-            return number
-        return self.paths.threshold(settings.threshold_baseline(self.config, name), seed)
+        threshold = self.experiment(name)["threshold"]
+        if not isinstance(threshold, str):
+            return threshold
+        baseline = settings.threshold_baseline(self.config, name)
+        return self.paths.threshold(threshold, baseline, seed)
 
     def owned(self, file: str, name: str, seed: int | str) -> str:
         """Return a file of the experiment whose pseudo-masks another one uses."""
