@@ -87,12 +87,12 @@ def amounts(item: Item, spec: Spec, scores: Scores) -> Content:
     if drawn is None:
         raise InputError("figure5: none of its runs has a score of its seeds.")
     return Content(
-        note="Seed mIoU on half B, the images on which no setting was chosen. Box: quartiles and "
-        "median over random parts of the images and training seeds; whiskers: all; dots: runs. "
-        "Where nothing is drawn at random (0 or all images) there is one run for each training "
-        "seed; 0 is F_in, without the control's extra epochs, which Table 1 shows. In (b) the "
-        "images of D_in and D_ood are together as many as D_in at 0. The paper prints this figure "
-        "without numbers.",
+        note="Seed mIoU on half B, the images on which no setting was chosen. A box shows median "
+        "and quartiles over random parts of the images and training seeds, the whiskers show the "
+        "range, and the dots show the runs. With 0 or all images nothing is drawn at random, so "
+        "there is one run for each training seed. 0 is F_in, without the extra epochs of the "
+        "control (Table 1). In (b) the number of images in D_in and D_ood together is constant. "
+        "The paper prints this figure without numbers.",
         drawings=[("", drawn)],
         tables=[item_tables.amounts_of_seeds(item, spec, scores)],
     )
@@ -105,8 +105,8 @@ def class_bars(item: Item, spec: Spec, scores: Scores) -> Content:
     bars = {name: figures.class_bars(spec, scores, family) for name, family in families.items()}
     found = [item_tables.class_table(spec, scores, family) for family in families.values()]
     return Content(
-        note="Classes by W-OoD's gain over the baseline, the number over the bars. A gain that the "
-        "control's line reaches too is due to longer training.",
+        note="The classes are sorted by W-OoD's gain over the baseline, which is the number over "
+        "the bars. A gain that the control's line reaches too is due to longer training.",
         drawings=[(name if len(bars) > 1 else "", drawn) for name, drawn in bars.items() if drawn],
         tables=[table for table in found if table is not None],
     )
@@ -119,9 +119,10 @@ def features(item: Item, spec: Spec, scores: Scores) -> Content:
     first, second = embedding.classes
     return Content(
         note=(
-            f"Features z of {len(embedding.images)} images: of D_in with the label {first} or "
-            f"{second} (not both), and hard OoD images that F_in takes for them. Epoch 0 is F_in. "
-            "One t-SNE of all epochs together, so that a place means the same in each panel."
+            f"Features z of {len(embedding.images)} images: images of D_in with the label {first} "
+            f"{second} (not both), and hard OoD images in which F_in sees {first} or {second}. "
+            "Epoch 0 is F_in. One t-SNE embeds all epochs, so that positions can be compared "
+            "between the panels."
         ),
         drawings=[("", figures.feature_panels(embedding))],
         data=points_table(embedding),
@@ -138,24 +139,24 @@ def _maps(spec: Spec, scores: Scores, pick=choose) -> list[tuple[str, PictureGri
 
 def _rule(spec: Spec, rule: str) -> str:
     if spec.truth is None:
-        rule = "images drawn at random: without true masks no gain is known"
+        rule = "images drawn at random, since without true masks no gain is known"
     return (
-        f"Chosen by rule, none by hand: {rule} (random with seed {spec.picture_seed}). The number "
-        "is the change of the image's own mIoU in points."
+        f"A rule chooses the images, not a person: {rule} (random seed {spec.picture_seed}). The "
+        "number is the change of the mIoU of this image, in points."
     )
 
 
 def localization(item: Item, spec: Spec, scores: Scores) -> Content:
     """Fig. 3."""
     del item
-    rule = "per class the image that gains most with W-OoD, the one that loses most, one at random"
+    rule = "of each class the largest gain with W-OoD, the largest loss, and one at random"
     return Content(note=_rule(spec, rule), grids=_maps(spec, scores))
 
 
 def more_localization(item: Item, spec: Spec, scores: Scores) -> Content:
     """Fig. A3."""
     del item
-    rule = f"{MORE_MAPS} images a class at random"
+    rule = f"{MORE_MAPS} images of each class at random"
     return Content(note=_rule(spec, rule), grids=_maps(spec, scores, draw(MORE_MAPS)))
 
 
@@ -165,11 +166,11 @@ def worst_class(item: Item, spec: Spec, scores: Scores) -> Content:
     family = next(iter(spec.families().values()))
     name, change = class_that_loses_most(spec, scores, family)
     grids = seed_grids(spec, scores, family, most_lost(LOST), [name])
-    paper = " The paper's is the dining table." if name != "diningtable" else ""
-    rule = f"the {LOST} images of the class that lose most with W-OoD, if any does"
+    paper = " In the paper it is the dining table." if name != "diningtable" else ""
+    rule = f"the {LOST} images of the class with the largest losses, if there are any"
     table = item_tables.class_table(spec, scores, family)
     return Content(
-        note=f"The class whose seed IoU W-OoD lowers most, or raises least: {name} "
+        note=f"The class whose seed IoU W-OoD lowers most or raises least is {name} "
         f"({points(change)} points).{paper} {_rule(spec, rule)}",
         grids=[(family[0].family, grid) for grid in grids],
         tables=[table] if table else [],
@@ -202,8 +203,8 @@ def segmentation(item: Item, spec: Spec, scores: Scores) -> Content:
     """Fig. 4."""
     del item, scores
     rule = (
-        "of the validation images the two that gain most with W-OoD, the two that lose most, two "
-        "at random"
+        "of the validation images the two largest gains with W-OoD, the two largest losses, and "
+        "two at random"
     )
     return Content(note=_rule(spec, rule), grids=_predictions(spec, choose_two_each))
 

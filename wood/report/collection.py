@@ -20,9 +20,9 @@ from wood.runtime.store import read_json
 
 SHEET_WIDTH = 1120  # pixels
 POLICIES = {
-    "decisions": "A person answered.",
-    "truth": "In this run a file answered in place of the reviewer.",
-    "none": "In this run nobody looked: images with an object may be among them.",
+    "decisions": "In this run a person was the reviewer.",
+    "truth": "In this run a file answered instead of a reviewer.",
+    "none": "This run had no review, so some hard OoD images may show an object.",
 }
 COUNTS = {
     "above_threshold": "Score at or above the threshold",
@@ -94,10 +94,10 @@ def _facts(stats: Mapping[str, Any] | None, listed: pd.DataFrame | None) -> list
     photographs = stats.get("photographs") or {}
     counted = [
         (_count(stats, "candidates"), "candidate images without a foreground label"),
-        (_count(photographs, "missing") or None, "of them are gone: nobody has the photograph"),
-        (_count(photographs, "failed") or None, "of them could not be had or decoded"),
+        (_count(photographs, "missing") or None, "of them are gone: no address has the photograph"),
+        (_count(photographs, "failed") or None, "of them could not be downloaded or decoded"),
         (_count(stats, "above_threshold"), "of them score at or above the threshold"),
-        (_count(stats, "checked"), "answered for by the reviewer"),
+        (_count(stats, "checked"), "answered by the reviewer"),
     ]
     looks = stats.get("looks") or {}
     if looks.get("screens"):
@@ -110,11 +110,11 @@ def _facts(stats: Mapping[str, Any] | None, listed: pd.DataFrame | None) -> list
     beside = f" (paper: {paper.value:,.0f})" if paper else ""
     counted.append((accepted, f"hard OoD images{beside}"))
     disputed = len(stats.get("disagreements") or [])
-    counted.append((disputed or None, "disputed by reviewers, and so rejected"))
+    counted.append((disputed or None, "disputed by reviewers, therefore rejected"))
     facts = [(f"{count:,}", what) for count, what in counted if count is not None]
     rate = stats.get("positive_rate")
     if rate is not None:
-        facts.append((f"{100 * rate:.1f} %", "positive rate r: checked images with an object"))
+        facts.append((f"{100 * rate:.1f} %", "positive rate r: checked images that show an object"))
     return facts
 
 
@@ -146,10 +146,10 @@ def _table(spec: Spec, stats: Mapping[str, Any] | None, counts: Mapping[str, int
                 rows.append(_projection(title, stats, formula[n], formula[to_check]))
                 looks.append("")
     caption = (
-        "Review of the images that the classifier mistakes for each class. The cost of n hard OoD "
-        "images is n / (1 - r) images looked at (Sec. 3.1), each with the one question “is there "
-        "an object of our classes?”; the paper's set has 5,190. Minutes of the last two rows are "
-        "those of so many decisions at the median."
+        "Review of the images in which the classifier sees each class. For n hard OoD images a "
+        "reviewer must look at n / (1 - r) images (Sec. 3.1), with one question for each: “is "
+        "there an object of our classes?” The paper's set has 5,190. The minutes of the last two "
+        "rows assume the median time for each decision."
     )
     return Table("hard-ood", "Review and its cost", caption, columns, rows, looks)
 

@@ -177,12 +177,10 @@ def cost_table(
     caption = (
         f"Seeds ({scores.scope(SEED_CLAIM, [shown[0][0]])}), mIoU in per cent, of one "
         "experiment for each collection of OoD images. For a part of n hard OoD images, n / (1 - "
-        f"r) are counted as looked at (Sec. 3.1). Minutes: {review.basis}."
+        f"r) images count as reviewed (Sec. 3.1). Minutes: {review.basis}."
     )
     family_name = family[0].family
-    return Table(
-        f"review-{family_name}", "What reviewed images bring", caption, columns, rows, looks
-    )
+    return Table(f"review-{family_name}", "Benefit of the review", caption, columns, rows, looks)
 
 
 def cost_figure(scores: Scores, review: Review | None, family: Sequence[Experiment]) -> str | None:

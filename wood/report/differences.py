@@ -40,15 +40,14 @@ def differences_table(spec: Spec, scores: Scores) -> Table | None:
             pairs = _pairs(family, others=claim in CLAIMS)
             rows += [row for row in _rows(scores, family, claim, pairs) if row not in rows]
     caption = (
-        "mIoU of the first minus that of the second, in points, of experiments scored on the same "
-        f"images. Over images: the images are drawn anew {RESAMPLES:,} times with replacement, the "
-        "same for both (paired bootstrap). This interval says how far the difference depends on "
-        "the images that were scored, and nothing about another training run. Over training seeds: "
-        "the paired t of the differences. This interval says how far the difference depends on the "
-        "training run, and nothing about other images; a dash with one run. A difference is a gain "
-        "or a loss where neither interval holds 0; with one run, it must also exceed "
-        f"{ONE_RUN_MARGIN:g} point. Where half B and all images are both shown, half B makes the "
-        "claim."
+        "mIoU of the first experiment minus that of the second, in points; both are scored on the "
+        f"same images. Interval over images: paired bootstrap, {RESAMPLES:,} resamples. It says "
+        "how much the difference depends on the scored images, and nothing about other training "
+        "runs. Interval over training seeds: paired t. It says how much the difference depends on "
+        "the training run, and nothing about other images; with one run it is a dash. A difference "
+        "is called a gain or a loss if neither interval contains 0. With one run it must also "
+        f"exceed {ONE_RUN_MARGIN:g} point. If half B and all images are both shown, the claim is "
+        "made on half B."
     )
     first = int(len(families) == 1)  # one family needs no column
     shown = [row[first:] for row in rows]

@@ -81,8 +81,8 @@ def runs_table(scores: Scores, experiment: Experiment) -> Table | None:
     if not rows:
         return None
     caption = (
-        "In per cent, against the true masks. Half B: the images on which nothing was chosen. "
-        "Oracle: at the threshold that is best on the scored masks."
+        "Scores against the true masks, in per cent. Half B: the images on which nothing was "
+        "chosen. Oracle: at the threshold that is best on the scored masks."
     )
     return Table(f"runs-{experiment.name}", "Scores per run", caption, columns, rows, looks)
 

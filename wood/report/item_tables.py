@@ -150,7 +150,7 @@ def caption(item: Item, spec: Spec, scores: Scores) -> str:
         for other in other_values(item.table, row, column)
     ]
     if item.protocol:
-        filled += f" The paper's numbers: {item.protocol}."
+        filled += f" The paper's numbers are {item.protocol}."
     return filled + (f" The paper also prints {' and '.join(parts)}." if parts else "")
 
 
@@ -279,7 +279,7 @@ def class_table(spec: Spec, scores: Scores, family: Sequence[Experiment]) -> Tab
     rows.sort(key=lambda row: -(row[gain].value if row[gain].value is not None else -1e9))
     caption = (
         f"IoU in per cent, {members['baseline'].title} against {members['wood'].title}, sorted by "
-        "the gain of the seed over the baseline. The control stands between them where there is "
-        "one: a gain that it shows too is due to longer training."
+        "the gain of the seed over the baseline. If there is a control, its column is between "
+        "them: a gain that the control has too is due to longer training."
     )
     return Table(f"classes-{family[0].family}", "Per class", caption, columns, rows)

@@ -33,10 +33,10 @@ def _pictures(*entry: Any, **options: Any) -> Item:
 
 
 ABLATION_CAPTION = (
-    " Seeds against the true masks ({where}), in per cent. Rows can differ in their training "
-    "seeds: a gain over the first row is over the seeds of both."
+    " Scores of the seeds against the true masks ({where}), in per cent. Rows can differ in their "
+    "training seeds: a gain over the first row is the mean over the seeds that both have."
 )
-ORACLE_PROTOCOL = "oracle, at the best threshold on the scored masks"
+ORACLE_PROTOCOL = "oracle scores, at the threshold that is best on the scored masks"
 
 TABLES = (
     Item(
@@ -47,9 +47,9 @@ TABLES = (
         ("seeds",),
         table="1",
         file="table-1-seeds",
-        caption="Seeds against the true masks ({where}), in per cent. Configured threshold: "
-        "{thresholds}. Half B: the half of the images on which nothing was chosen; our claims rest "
-        "on it. Oracle: at the threshold that is best on the scored masks.",
+        caption="Scores of the seeds against the true masks ({where}), in per cent. Configured "
+        "threshold: {thresholds}. Half B: the half of the images on which nothing was chosen; our "
+        "claims are made on it. Oracle: at the threshold that is best on the scored masks.",
         columns=(
             METHOD,
             *metrics("Configured threshold", SEED),
@@ -76,13 +76,13 @@ TABLES = (
     Item(
         "table2",
         "Table 2. Pseudo ground-truth masks",
-        "those that run to pseudo-masks: seed, + CRF, mask",
+        "experiments with pseudo-masks: mIoU of seed, seed + CRF, mask",
         "stage_table",
         ("seeds", "pseudo_masks"),
         table="2",
         file="table-2-pseudo-masks",
-        caption="mIoU of the seed at the configured threshold, after the dense CRF, and of the "
-        "mask that the random walk of IRNet makes of it ({where}), in per cent.",
+        caption="mIoU of the seed at the configured threshold, of the seed after the dense CRF, "
+        "and of the mask after IRNet's random walk ({where}), in per cent.",
         columns=(
             METHOD,
             *group(
@@ -95,27 +95,27 @@ TABLES = (
             *metrics("Mask, all images", MASK, "precision", "recall"),
         ),
         paper={"seed": "Seed", "seed_crf": "+ CRF", "mask": "Mask"},
-        protocol="of the seeds oracle",
+        protocol="oracle scores for the seeds",
     ),
     Item(
         "table3",
         "Table 3. Segmentation",
-        "those with a network, on val; on test what the server answered "
+        "experiments with a network, on val; on test the score from VOC's server "
         "(`experiments.<name>.test_miou`)",
         "stage_table",
         ("segmentation",),
         table="3",
         file="table-3-segmentation",
         caption="mIoU of DeepLab-v2 trained on the pseudo-masks ({where}), in per cent. Test: only "
-        "the Pascal VOC server can score its test set; its answer is here once the "
-        "experiment's test_miou has it.",
+        "the Pascal VOC server can score the test set; enter its score as the experiment's "
+        "test_miou.",
         columns=(
             METHOD,
             Column("mIoU", "Network alone", shows=NETWORK),
             Column("mIoU", "With dense CRF", shows=NETWORK_CRF),
             *metrics("Last step", LAST, "precision", "recall"),
             Column(
-                "mIoU", "Test", hint="what the evaluation server answered (test_miou)", shows="test"
+                "mIoU", "Test", hint="score from the evaluation server (test_miou)", shows="test"
             ),
         ),
         paper={"val": "val", "test": "test"},
@@ -129,8 +129,8 @@ TABLES = (
         "named",
         table="4",
         file="table-4-ablation",
-        caption="Two ways to make the OoD clusters: by the class that F_in takes an image for, and "
-        "by K-means of its feature." + ABLATION_CAPTION,
+        caption="Two ways to cluster the OoD images: by the class that F_in predicts, and by "
+        "K-means of their features." + ABLATION_CAPTION,
         columns=(METHOD, *CLUSTER_SETTINGS, *SEEDS_BY_HALF),
         paper={"miou": "mIoU"},
         overlay="ablations",
@@ -145,9 +145,9 @@ TABLES = (
         "named",
         table="5",
         file="table-5-ablation",
-        caption="Which terms of the loss take part. The paper's check marks are told from its Sec. "
-        "4.3.2, so (e) is (c) and L_cls on D_ood. The text calls that a gain; its numbers fall. "
-        "Two combinations are not in the paper." + ABLATION_CAPTION,
+        caption="Terms of the loss that are used. The paper's check marks are inferred from its "
+        "Sec. 4.3.2: (e) is (c) with L_cls on D_ood added. The paper's text calls this step a "
+        "gain, but its numbers fall. Two combinations are not in the paper." + ABLATION_CAPTION,
         columns=(
             METHOD,
             *group(
@@ -170,14 +170,14 @@ TABLES = (
     Item(
         "tableA1",
         "Table A1. Segmentation with fewer hard OoD images",
-        "networks where fewer hard OoD images were collected",
+        "networks of collections with fewer hard OoD images",
         "stage_table",
         ("segmentation",),
         "named",
         table="A1",
         file="table-A1-segmentation",
-        caption="The segmentation network ({where}) where fewer hard OoD images were collected, in "
-        "per cent. The paper's are of AdvCAM, with ResNet-101.",
+        caption="The segmentation network ({where}) with fewer hard OoD images, in per cent. The "
+        "paper's numbers are for AdvCAM with ResNet-101.",
         columns=(
             METHOD,
             Column("mIoU", "Network alone", shows=NETWORK),
@@ -195,8 +195,8 @@ TABLES = (
         "named",
         table="A2",
         file="table-A2-ablation",
-        caption="Lambda weighs the distance loss, tau is the share of the clusters that counts."
-        + ABLATION_CAPTION,
+        caption="Lambda is the weight of the distance loss, tau the share of the clusters (the "
+        "nearest) that it uses." + ABLATION_CAPTION,
         columns=(METHOD, *CLUSTER_SETTINGS, *SEEDS_BY_HALF),
         paper={"miou": "mIoU"},
         overlay="tables/tableA2-corners",
@@ -206,14 +206,14 @@ TABLES = (
     Item(
         "tableA3",
         "Table A3. Segmentation per class",
-        "the network per class on val, beside all the paper's rows for val and test",
+        "the network per class on val, beside all rows of the paper for val and test",
         "class_columns",
         ("segmentation",),
         table="A3",
         file="table-A3-classes",
-        caption="IoU of the last step of the segmentation network per class ({where}), in per "
-        "cent. The paper's rows are of Pascal VOC 2012, shown for classes that are ours too; mIoU "
-        "is over all of its 21.",
+        caption="IoU of the segmentation network's last step per class ({where}), in per cent. The "
+        "paper's rows are for Pascal VOC 2012. They show only the classes that we have too; their "
+        "mIoU is over all 21 classes.",
         per_class={"val": LAST},
     ),
     Item(
@@ -224,9 +224,9 @@ TABLES = (
         "class_columns",
         ("seeds",),
         file="recall",
-        caption="Seeds at the configured threshold ({where}), in per cent. Recall: the share of a "
-        "class's pixels that the seed finds. Precision: the share of the seed's pixels that belong "
-        "to the class. A class whose surroundings pass for it has a low precision.",
+        caption="Scores of the seeds at the configured threshold ({where}), in per cent. Recall: "
+        "the share of a class's pixels that the seed finds. Precision: the share of the seed's "
+        "pixels that belong to the class. Precision is low where a seed covers surroundings too.",
         per_class={"recall": SEED.of("recall"), "precision": SEED.of("precision")},
     ),
 )
@@ -243,8 +243,8 @@ FIGURES = (
     _pictures(
         "figure3",
         "Figure 3. Localization maps",
-        "per class and method the training image that gains most, the one that loses most, one at "
-        "random",
+        "for each class and method three training images: the largest gain, the largest loss, one "
+        "at random",
         "localization",
         ("maps", "seeds"),
         "pairs",
@@ -253,7 +253,7 @@ FIGURES = (
     _pictures(
         "figure4",
         "Figure 4. Segmentation",
-        "two validation images that gain most, two that lose most, two at random",
+        "six validation images: the two largest gains, the two largest losses, two at random",
         "segmentation",
         ("predictions",),
         "pairs",
@@ -267,8 +267,8 @@ FIGURES = (
         ("seeds",),
         "panels",
         file="figure-5-runs",
-        caption="Every run of Fig. 5: seeds against the true masks ({where}), in per cent. Half B: "
-        "images on which no setting was chosen, which the boxes show.",
+        caption="Every run of Fig. 5: scores of the seeds against the true masks ({where}), in per "
+        "cent. The boxes show half B, the images on which no setting was chosen.",
         formats=("csv", "svg"),
         lacks="sizes (figure5.ood)",
         overlay="figures/figure5",
@@ -276,7 +276,7 @@ FIGURES = (
     Item(
         "figure6",
         "Figure 6. Seeds per class",
-        "seeds per class, by the gain",
+        "IoU of the seeds per class, sorted by the gain",
         "class_bars",
         ("seeds",),
         "pairs",
@@ -285,7 +285,7 @@ FIGURES = (
     Item(
         "figure7",
         "Figure 7. Features over the training",
-        "features of two classes and their OoD images over the epochs, one t-SNE",
+        "features of two classes and their OoD images over the epochs, in one t-SNE",
         "features",
         ("epoch_features",),
         formats=("csv", "svg"),
@@ -297,8 +297,8 @@ FIGURES = (
     _pictures(
         "figureA1",
         "Figure A1. The class that loses most",
-        "the class whose seed IoU loses most (the paper: dining table), its three images that lose "
-        "most",
+        "three images of the class whose seed IoU loses most (the paper: dining table), those that "
+        "lose most",
         "worst_class",
         ("maps", "seeds"),
         "pairs",
@@ -308,7 +308,7 @@ FIGURES = (
     _pictures(
         "figureA2",
         "Figure A2. Hard OoD images per cluster",
-        "OoD images of each cluster, at random",
+        "OoD images of each cluster, drawn at random",
         "collection",
         ("cluster_sheet",),
         lacks="an experiment whose classifier has a distance loss (wood.losses)",
@@ -316,7 +316,7 @@ FIGURES = (
     _pictures(
         "figureA3",
         "Figure A3. More localization maps",
-        "three training images a class at random",
+        "three training images of each class, drawn at random",
         "more_localization",
         ("maps", "seeds"),
         "pairs",
@@ -325,7 +325,7 @@ FIGURES = (
     _pictures(
         "figureA4",
         "Figure A4. More segmentations",
-        "six validation images at random",
+        "six validation images, drawn at random",
         "more_segmentation",
         ("predictions",),
         "pairs",
