@@ -37,6 +37,7 @@ from wood.workflow.inputs import training_of_network
 
 ROOT = Path(__file__).parents[2]
 FILES = ("config.yaml", "configs/voc12.yaml", "tests/workflow/rehearsal.yaml")
+PAPER_CUTS = "tests/workflow/rehearsal-paper.yaml"
 BAND, CLASS = 96, "cow"
 IMAGE = "2008_002709"
 ONE = {"batch_size": 1, "workers": 0}
@@ -88,6 +89,24 @@ class Short:
             class_names=self.classes, max_batch_pixels=200_000, max_failed_fraction=0.0,
         )  # fmt: skip
         return output
+
+
+def test_the_whole_rehearsal_cuts_every_training():
+    """An experiment with iterations of its own would take days."""
+    config: dict = {}
+    for name in (FILES[0], FILES[1], "configs/paper.yaml", FILES[2], PAPER_CUTS):
+        config = settings.merge(config, yaml.safe_load((ROOT / name).read_text()))
+    config = settings.expanded(config)
+    assert "advcam-wood-wide" in config["experiments"]
+    assert len(settings.experiments(config, "seeds")) > 40
+    for name in settings.experiments(config, "segmentation"):
+        chosen = settings.experiment(config, name)
+        assert chosen["segmentation"]["training"]["iterations"] == 1, name
+        assert chosen["pseudo"]["irnet"]["training"]["epochs"] == 1, name
+    for name in (n for n, found in config["classifiers"].items() if found is not None):
+        # figure 7 keeps the weights of each epoch
+        allowed = 5 if settings.classifier(config, name)["keep_epochs"] else 1
+        assert settings.classifier(config, name)["training"]["epochs"] <= allowed, name
 
 
 @pytest.fixture(scope="module")
