@@ -78,3 +78,7 @@ rule submission:
 rule report:
     input:
         targets.before_review() if targets.is_pending else rules.report_page.output,
+
+
+keep_digests()
+planning.know_signatures(workflow.rules)

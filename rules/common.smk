@@ -6,7 +6,7 @@ sys.path.insert(0, workflow.basedir)
 
 from wood.runtime.digest import code_digest, keep_digests
 from wood.runtime.environment import pin_instruction_set, share_with_jobs
-from wood.workflow import live, start
+from wood.workflow import live, planning, start
 from wood.workflow.config import named_inputs
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs
@@ -14,8 +14,8 @@ from wood.workflow.resources import asks
 from wood.workflow.targets import Targets
 
 share_with_jobs(workflow.basedir)
-start.collect_garbage_seldom()
-start.find_scripts_once(workflow.sourcecache)
+planning.collect_garbage_seldom()
+planning.read_scripts_once(workflow.sourcecache)
 
 files = [f"{workflow.basedir}/config.yaml", *(workflow.overwrite_configfiles or [])]
 config.update(start.configuration(config, workflow.config_settings.config, files))
@@ -40,10 +40,6 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
 # Trainings use all GPUs of their job; shards use one, and run side by side.
 TRAINING_GPUS = targets.gpus
 SHARD_GPUS = min(targets.gpus, 1)
-
-
-onstart:
-    keep_digests()
 
 
 onsuccess:

@@ -1,18 +1,22 @@
 """What a configuration asks for, without Snakemake: paths, targets, inputs of jobs."""
 
+import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake.common import get_function_params
+from snakemake.resources import Resource, Resources
 from snakemake.sourcecache import LocalSourceFile, SourceCache
 
 from wood.report.items import ITEMS
-from wood.workflow import start
+from wood.workflow import planning
 from wood.workflow.config import STAGES, merge
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs, sources
-from wood.workflow.resources import asks
+from wood.workflow.resources import asks, memory
 from wood.workflow.start import configuration
 from wood.workflow.targets import Targets
 
@@ -46,14 +50,37 @@ def test_a_wrong_configuration_ends_with_a_sentence():
         configuration(merge(BASE, {"thread": 1}), {})
 
 
-def test_snakemake_finds_each_script_once(tmp_path):
-    sources = SourceCache(tmp_path)
-    before = sources._cache_entry(LocalSourceFile("/a/b.py"))
-    start.find_scripts_once(sources)
-    entry = sources._cache_entry(LocalSourceFile("/a/b.py"))
-    assert entry == before
-    assert sources._cache_entry(LocalSourceFile("/a/b.py")) is entry
-    assert sources._cache_entry(LocalSourceFile("/a/c.py")) != entry
+def test_snakemake_finds_and_reads_each_script_once(tmp_path):
+    script = tmp_path / "b.py"
+    script.write_text("one")
+    plain, sources = SourceCache(tmp_path / "plain"), SourceCache(tmp_path / "cache")
+    planning.read_scripts_once(sources)
+    source = LocalSourceFile(str(script))
+    with sources.open(source) as file:
+        assert file.read() == "one"
+    copy = Path(sources.get_path(source))
+    copy.write_text("two")
+    with sources.open(LocalSourceFile(str(script))) as file:
+        assert file.read() == "one"
+    with sources.open(source, "rb") as file:
+        assert file.read() == b"two"
+    assert sources.get_path(source) == str(copy)
+    assert Path(plain.get_path(source)).name == copy.name
+    assert not sources.exists(LocalSourceFile(str(tmp_path / "c.py")))
+
+
+def test_snakemake_is_told_the_signatures_of_resources():
+    @dataclass
+    class Rule:
+        resources: Resources
+
+    mem = memory(100)
+    rule = Rule(Resources({"mem_mb": Resource("mem_mb", mem), "gpu": Resource("gpu", 1)}))
+    planning.know_signatures([rule])
+    assert dict(get_function_params(mem)) == dict(inspect.signature(mem).parameters)
+    found = rule.resources["mem_mb"].evaluate({}, threads=2, attempt=3, input=[])
+    assert found.value == 300
+    assert rule.resources["gpu"].evaluate({}, threads=2).value == 1
 
 
 def test_what_the_command_line_says_comes_over_the_files():

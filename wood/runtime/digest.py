@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from wood.runtime.parts import reserved_file
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("wood", "demo")
-KEPT = Path(".snakemake/wood-digests.json")
+# Where Python keeps the byte code of these modules, for the same reason.
+KEPT = ROOT / "wood" / "__pycache__" / f"digests.{sys.implementation.cache_tag}.json"
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -47,7 +49,7 @@ def _parsed(module: str) -> tuple[str, frozenset[str]]:
     path = _file(module)
     if path is None:
         raise ValueError(f"there is no module {module}")
-    own, imported = _read(path.read_bytes())
+    own, imported = _read(module, path.read_bytes())
     ours = {name for name in imported if name.split(".")[0] in PACKAGES and _file(name)}
     # Importing a module runs its packages too.
     parents = {
@@ -58,34 +60,39 @@ def _parsed(module: str) -> tuple[str, frozenset[str]]:
     return own, frozenset(ours | parents)
 
 
-def _read(source: bytes) -> tuple[str, list[str]]:
-    """The digest of a source's code, and all that it imports; known sources are not parsed."""
-    key = hashlib.sha256(source).hexdigest()
-    if key not in _known():
+def _read(module: str, source: bytes) -> tuple[str, list[str]]:
+    """The digest of a module's code, and all that it imports; a known source is not parsed."""
+    checksum = hashlib.sha256(source).hexdigest()
+    known = _known().get(module)
+    if known is None or known[0] != checksum:
         tree = ast.parse(source)
         imported = _strip_and_find_imports(tree)
-        _known()[key] = [hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(imported)]
-    own, imports = _known()[key]
-    return own, imports
+        known = [checksum, hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(imported)]
+        _known()[module] = known
+    return known[1], known[2]
 
 
 @cache
 def _known() -> dict[str, Any]:
-    """What earlier runs in this directory found in sources, by the sources' checksums."""
+    """What was found in the modules before: the checksum of the source, and what `_read` says."""
     try:
         kept = json.loads(KEPT.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept["sources"] if kept.get("python") == sys.version else {}
+    return kept["modules"] if kept.get("python") == sys.version else {}
 
 
 def keep_digests() -> None:
-    """Keep what was found in sources, for the jobs of a run, which need it again."""
-    text = json.dumps({"python": sys.version, "sources": _known()})
-    if not KEPT.exists() or KEPT.read_text(encoding="utf-8") != text:
-        with reserved_file(KEPT) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(KEPT)
+    """Keep what was found in the modules, for all that read the rules later, a run's jobs too.
+
+    Nothing is kept where nothing can be written.
+    """
+    text = json.dumps({"python": sys.version, "modules": _known()})
+    if KEPT.exists() and KEPT.read_text(encoding="utf-8") == text:
+        return
+    with suppress(OSError), reserved_file(KEPT) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(KEPT)
 
 
 def _strip_and_find_imports(tree: ast.Module) -> set[str]:

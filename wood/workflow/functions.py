@@ -12,7 +12,13 @@ def with_signature(function: Callable[..., Any]) -> Callable[..., Any]:
     Snakemake asks for the signature at each call, and working it out takes longer than most of
     these functions do.
     """
-    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return _signed(function, inspect.signature(function))
+
+
+def _signed(function: Any, signature: inspect.Signature) -> Any:
+    function.__signature__ = signature
+    # Where Snakemake looks first.
+    function._overwrite_params = signature.parameters
     return function
 
 
@@ -26,8 +32,7 @@ def of_job(method: Callable[..., Any]) -> Any:
             return method(instance, *arguments, **named)
 
         function.__name__ = method.__name__
-        function.__signature__ = signature  # type: ignore[attr-defined]
-        return function
+        return _signed(function, signature)
 
     bind.__doc__ = method.__doc__
     return cached_property(bind)

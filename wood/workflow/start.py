@@ -1,11 +1,9 @@
 """How a run begins: its configuration is checked, and it says that it works here."""
 
-import gc
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +37,6 @@ def configuration(
     config = settings.expanded(config)
     settings.sort_keys(config)
     return config
-
-
-def collect_garbage_seldom() -> None:
-    """Let Python look for cycles less often: planning makes a million objects that all stay."""
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
-
-
-def find_scripts_once(source_cache: Any) -> None:
-    """Let Snakemake work out once where it keeps a script, not three times for each job.
-
-    That takes a fifth of the time of planning thousands of jobs. A version of Snakemake that has
-    no such method plans as it likes.
-
-    Args:
-        source_cache: Snakemake's.
-    """
-    if hasattr(source_cache, "_cache_entry"):
-        source_cache._cache_entry = cache(source_cache._cache_entry)
 
 
 def claim(results: str) -> None:
