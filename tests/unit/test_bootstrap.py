@@ -1,5 +1,7 @@
 """Intervals over images, against mIoU that is counted anew from the masks of each resample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,19 @@ def test_all_images_once_are_the_score_itself(targets, sides):
         once = miou(side.counts.counts, np.ones((1, len(targets))))
         assert once == pytest.approx([side.miou(targets, targets)], abs=1e-12)
     assert np.isnan(miou(sides[0].counts.counts, np.zeros((1, len(targets)))))
+
+
+def test_so_few_images_make_no_gain(sides):
+    """One image, drawn again and again, would have an interval of no width."""
+    few, enough = (
+        [
+            replace(s.counts, image_ids=s.counts.image_ids[:n], counts=s.counts.counts[:n])
+            for s in sides
+        ]
+        for n in (4, 5)
+    )
+    assert difference_interval([few]) == (-100, 100)
+    assert difference_interval([enough]) != (-100, 100)
 
 
 def test_equal_experiments_differ_by_nothing(sides):

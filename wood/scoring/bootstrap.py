@@ -13,6 +13,8 @@ from wood.runtime.errors import InputError
 from wood.scoring.per_image import ImageCounts
 
 RESAMPLES = 2000
+# A resample of one image is that image: the interval would have no width.
+FEWEST_IMAGES = 5
 AT_ONCE = 250  # resamples; bounds the memory for many images
 
 
@@ -50,12 +52,17 @@ def difference_interval(
         resamples: how often the images are drawn anew.
         seed: of the draws.
 
+    Returns:
+        Its ends; all that a difference can be, -100 to 100, with under `FEWEST_IMAGES` images.
+
     Raises:
         InputError: an image is in one of the files and not in another; the sentence names both.
     """
     images = pairs[0][0].image_ids
     for side in (side for pair in pairs for side in pair):
         _check_same(pairs[0][0], side)
+    if len(images) < FEWEST_IMAGES:
+        return -100.0, 100.0
     found = [
         np.mean([miou(a.counts, w) - miou(b.counts, w) for a, b in pairs], axis=0)
         for w in _draws(len(images), resamples, seed)
