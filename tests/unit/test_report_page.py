@@ -5,6 +5,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -274,6 +275,52 @@ def test_the_thresholds_of_families_are_told_apart(written, tmp_path):
     seam = {**baseline, "name": "seam", "family": "SEAM", "paper": {}, "runs": [run]}
     text = Reader(built({**written, "experiments": [baseline, control, wood, seam]}, tmp_path)).text
     assert f"{score['threshold']:g} for CAM, 0.123 for SEAM, fixed before scoring." in text
+
+
+def with_scores(written, folder, **changes):
+    """The same with keys of each score file of the first experiment's seeds changed."""
+    first, *others = (dict(entry) for entry in written["experiments"])
+    path = folder / "seeds.json"
+    write_json(path, {**read_json(first["runs"][0]["seeds"]), **changes})
+    first["runs"] = [{**first["runs"][0], "seeds": str(path)}]
+    return {**written, "experiments": [first, *others]}
+
+
+def test_the_published_protocol_stands_in_a_column_of_its_own(written, tmp_path):
+    html = built(written, tmp_path)
+    assert "Published protocol" not in html
+    summary = read_json(written["experiments"][0]["runs"][0]["seeds"])["configured"]
+    swept = {"range": [0.1, 0.3], "threshold": 0.17, "summary": {**summary, "miou": 0.6543}}
+    reader = Reader(built(with_scores(written, tmp_path, published=swept), tmp_path))
+    _, names, first, *others = reader.tables["tiny-table-1-seeds.csv"]
+    assert first[8:10] == ["65.4", "0.17"]
+    assert names[8:10] == ["mIoU", "at"]
+    assert all(row[8:10] == ["-", "-"] for row in others)
+    assert "Published protocol" in reader.text
+
+
+def test_images_without_a_result_are_named_on_the_page(written, tmp_path):
+    assert "count as background" not in Reader(built(written, tmp_path)).text
+    values = with_scores(written, tmp_path, missing=3, images=1200)
+    text = Reader(built(values, tmp_path)).text
+    assert (
+        "Images without a result count as background: 3 of 1,200 images have no localization maps "
+        "(title of irn, training seed 0)."
+    ) in text
+
+
+def test_a_training_that_experiments_share_is_drawn_once(written, tmp_path):
+    (log,) = written["logs"]
+    names = ("irn", "irn-more")
+    shared = {**written, "logs": [{**log, "name": name} for name in names]}
+    drawn = figures.training_curves(parse_spec(shared).logs, "classifier")
+    apart = tmp_path / "log.jsonl"
+    apart.write_text(Path(log["path"]).read_text(encoding="utf-8"))
+    shared["logs"][1]["path"] = str(apart)
+    assert len(re.findall("<path", drawn)) < len(
+        re.findall("<path", figures.training_curves(parse_spec(shared).logs, "classifier"))
+    )
+    assert "irn, irn-more" in drawn
 
 
 def test_a_stage_that_nothing_reaches_is_said_once(written, tmp_path):

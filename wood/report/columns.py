@@ -10,10 +10,10 @@ METRICS = {"miou": "mIoU", "precision": "Prec.", "recall": "Recall", "f1": "F1"}
 class Quantity:
     """A selection from the long table of scores: one value for each experiment and training seed.
 
-    Steps are "configured", "oracle" and "curve" of the stage seeds, "seed_crf" and "mask" of
-    pseudo_masks, "network" and "crf" of segmentation. Of several `steps` and `halves` ("all", "A",
-    "B" of the scored images) the first that a score file has counts. `class_name` is `MEAN` or a
-    class, whose metrics are iou, precision and recall.
+    Steps are "configured", "oracle", "published" and "curve" of the stage seeds, "seed_crf" and
+    "mask" of pseudo_masks, "network" and "crf" of segmentation. Of several `steps` and `halves`
+    ("all", "A", "B" of the scored images) the first that a score file has counts. `class_name` is
+    `MEAN` or a class, whose metrics are iou, precision and recall.
     """
 
     stage: str
@@ -33,6 +33,7 @@ class Quantity:
 
 SEED = Quantity("seeds", ("configured",))
 ORACLE = Quantity("seeds", ("oracle",))
+PUBLISHED = Quantity("seeds", ("published",))
 CURVE = Quantity("seeds", ("curve",))
 SEED_CRF = Quantity("pseudo_masks", ("seed_crf",))
 MASK = Quantity("pseudo_masks", ("mask",))

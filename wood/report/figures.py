@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -235,8 +236,11 @@ def threshold_curves(
 
 
 def training_curves(logs: Sequence[TrainingLog], stage: str) -> str | None:
-    """The loss and its named terms over the iterations, one panel a term; smoothed, raw behind."""
-    logs = [log for log in logs if log.stage == stage]
+    """The loss and its named terms over the iterations, one panel a term; smoothed, raw behind.
+
+    A training that several experiments share is drawn once, under all their names.
+    """
+    logs = _shared([log for log in logs if log.stage == stage])
     lines = {(log.name, log.seed): read_log(log.path) for log in logs}
     found = {key: None for rows in lines.values() for row in rows for key in row}
     terms = sorted((key for key in found if key not in NOT_TERMS), key=lambda key: key != "loss")
@@ -269,6 +273,15 @@ def training_curves(logs: Sequence[TrainingLog], stage: str) -> str | None:
             axis.set_axis_off()
         drawn.legend(loc="outside lower center", ncols=4)
         return plots.svg(drawn, f"training-{_word(stage)}", f"Training curves of the {stage}")
+
+
+def _shared(logs: Sequence[TrainingLog]) -> list[TrainingLog]:
+    """One log for each file, with the names of all that have it."""
+    names: dict[str, list[str]] = {}
+    for log in logs:
+        names.setdefault(log.path, []).append(log.name)
+    firsts = {log.path: log for log in reversed(logs)}
+    return [replace(firsts[path], name=", ".join(of)) for path, of in names.items()]
 
 
 def read_log(path: str) -> list[dict[str, Any]]:

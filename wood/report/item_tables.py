@@ -3,7 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wood.report.columns import LAST, MASK, METHOD, NETWORK, ORACLE, SEED, Column, Quantity
+from wood.report.columns import (
+    LAST,
+    MASK,
+    METHOD,
+    NETWORK,
+    ORACLE,
+    PUBLISHED,
+    SEED,
+    Column,
+    Quantity,
+)
 from wood.report.comparison import SEED_CLAIM, member
 from wood.report.entry import Item
 from wood.report.paper import other_values, paper_rows, tables_of
@@ -11,6 +21,7 @@ from wood.report.scores import Measure, Scores
 from wood.report.spec import Experiment, Spec
 from wood.report.tables import NOTHING, Cell, Table, difference, number, published
 
+SWEPT = {"oracle threshold": ORACLE, "published threshold": PUBLISHED}
 COUNTED = {"seeds": SEED, "pseudo_masks": MASK, "segmentation": NETWORK}
 
 
@@ -35,7 +46,8 @@ def stage_table(item: Item, spec: Spec, scores: Scores) -> Table:
     keep = [
         place
         for place, column in enumerate(columns)
-        if not column.group.startswith(("Paper", "Test")) or any(row[place].value for row in rows)
+        if not column.group.startswith(("Paper", "Published", "Test"))
+        or any(row[place].value for row in rows)
     ]
     return Table(
         item.file,
@@ -70,8 +82,8 @@ def _cell(
 ) -> Cell:
     if column.shows == "gain":
         return difference(*(scores.measure(e, SEED_CLAIM) for e in (experiment, shown[0])))
-    if column.shows == "oracle threshold":
-        return _thresholds([*scores.thresholds(experiment, ORACLE).values()])
+    if column.shows in SWEPT:
+        return _thresholds([*scores.thresholds(experiment, SWEPT[column.shows]).values()])
     if isinstance(column.shows, str):
         return CELLS[column.shows](experiment)
     return number(scores.measure(experiment, column.shows))

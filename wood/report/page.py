@@ -77,6 +77,7 @@ def _context(spec: Spec, scores: Scores) -> dict[str, Any]:
     return {
         "spec": spec,
         "scored": scores.any(),
+        "incomplete": scores.incomplete,
         "seeds": sorted({run.seed for e in spec.experiments for run in e.runs}),
         "results": {
             name: _result(scores, review, family)

@@ -37,6 +37,11 @@ NEEDED = {
     "pseudo_masks": ("miou", "per_class"),
     "segmentation": ("miou", "per_class"),
 }
+RESULTS = {
+    "seeds": "localization maps",
+    "pseudo_masks": "pseudo-mask",
+    "segmentation": "predicted mask",
+}
 COUNTED = {"configured": "seed"}  # steps that go by another name among the counts of images
 
 Score = Mapping[str, Any]
@@ -80,7 +85,8 @@ class Scores:
 
     `frame` is the long table that all tables and figures select from, with `COLUMNS`: `value` is a
     fraction as in the score files (NaN where it is not defined), `threshold` that of the seeds,
-    `half` one of all, A and B, `images` the number of images of that half.
+    `half` one of all, A and B, `images` the number of images of that half. `incomplete` says of
+    which runs some scored images have no result.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -93,6 +99,7 @@ class Scores:
         self._selected: dict[Quantity, pd.DataFrame] = {}
         self._measures: dict[Quantity, dict[str, Measure]] = {}
         self._counts: dict[tuple[str, str], ImageCounts | None] = {}
+        self.incomplete: list[str] = []
         rows: list[tuple[Any, ...]] = []
         for experiment in spec.experiments:
             for stage in STAGES:
@@ -103,6 +110,7 @@ class Scores:
                         score = read_score(path, stage)
                         with content_of(path, f"scores of {stage}"):
                             rows += map(_typed, _rows(experiment, stage, run.seed, score))
+                            self.incomplete += _incomplete(experiment, stage, run.seed, score)
         self.frame = pd.DataFrame(rows, columns=list(COLUMNS))
         words = [name for name in COLUMNS if name not in ("seed", "images", "threshold", "value")]
         self.frame = self.frame.astype({"value": float, **dict.fromkeys(words, "category")})
@@ -246,6 +254,17 @@ def _rows(experiment: Experiment, stage: str, seed: int, score: Score) -> Iterat
                     yield (*start, step, threshold, class_name, metric, value)
 
 
+def _incomplete(experiment: Experiment, stage: str, seed: int, score: Score) -> list[str]:
+    """Say how many scored images of a run have no result; they were scored as background."""
+    missing = score.get("missing", 0)
+    if missing <= 0:
+        return []
+    return [
+        f"{missing:,} of {score['images']:,} images have no {RESULTS[stage]} "
+        f"({experiment.title}, training seed {seed})"
+    ]
+
+
 def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a row of the long table if its split is text and its numbers are numbers.
 
@@ -266,6 +285,8 @@ def _steps(stage: str, part: Score, score: Score) -> Iterator[tuple[str, float |
         yield "configured", score["threshold"], part.get("configured") or part
         if part.get("oracle"):
             yield "oracle", part["oracle"]["threshold"], part["oracle"]["summary"]
+        if part.get("published"):
+            yield "published", part["published"]["threshold"], part["published"]["summary"]
         for point in part.get("curve") or []:
             yield "curve", point["threshold"], point
     elif stage == "pseudo_masks":
