@@ -311,6 +311,21 @@ def read_model(
     return model.eval(), metadata
 
 
+def check_classes(
+    path: str | Path, metadata: Mapping[str, Any], class_names: Sequence[str]
+) -> None:
+    """Refuse a network of other classes than `class_names`, or of these in another order.
+
+    Raises:
+        InputError: names the file and both lists.
+    """
+    if metadata["class_names"] != list(class_names):
+        raise InputError(
+            f"{path}: trained for the classes {', '.join(metadata['class_names'])}, "
+            f"not for {', '.join(class_names)}."
+        )
+
+
 def at_stride_8(
     network: Callable[[], nn.Module], convert: Callable[[State], State]
 ) -> Callable[[str, int, str | Path | None, bool], Any]:

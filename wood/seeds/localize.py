@@ -15,6 +15,7 @@ from wood.maps import LocalizationMaps, grid_size, normalize_maps, write_maps
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
 from wood.models.folding import folded
+from wood.models.weights import check_classes
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
@@ -120,11 +121,7 @@ def _frozen(
 ) -> CamClassifier:
     """Load a classifier that must be for `class_names`, to make maps with and not to train."""
     model, metadata = load_classifier(classifier)
-    if metadata["class_names"] != list(class_names):
-        raise InputError(
-            f"{classifier}: trained for the classes {', '.join(metadata['class_names'])}, "
-            f"not for {', '.join(class_names)}."
-        )
+    check_classes(classifier, metadata, class_names)
     model.backbone = folded(model.backbone)
     return model.requires_grad_(False).to(device, memory_format=torch.channels_last)
 

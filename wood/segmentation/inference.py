@@ -18,6 +18,7 @@ from wood.data.masks import save_mask
 from wood.data.photographs import readable_images, stack
 from wood.data.transforms import normalize
 from wood.models.deeplab import DeepLabV2, at_pixels, load_network, rescale_images
+from wood.models.weights import check_classes
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
 from wood.runtime.pool import Outcome, parallel_map, successes
@@ -166,7 +167,10 @@ def segment_images(
         raise InputError("crf and crf_output belong together.")
     method, tiling = MultiScale(tuple(scales), flip, merge), Tiling(tile_side, tile_margin)
     device = find_device()
-    model = _network_for(network, class_names).to(device, memory_format=torch.channels_last)
+    model, metadata = load_network(network)
+    if class_names is not None:
+        check_classes(network, metadata, class_names)
+    model.to(device, memory_format=torch.channels_last)
     listed = shard(read_image_list(images), shard_index, shard_count)
     loaded = progress(
         readable_images(listed, max_failed_fraction, workers), len(listed), "segmentation"
@@ -182,17 +186,6 @@ def segment_images(
         outcomes = _refine(_added(scored, plain), crf, workers)
         for outcome in successes(outcomes, len(listed), max_failed_fraction):
             refined.add(outcome.item, outcome.value)
-
-
-def _network_for(path: str | Path, class_names: Sequence[str] | None) -> DeepLabV2:
-    """Load a network, which must be for `class_names`; None means any."""
-    model, metadata = load_network(path)
-    if class_names is not None and metadata["class_names"] != list(class_names):
-        raise InputError(
-            f"{path}: trained for the classes {', '.join(metadata['class_names'])}, "
-            f"not for {', '.join(class_names)}."
-        )
-    return model
 
 
 def _refine(tiles: Iterable[ScoredTile], crf: Mapping[str, Any], workers: int) -> Iterator[Outcome]:
