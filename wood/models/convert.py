@@ -68,19 +68,14 @@ def convert_cam(state: State, source: str | Path) -> dict[str, Tensor]:
 
 def convert_seam(state: State, source: str | Path) -> dict[str, Tensor]:
     """SEAM's network, under the names of our `SeamClassifier`, without the background's row."""
-    converted, unknown = {}, []
-    for name, tensor in state.items():
+
+    def own(name: str, tensor: Tensor) -> dict[str, Tensor]:
         layer, _, kind = name.partition(".")
         if name == "fc8.weight":
-            converted["head.weight"] = tensor[1:]
-        elif layer in SEAM_LAYERS:
-            converted[f"{SEAM_LAYERS[layer]}.{kind}"] = tensor
-        elif of_backbone := convert_wide_resnet38({name: tensor}):
-            converted |= _below("backbone", of_backbone)
-        else:
-            unknown.append(name)
-    _refuse(unknown, source, "SEAM's network")
-    return converted
+            return {"head.weight": tensor[1:]}
+        return {f"{SEAM_LAYERS[layer]}.{kind}": tensor} if layer in SEAM_LAYERS else {}
+
+    return _by_tensor(state, source, "SEAM's network", own, convert_wide_resnet38)
 
 
 def convert_irnet(state: State, source: str | Path) -> dict[str, Tensor]:
@@ -106,16 +101,12 @@ DEEPLAB: dict[str, Any] = {
 
 def convert_deeplab(state: State, source: str | Path) -> dict[str, Tensor]:
     """DeepLab-v2 of deeplab-pytorch, under the names of our `DeepLabV2`."""
-    converted, unknown = {}, []
-    for name, tensor in state.items():
-        if found := re.fullmatch(r"(?:base\.)?aspp\.c(\d)\.(weight|bias)", name):
-            converted["aspp.branches.{}.{}".format(*found.groups())] = tensor
-        elif of_backbone := convert_caffe_resnet({name: tensor}):
-            converted |= _below("backbone", of_backbone)
-        else:
-            unknown.append(name)
-    _refuse(unknown, source, "deeplab-pytorch's DeepLab-v2")
-    return converted
+
+    def own(name: str, tensor: Tensor) -> dict[str, Tensor]:
+        found = re.fullmatch(r"(?:base\.)?aspp\.c(\d)\.(weight|bias)", name)
+        return {"aspp.branches.{}.{}".format(*found.groups()): tensor} if found else {}
+
+    return _by_tensor(state, source, "deeplab-pytorch's DeepLab-v2", own, convert_caffe_resnet)
 
 
 CLASSIFIERS: dict[str, tuple[Callable, dict[str, Any]]] = {
@@ -175,6 +166,24 @@ def published_deeplab(
     network = network_without_weights(metadata)
     load_into(network, convert_deeplab(read_state(path), path), path)
     return network.eval(), metadata
+
+
+def _by_tensor(
+    state: State,
+    source: str | Path,
+    network: str,
+    own: Callable[[str, Tensor], dict[str, Tensor]],
+    backbone: Callable[[State], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """Rename each tensor as one of the network's `own` layers, or else of its backbone."""
+    converted, unknown = {}, []
+    for name, tensor in state.items():
+        renamed = own(name, tensor) or _below("backbone", backbone({name: tensor}))
+        converted |= renamed
+        if not renamed:
+            unknown.append(name)
+    _refuse(unknown, source, network)
+    return converted
 
 
 def _refuse(unknown: Sequence[str], source: str | Path, network: str) -> None:
