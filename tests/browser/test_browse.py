@@ -24,7 +24,6 @@ import json, sys
 from wood.review.browse import browse
 arguments = json.load(open("arguments.json"))
 browse(**arguments)
-from wood.review.database import start_fiftyone
 import fiftyone as fo
 from fiftyone.core.odm import get_db_conn
 dataset = fo.load_dataset("mini")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from wood.affinity.inputs import read_seeds
 from wood.data.masks import IGNORE, VOC_CLASSES, VOC_PALETTE, load_mask, load_target
-from wood.review.database import disconnect, only_one, start_fiftyone
+from wood.review.database import disconnect, only_one, start_fiftyone, use_database
 from wood.review.serving import (
     app_server,
     foreground,
@@ -72,7 +72,8 @@ def browse(
     page = "" if port is None else page_address(dataset, address, port)
     with only_one(database, page), foreground():
         plugins.mkdir(parents=True, exist_ok=True)
-        start_fiftyone(database, plugins)
+        use_database(database, plugins)
+        start_fiftyone(database)
         try:
             shown = make_dataset(dataset, class_names)
             for name, files in experiments.items():

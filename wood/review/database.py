@@ -40,8 +40,8 @@ def use_database(database_folder: str | Path, plugin_folder: str | Path) -> None
     os.environ["FIFTYONE_DATABASE_VALIDATION"] = "false"
 
 
-def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> None:
-    """Import FiftyOne and connect it to a running database.
+def start_fiftyone(database_folder: str | Path) -> None:
+    """Import FiftyOne and connect it to a running database, after `use_database`.
 
     The database is the one that FIFTYONE_DATABASE_URI (or FiftyOne's own configuration) names, else
     a MongoDB of our own in `database_folder`, which is proven to be the one that serves that
@@ -51,7 +51,6 @@ def start_fiftyone(database_folder: str | Path, plugin_folder: str | Path) -> No
         InputError: FiftyOne is not installed, or the database does not answer, does not start,
             serves another folder, or has a version that FiftyOne cannot use.
     """
-    use_database(database_folder, plugin_folder)
     folder = Path(database_folder).absolute()
     try:
         import fiftyone

@@ -138,7 +138,7 @@ def serve(
         os.environ[SETTINGS] = str((folder / "review.json").absolute())
         use_database(folder, PLUGIN)
         with nullcontext() if port is None else app_server(address, port) as server:
-            start_fiftyone(folder, PLUGIN)
+            start_fiftyone(folder)
             try:
                 refresh_dataset(opened, own_database=is_own())
                 if server:
