@@ -30,7 +30,7 @@ if not workflow.output_settings.dryrun:
 
 # A run itself: neither one of its jobs, which read these files too, nor a dry run.
 if workflow.is_main_process and not workflow.output_settings.dryrun:
-    start.claim(paths.results)
+    start.claim_before_jobs(workflow, paths.results)
     live.show(workflow.logger_manager, lambda: start.stages(workflow.rules))
     start.when_nothing_is_to_do(
         workflow.logger_manager.logger,

@@ -139,6 +139,7 @@ def test_a_second_run_from_another_checkout_is_refused(checkouts):
     assert f"Error: results/small: a run in {first}" in done.stderr
     assert "Traceback" not in done.stderr
     assert Workflow(second).run("--dry-run").returncode == 0
+    assert Workflow(second).run("--list-rules").returncode == 0
     end(living)
 
 

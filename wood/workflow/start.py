@@ -56,6 +56,20 @@ def claim(results: str) -> None:
         raise SystemExit(f"Error: {error}") from None
 
 
+def claim_before_jobs(workflow: Any, results: str) -> None:
+    """Let Snakemake's `workflow` call `claim` when it is executed.
+
+    Its rules are read for --lint, --list and --report too, which take nothing.
+    """
+    execute = workflow.execute
+
+    def claim_and_execute(*arguments: Any, **named: Any) -> Any:
+        claim(results)
+        return execute(*arguments, **named)
+
+    workflow.execute = claim_and_execute
+
+
 def stages(rules: Iterable[Any]) -> dict[str, str]:
     """Return the stage of each rule, which is the name of its rule file."""
     files = {rule.name: Path(rule.snakefile) for rule in rules}
