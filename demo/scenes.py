@@ -37,7 +37,6 @@ BACKGROUNDS: dict[str, Callable[[Canvas, np.random.Generator], Setting]] = {
     "mountains": unrelated.mountains,
     "pattern": unrelated.pattern,
 }
-CONFUSING = ("sky", "runway", "branches", "water", "meadow", "rails")
 UNRELATED = ("room", "house fronts", "desert", "mountains", "pattern")
 
 HOME = {"aeroplane": ("sky", "runway"), "bird": ("branches",), "boat": ("water",),

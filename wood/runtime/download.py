@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 10**6
-BLOCK = 2**20
 # A day for the largest file of Open Images at 1 Mbit/s; what is larger is none of ours.
 FILES = Limits(
     connections=1,
