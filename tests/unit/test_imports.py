@@ -12,19 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 # The steps that compute with tensors. All others start without torch, in a third of the time.
 WITH_TENSORS = {
-    *("candidate_scores", "centers", "epoch_features", "features", "instances", "localize"),
-    *(
-        "choose_threshold",
-        "fetch_weights",
-        "ir_labels",
-        "seeds_with_crf",
-        "score_seeds",
-        "segment",
-        "threshold_beside_ood",
-        "walk",
-    ),
+    *("candidate_scores", "centers", "epoch_features", "features", "fetch_weights", "instances"),
+    *("ir_labels", "localize", "seeds_with_crf", "segment", "threshold_beside_ood", "walk"),
+    *("choose_threshold", "score_seeds", "browse"),
     *("train_classifier", "train_irnet", "train_segmentation"),
-    *("browse", "choose_threshold", "fetch_weights", "report_item", "report_page"),
 }
 
 

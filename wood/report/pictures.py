@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -11,13 +12,15 @@ from PIL import Image
 from wood.data.images import load_image
 from wood.data.lists import read_image_list
 from wood.data.masks import load_mask, load_target
-from wood.maps import LocalizationMaps, read_maps
 from wood.metrics import SegmentationScores
 from wood.report.columns import SEED
 from wood.report.comparison import member
 from wood.report.plots import data_uri, heat_overlay, mask_overlay
 from wood.report.scores import Scores
 from wood.report.spec import Experiment, Run, Spec
+
+if TYPE_CHECKING:
+    from wood.maps import LocalizationMaps
 
 LONGEST = 288  # pixels of a picture's long side, on the page shown smaller
 GAIN, LOSS, RANDOM = "largest gain", "largest loss", "random"
@@ -258,7 +261,12 @@ def _paths(image_list: str) -> dict[str, str]:
     return dict(zip(images["image_id"], images["path"], strict=True))
 
 
-def _maps(run: Run, wanted: Mapping[str, str], names: Sequence[str]) -> dict[str, LocalizationMaps]:
+def _maps(
+    run: Run, wanted: Mapping[str, str], names: Sequence[str]
+) -> dict[str, "LocalizationMaps"]:
+    # Here, since it brings torch, which a report of tables alone does without.
+    from wood.maps import read_maps
+
     return {
         maps.image_id: maps
         for shard in run.maps
@@ -268,7 +276,7 @@ def _maps(run: Run, wanted: Mapping[str, str], names: Sequence[str]) -> dict[str
 
 
 def _seed_gain(
-    spec: Spec, threshold: float | None, without: LocalizationMaps, with_wood: LocalizationMaps
+    spec: Spec, threshold: float | None, without: "LocalizationMaps", with_wood: "LocalizationMaps"
 ) -> float | None:
     target = _truth(spec, without.image_id, without.size)
     if target is None or threshold is None:
@@ -303,7 +311,7 @@ def _seed_pictures(
     threshold: float | None,
     path: str,
     run: Run,
-    shown: Mapping[str, LocalizationMaps],
+    shown: Mapping[str, "LocalizationMaps"],
 ) -> list[Picture]:
     image = load_image(path)
     pictures = [Picture("Image", data_uri(image, LONGEST))]
