@@ -12,6 +12,7 @@ from snakemake.resources import Resource, Resources
 from snakemake.sourcecache import LocalSourceFile, SourceCache
 
 from wood.report.items import ITEMS
+from wood.report.spec import parse_spec
 from wood.workflow import planning
 from wood.workflow.config import STAGES, merge
 from wood.workflow.inputs import Inputs
@@ -110,6 +111,14 @@ def test_each_experiment_is_scored_at_the_stages_that_it_reaches():
     assert {path for path in seeds if "/advcam/" in path} == {"seeds/advcam/seed-0.json"}
     networks = {path.split("/")[-2] for path in found.scores("segmentation")}
     assert networks == {"irn", "irn-more", "irn-wood"}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "drawn"), [(0.2, 0.2), ("half-a", None), ("beside-ood", None)]
+)
+def test_pictures_without_scores_show_a_threshold_that_is_a_number(threshold, drawn):
+    page = ReportInputs(targets({"experiment": {"threshold": threshold}})).page
+    assert parse_spec(page, check_files=False).threshold == drawn
 
 
 def test_without_masks_nothing_is_scored_and_without_val_no_network():
