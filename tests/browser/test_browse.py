@@ -129,7 +129,7 @@ def open_page(folder, arguments, environment):
     """The page shows the photographs, and Ctrl-C ends the command in order."""
     (folder / "arguments.json").write_text(json.dumps(arguments))
     log = folder / "browse.log"
-    command = [sys.executable, "-c", SCRIPT[: SCRIPT.index("from wood.review.database")]]
+    command = [sys.executable, "-c", SCRIPT[: SCRIPT.index("import fiftyone")]]
     with log.open("w") as output:
         shown = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
