@@ -1,24 +1,35 @@
 SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
-# The newest Python that the lock holds for. pydensecrf2 does not compile with 3.13.
-PYTHON ?= $(shell for version in 3.12 3.11; do \
-  python$$version -c "import ensurepip, venv" 2> /dev/null && { echo python$$version; break; }; done)
+# The Pythons that the lock holds for, the newest first: those that are here. The shipped C++ of
+# pydensecrf2 does not compile with 3.13.
+PYTHONS := $(shell for version in 3.12 3.11; do \
+  python$$version -c "import ensurepip, venv" 2> /dev/null && echo python$$version; done; true)
+PYTHON ?= $(firstword $(PYTHONS))
+# What is installed: CUDA=no leaves CUDA out, and takes torch from an index that has it without.
+CUDA ?= yes
+ifeq ($(CUDA),no)
+REQUIREMENTS := sed -E '/^(nvidia|cuda|triton)\b/d; s/^(torch|torchvision)==.*/&+cpu/' requirements.lock
+else
+REQUIREMENTS := cat requirements.lock
+endif
 # With progress, and without advice about pip itself. What is installed already is left alone.
 PIP_OPTIONS := --progress-bar on --disable-pip-version-check --root-user-action ignore
 # Processes of the tests.
 WORKERS ?= 2
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: env browser slurm demo test coverage lint format bench gpu bench-large chaos fuzz rehearsal
+.PHONY: env browser slurm demo test units pythons coverage lint format bench gpu bench-large chaos fuzz rehearsal
 
 env: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.lock
 	@[ -n "$(PYTHON)" ] || { echo "Error: make env needs Python 3.12 or 3.11 with its venv module; PYTHON=<path> names one." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install $(PIP_OPTIONS) --no-deps --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@# An environment that is there goes on with its own Python; half of one is made anew.
+	$(BIN)/pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(REQUIREMENTS) > $(VENV)/requirements.txt
+	$(BIN)/pip install $(PIP_OPTIONS) --no-deps --requirement $(VENV)/requirements.txt
+	$(BIN)/pip install --quiet $(PIP_OPTIONS) --no-deps --no-build-isolation --editable .
 	touch $@
 
 # $(call packages,PROGRAMS,PACKAGES): installs the packages (Debian, Ubuntu) if a program is missing.
@@ -48,6 +59,15 @@ demo: env
 
 test: env browser slurm
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests
+
+units: env
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile tests/unit tests/parity
+
+# The tests of the units with each further Python that is here, in an environment of its own.
+OTHERS := $(filter-out $(PYTHON),$(PYTHONS))
+pythons:
+	@[ -n "$(OTHERS)" ] || echo "There is no Python here that make env works with, but for $(PYTHON)."
+	@for python in $(OTHERS); do $(MAKE) units PYTHON=$$python VENV=.venv-$$python || exit 1; done
 
 # The tests again, with the lines of wood that none of them runs.
 coverage: env browser slurm
