@@ -86,19 +86,19 @@ def test_the_packaged_weights_classify_as_the_whole_network_of_timm_does(light):
 
 @pytest.mark.parametrize(("stride", "side"), [(16, 640), (16, 641), (16, 655), (8, 641)])
 def test_features_lie_on_the_middle_of_their_cells_whatever_the_size(stride, side):
-    """With equal weights everywhere, the pixels a cell sees weigh alike on both sides."""
+    """With equal weights everywhere, the pixels a cell sees weigh alike on both sides.
+
+    A strip along each axis shows it: the weights across are the same on both sides of the cell.
+    """
     backbone = create_backbone(LIGHT, output_stride=stride, weights=None).eval().double()
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
-    height, width = side, side + 9
-    images = torch.full((1, 3, height, width), 1e-5, dtype=torch.float64, requires_grad=True)
-    features = backbone(images)
-    cell = (height // 2 // stride, width // 2 // stride)
-    (gradient,) = torch.autograd.grad(features[0, :, *cell].sum(), images)
-    weights = gradient[0].sum(dim=0)
-    for axis in (0, 1):
-        along = weights.sum(dim=1 - axis)
+    for axis, size in enumerate([(side, 48), (48, side + 9)]):
+        images = torch.full((1, 3, *size), 1e-5, dtype=torch.float64, requires_grad=True)
+        cell = [length // 2 // stride for length in size]
+        (gradient,) = torch.autograd.grad(backbone(images)[0, :, *cell].sum(), images)
+        along = gradient[0].sum(dim=(0, 2 - axis))
         seen = (along * torch.arange(len(along))).sum() / along.sum()
         middle = cell[axis] * stride + (stride - 1) / 2
         assert abs(seen - middle) < 0.6

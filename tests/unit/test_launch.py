@@ -27,6 +27,7 @@ from wood.segmentation.train import DeepLabLoss
 from wood.training import Training
 
 TWO = [{}, {}]
+KINDS = ("deeplab", "balanced", "irnet", "perturbed")
 
 
 def train(folder, batch_size=4, epochs=3, pause=0.0, fault=None):
@@ -110,6 +111,13 @@ def network_and_loss(kind):
     return CamClassifier(backbone, 2), of_scenes
 
 
+def train_networks(folder):
+    """All of the networks, one after another: a start of two processes takes longer than they."""
+    for kind in KINDS:
+        Path(folder, kind).mkdir(parents=True, exist_ok=True)
+        train_network(f"{folder}/{kind}", kind)
+
+
 def train_network(folder, kind):
     """Two steps of a network whose loss looks at the whole batch."""
     model, loss = network_and_loss(kind)
@@ -127,13 +135,18 @@ def train_network(folder, kind):
     save_tensors(f"{folder}/weights.safetensors", model.state_dict())
 
 
-@pytest.mark.parametrize("kind", ["deeplab", "balanced", "irnet", "perturbed"])
-def test_two_processes_are_one_where_a_loss_looks_at_the_whole_batch(tmp_path, kind):
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    train_network(tmp_path / "one", kind)
-    run_processes(train_network, {"folder": tmp_path / "two", "kind": kind}, TWO)
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The networks trained by one process and by two."""
+    folder = tmp_path_factory.mktemp("trained")
+    train_networks(folder / "one")
+    run_processes(train_networks, {"folder": folder / "two"}, TWO)
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_are_one_where_a_loss_looks_at_the_whole_batch(trained, kind):
+    one, two = weights(trained / "one" / kind), weights(trained / "two" / kind)
     start = network_and_loss(kind)[0].state_dict()
     assert max((one[name] - start[name]).abs().max() for name in one) > 1e-4
     for name in one:
