@@ -16,9 +16,10 @@ SCHEMA = ROOT / "schemas" / "config.schema.yaml"
 
 HEAD = """# Configuration
 
-Every key of `config.yaml` with its default, what it may be, and what it means. An overlay names the
-keys that it changes; `--configfile` takes several, each over the one before. This page is made from
-the comments of `config.yaml` and from `schemas/config.schema.yaml` by
+This page lists every key of `config.yaml` with its default, its possible values and its meaning.
+An overlay (`--configfile`) names only the keys that it changes; if there are several, a later one
+takes precedence. This page is made from the comments of `config.yaml` and from
+`schemas/config.schema.yaml` by
 `python -m wood.workflow.reference > docs/configuration.md`.
 """
 
@@ -106,13 +107,18 @@ def page() -> str:
         if len(key.path) > 1 and top in NAMED:
             continue
         if top != section and (not key.value or top in NAMED):
-            lines += ["", f"## {top}", "", *([f"{key.comment}.", ""] if key.comment else [])]
+            lines += [
+                "",
+                f"## {top}",
+                "",
+                *([f"{key.comment.rstrip('.')}.", ""] if key.comment else []),
+            ]
             if top not in NAMED:
                 lines += ["| key | default | may be | what |", "| --- | --- | --- | --- |"]
             section = top
             continue
         if len(key.path) == 1 and section != "":
-            lines += ["", "## of the whole run", "", "| key | default | may be | what |"]
+            lines += ["", "## The whole run", "", "| key | default | may be | what |"]
             lines += ["| --- | --- | --- | --- |"]
             section = ""
         words = [".".join(key.path), key.value, allowed(schema, key.path), key.comment]
