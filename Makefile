@@ -55,6 +55,7 @@ slurm:
 demo: env
 	$(BIN)/snakemake --cores all
 	@$(BIN)/python -m wood.report.summary results/demo
+	@$(BIN)/python -m demo.compare results/demo/report/scores.csv
 	@echo "The page: $(CURDIR)/results/demo/report/index.html"
 
 test: env browser slurm
