@@ -64,7 +64,7 @@ def what_to_do(config: Tree, ranking: str | Path, decisions: list[str], command:
     ]
     enough = f" for {wanted} accepted images of each class" if wanted else ""
     return (
-        f"This run stops in order: {left.sum()} images wait for a review, about {sum(looks)} of "
+        f"This run stops here: {left.sum()} images wait for a review, about {sum(looks)} of "
         f"them are to be looked at{enough}, {sum(looks) * seconds / 60:.0f} minutes at {seconds:g} "
         f"seconds an image.\n  snakemake review {command}\nopens them; the same command as before "
         "then goes on. What does not depend on the review is done."
