@@ -121,6 +121,7 @@ TABLE = {
     "experiment.threshold": {"seeds_with_crf", "score_seeds", "score_pseudo_masks"} | PAGE,
     "experiment.pseudo.gt_prob": IR_LABELS | {"seeds_with_crf"},
     "experiment.published_sweep": {"score_seeds"} | PAGE,
+    "experiment.ood_share": PAGE,  # of another way to choose the threshold
     "experiment.panels": PAGE,
     "experiment.pseudo.*_margin": PAGE,  # of thresholds that are scores of their own
     "experiment.pseudo.foreground_threshold": IR_LABELS,
