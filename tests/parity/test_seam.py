@@ -330,12 +330,11 @@ def test_the_modules_gradient_stays_in_the_module(model):
 class Whole:
     """The full-scale view's losses, to be told apart from SEAM's: cls_in, and 100 for W-OoD."""
 
-    classifies_ood = True
+    def ood_scores(self, model, batch):
+        return model(batch["ood"]["image"])[0], None
 
-    def ood_images(self, model, batch):
-        return batch["ood"]["image"]
-
-    def combine(self, logits, features, labels, logits_ood):
+    def combine(self, logits, features, labels, logits_ood, maps_ood):
+        assert maps_ood is None
         self.seen = logits, features, logits_ood
         cls_in = functional.binary_cross_entropy_with_logits(logits, labels)
         return cls_in + 100, {"cls_in": cls_in}
