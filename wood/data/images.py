@@ -73,7 +73,8 @@ def load_image(
     with _opened(path, max_pixels) as image:
         if at_least is not None and image.format == "JPEG":
             factor = at_least / max(image.size)
-            image.draft(None, tuple(math.ceil(side * factor) for side in image.size))
+            width, height = (math.ceil(side * factor) for side in image.size)
+            image.draft(None, (width, height))
         image.load()
         orientation = _exif_orientation(image)
         rgb = _to_rgb(image)

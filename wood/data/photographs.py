@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,7 +93,7 @@ def _next(
 
 
 def batches_of_one_size(
-    images: Iterator[tuple[str, Image.Image]], max_pixels: int
+    images: Iterable[tuple[str, Image.Image]], max_pixels: int
 ) -> Iterator[tuple[list[str], list[Image.Image]]]:
     """Group images of one size into batches of at most `max_pixels` pixels (at least one image)."""
     buckets: dict[tuple[int, int], list[tuple[str, Image.Image]]] = defaultdict(list)
