@@ -120,7 +120,7 @@ def features(item: Item, spec: Spec, scores: Scores) -> Content:
     return Content(
         note=(
             f"Features z of {len(embedding.images)} images: images of D_in with the label {first} "
-            f"{second} (not both), and hard OoD images in which F_in sees {first} or {second}. "
+            f"or {second} (not both), and hard OoD images in which F_in sees {first} or {second}. "
             "Epoch 0 is F_in. One t-SNE embeds all epochs, so that positions can be compared "
             "between the panels."
         ),
