@@ -43,7 +43,7 @@ def files(tmp_path):
     return tmp_path
 
 
-def choose(files, share=0.1):
+def choose(files, share=0.1, **changed):
     choose_threshold(
         files / "images.csv",
         files / "labels.parquet",
@@ -55,7 +55,7 @@ def choose(files, share=0.1):
         class_names=CLASSES,
         experiment="irn",
         max_batch_pixels=100_000,
-        max_failed_fraction=0,
+        **{"max_failed_fraction": 0, **changed},
     )
     return json.loads((files / "threshold.json").read_text())
 
@@ -126,3 +126,26 @@ def test_without_a_labelled_photograph_there_is_no_threshold(files):
     with pytest.raises(InputError, match=r"labels\.parquet: no image of .*images\.csv has a class"):
         choose(files)
     assert not (files / "threshold.json").exists()
+
+
+@pytest.mark.parametrize("names", ["abd", "xyz"])
+def test_without_a_readable_image_there_is_no_threshold(files, names):
+    """Where failures are allowed: neither zero, nor a search without an end."""
+    for name in names:
+        (files / f"{name}.png").write_text("no image")
+    with pytest.raises(InputError, match="no image of one of them can be read"):
+        choose(files, max_failed_fraction=1.0)
+
+
+def test_maps_that_are_high_everywhere_have_a_threshold_too(files, monkeypatch):
+    """Above all thresholds of the curve of scores, which ends at 0.8."""
+
+    def high(images, present, classifier, **settings):
+        for image_id, image in images:
+            grid = (len(present[image_id]), -(-image.height // 4), -(-image.width // 4))
+            size = (image.height, image.width)
+            maps = torch.full(grid, 0.9, dtype=torch.float16)
+            yield LocalizationMaps(image_id, size, present[image_id], maps)
+
+    monkeypatch.setattr(beside_ood, "make_maps", high)
+    assert choose(files, 0.015)["threshold"] == 0.9  # 0.8999 in half precision

@@ -21,11 +21,12 @@ from wood.maps import STRIDE, LocalizationMaps
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
 from wood.runtime.store import write_json
-from wood.scoring.seeds import THRESHOLDS
 from wood.seeds.localize import classes_present, make_maps
 
 # A share of one or two per cent is a mean over as many pictures.
 PICTURES = 200
+# Up to the maximum of a map, above which nothing is active.
+THRESHOLDS = tuple(step / 100 for step in range(101))
 
 
 def choose_threshold(
@@ -53,11 +54,10 @@ def choose_threshold(
             workers: see `wood.seeds.localize.localize`.
         ood_list: hard OoD images.
         output: JSON with `threshold`, `share`, `pictures`, `experiment` and `reads_masks` (false).
-        share: of an OoD image, from 0 to 1.
-        experiment: the baseline, for the record.
+        share, experiment: of an OoD image, from 0 to 1; the baseline, for the record.
 
     Raises:
-        InputError: no photograph has a class, or as `localize`.
+        InputError: no photograph has a class, no picture can be made, or as `localize`.
     """
     photographs, present = _labelled(images, labels)
     widths: dict[str, int] = {}
@@ -75,11 +75,13 @@ def choose_threshold(
         max_batch_pixels=max_batch_pixels,
         workers=workers,
     )
-    active = np.mean([active_share(maps, widths[maps.image_id]) for maps in made], axis=0)
+    shares = [active_share(maps, widths[maps.image_id]) for maps in made]
+    if not shares:
+        raise InputError(f"{images}, {ood_list}: no image of one of them can be read.")
     write_json(
         output,
         {
-            "threshold": THRESHOLDS[int(np.argmax(active <= share))],
+            "threshold": THRESHOLDS[int(np.argmax(np.mean(shares, axis=0) <= share))],
             "share": share,
             "pictures": len(widths),
             "experiment": experiment,
@@ -93,7 +95,7 @@ def side_by_side(photograph: Image.Image, ood: Image.Image) -> Image.Image:
     ood = rescale(ood, photograph.height / ood.height)
     both = Image.new("RGB", (photograph.width + ood.width, photograph.height))
     both.paste(photograph, (0, 0))
-    both.paste(ood.resize((ood.width, photograph.height)), (photograph.width, 0))
+    both.paste(ood, (photograph.width, 0))
     return both
 
 
@@ -118,9 +120,12 @@ def _labelled(images: str | Path, labels: str | Path) -> tuple[pd.DataFrame, dic
 def _endless(
     images: pd.DataFrame, max_failed_fraction: float, workers: int
 ) -> Iterator[tuple[str, Image.Image]]:
-    """Images in a random order, again and again."""
+    """Images in a random order, again and again; none if none can be read."""
     mixed = images.sample(frac=1, random_state=0)
-    while True:
+    last = None
+    for last in readable_images(mixed, max_failed_fraction, workers):
+        yield last
+    while last is not None:
         yield from readable_images(mixed, max_failed_fraction, workers)
 
 
