@@ -45,9 +45,7 @@ class CamClassifier(nn.Module):
 
     def activation_maps(self, images: Tensor) -> Tensor:
         """Return the CAMs (B, C, H/16, W/16): the head at every position, negatives cut off."""
-        maps = self.backbone(images)
-        with full_precision(maps):
-            return conv2d(at_least_single(maps), self.head.weight).relu()
+        return self.scores_and_maps(images)[1].relu()
 
     def on_grid(
         self, maps: Tensor, scaled: tuple[int, int], size: tuple[int, int], stride: int = STRIDE

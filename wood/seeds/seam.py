@@ -4,34 +4,16 @@ Two views of each image, its own size and a smaller one, shall have the same map
 view's refined maps shall be the other view's CAM (ECR).
 """
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
 from wood.models.seam import EPSILON, SeamClassifier, View, corner_to_corner
 from wood.ood.losses import classification_loss
+from wood.seeds.wood_loss import WoodLoss
 from wood.training import Batch
 
 LOWEST = 0.25
 HARDEST = 0.2
-
-
-class WholeImageLoss(Protocol):
-    """The losses of the full-scale view: Eq. 3 and 4 (see `wood.seeds.wood_loss.WoodLoss`)."""
-
-    def ood_scores(
-        self, model: SeamClassifier, batch: Batch
-    ) -> tuple[Tensor | None, Tensor | None]: ...
-
-    def combine(
-        self,
-        logits: Tensor,
-        features: Tensor,
-        labels: Tensor,
-        logits_ood: Tensor | None = None,
-        maps_ood: Tensor | None = None,
-    ) -> tuple[Tensor, dict[str, Tensor]]: ...
 
 
 class SeamLoss:
@@ -45,7 +27,7 @@ class SeamLoss:
         scale: of the smaller view's sides.
     """
 
-    def __init__(self, whole: WholeImageLoss, scale: float):
+    def __init__(self, whole: WoodLoss, scale: float):
         self.whole = whole
         self.scale = scale
 
