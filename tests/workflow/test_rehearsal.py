@@ -5,7 +5,9 @@ climbing steps and photographs are cut as in rehearsal.yaml, batches to one phot
 whole rehearsal does beside: Wide ResNet-38's trainings, and everything between the stages.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -91,12 +93,15 @@ class Short:
         return output
 
 
+def merged(names: Sequence[str]) -> dict:
+    """The configuration of these files, each over the ones before."""
+    return reduce(settings.merge, (yaml.safe_load((ROOT / name).read_text()) for name in names))
+
+
 def test_the_whole_rehearsal_cuts_every_training():
     """An experiment with iterations of its own would take days."""
-    config: dict = {}
-    for name in (FILES[0], FILES[1], "configs/paper.yaml", FILES[2], PAPER_CUTS):
-        config = settings.merge(config, yaml.safe_load((ROOT / name).read_text()))
-    config = settings.expanded(config)
+    files = (FILES[0], FILES[1], "configs/paper.yaml", FILES[2], PAPER_CUTS)
+    config = settings.expanded(merged(files))
     assert "advcam-wood-wide" in config["experiments"]
     assert len(settings.experiments(config, "seeds")) > 40
     for name in settings.experiments(config, "segmentation"):
@@ -113,10 +118,7 @@ def test_the_whole_rehearsal_cuts_every_training():
 def short(tmp_path_factory):
     folder = tmp_path_factory.mktemp("short")
     world = World(folder, write_weights(folder / "weights"))
-    config: dict = {}
-    for name in FILES:
-        config = settings.merge(config, yaml.safe_load((ROOT / name).read_text()))
-    config = settings.merge(config, world.weights_overlay(folder))
+    config = settings.merge(merged(FILES), world.weights_overlay(folder))
     settings.check(config)
     image, _ = photograph(IMAGE, OF_SBD[IMAGE], BAND)
     image.save(folder / f"{IMAGE}.jpg")
