@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from unittest import mock
 
 # The tests' tolerances are those of the CPU. `make gpu` runs those that are for CUDA.
 if not os.environ.get("WOOD_TEST_CUDA"):
@@ -35,6 +36,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((turn for turn, name in enumerate(FIRST) if file.endswith(name)), len(FIRST))
 
     items.sort(key=turn)
+
+
+@pytest.fixture(autouse=True)
+def own_environment():
+    """The variables that a test sets, or the code that it calls, are those of no other test."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(autouse=True)

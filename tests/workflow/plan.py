@@ -83,8 +83,8 @@ def with_dag(
     changed = folder / "changes.yaml"
     changed.write_text(yaml.safe_dump(changes or {}))
     here = Path.cwd()
-    quiet = OutputSettings(quiet={Quietness.ALL})
-    with contextlib.redirect_stderr(io.StringIO()), SnakemakeApi(quiet) as api:
+    output = OutputSettings(dryrun=True, quiet={Quietness.ALL})
+    with contextlib.redirect_stderr(io.StringIO()), SnakemakeApi(output) as api:
         try:
             loaded = api.workflow(
                 ResourceSettings(cores=1),
