@@ -24,7 +24,7 @@ from tests.server import Server
 FIRST = (
     *("workflow/test_pipeline", "browser/test_review_app", "workflow/test_slurm"),
     *("workflow/test_reruns", "workflow/test_own_data", "workflow/test_bad_input"),
-    *("workflow/test_items", "workflow/test_rehearsal", "golden/test_cam", "unit/test_backbones"),
+    *("workflow/test_items", "workflow/test_rehearsal", "golden/test_cam", "models/test_backbones"),
 )
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from selenium import webdriver
 
-from tests.browser.review_page import ROOT, ReviewCommand, ReviewPage, chromium, until
+from tests.browser.review_page import ReviewCommand, ReviewPage, chromium, until
+from tests.places import ROOT
 from wood.ood.decisions import read_decisions, read_history
 from wood.ood.hard_ood import read_truth
 from wood.ood.statistics import count_looks

@@ -15,7 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-FINDINGS = Path(__file__).parents[1] / "cases" / "fuzz"
+from tests.places import CASES
+
+FINDINGS = CASES / "fuzz"
 NOTE = "current.json"
 
 

@@ -19,6 +19,7 @@ import yaml
 from PIL import Image
 
 from tests.fuzz import mutations as m
+from tests.places import ROOT
 from tests.server import Server, raw
 from tests.unit.broken import _member, _tar, _zip
 from tests.unit.openimages import Mirror
@@ -58,7 +59,6 @@ from wood.scoring.thresholds import threshold_value
 from wood.workflow import config as settings
 from wood.workflow.overlays import read_overlay
 
-ROOT = Path(__file__).parents[2]
 QUICK = {"timeout": 0.3, "retries": 1, "backoff": 0.01, "max_bytes": 200_000, "max_seconds": 5}
 CLASSES = ["cat", "dog"]
 BUCKET = {

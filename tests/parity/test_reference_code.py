@@ -1,18 +1,16 @@
 """The preset `reference-code` against the arithmetic of the authors' training step, written out."""
 
-from pathlib import Path
-
 import pytest
 import torch
 import yaml
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from tests.places import ROOT
 from wood.ood.perturbation import climb
 from wood.seeds.wood_loss import WoodLoss
 from wood.workflow import config as settings
 
-ROOT = Path(__file__).parents[2]
 CLASSES = ["bottle", "cat", "dog"]
 CLUSTERS, BATCH, FEATURES = 10, 4, 6
 

@@ -5,12 +5,12 @@ import os
 import resource
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from tests.places import ROOT
 from tests.unit.broken import cases
 from wood.runtime.errors import InputError
 from wood.workflow import config as settings
@@ -53,7 +53,6 @@ def test_broken_files_are_refused_in_one_sentence(tmp_path, monkeypatch):
     assert not os.path.exists("/tmp/wood-outside")
 
 
-ROOT = Path(__file__).parents[2]
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
 WRONG = [None, -1, 10**30, "", "wrong", [], [None], {}, {"a": 1}, 0.5, True, float("nan")]
 

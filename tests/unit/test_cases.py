@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.places import CASES
 from tests.unit.openimages import Mirror
 from wood.data.labels import read_labels
 from wood.data.masks import VOC_CLASSES, VOC_PALETTE, load_mask, load_target, save_mask
@@ -24,7 +25,6 @@ from wood.ood.ranking import rank
 from wood.runtime.errors import InputError
 from wood.runtime.store import collect_folders, read_table, save_tensors
 
-CASES = Path(__file__).parents[1] / "cases"
 CLASS_MAP = {"boat": ["Boat"], "horse": ["Horse"], "train": ["Train"]}
 LABELS = "v5/validation-annotations-human-imagelabels.csv"
 MACHINE = "v5/validation-annotations-machine-imagelabels.csv"

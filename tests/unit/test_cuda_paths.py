@@ -10,8 +10,8 @@ import torch
 import yaml
 from PIL import Image
 
+from tests.places import ROOT
 from tests.pretend_cuda import CUDA, pretend_cuda
-from tests.unit.test_training import ROOT
 from wood.affinity.instances import make_instances
 from wood.affinity.ir_labels import make_ir_labels
 from wood.affinity.pseudo_masks import make_pseudo_masks

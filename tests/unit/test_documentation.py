@@ -9,11 +9,11 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser, parse_config
 
+from tests.places import ROOT
 from wood.cli import COMMANDS, make_parser
 from wood.report.items import ITEMS, documented
 from wood.workflow.config import check, merge, typed
 
-ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())

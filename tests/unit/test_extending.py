@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.unit.test_localize import CAM, CLASSES, SIZES, files, make  # noqa: F401
-from tests.unit.test_report_items import only
-from tests.unit.test_report_page import Reader, written  # noqa: F401
-from tests.unit.test_workflow_targets import BASE
+from tests.unit.report.test_items import only
+from tests.unit.report.test_page import Reader, written  # noqa: F401
+from tests.unit.seeds.test_localize import CAM, CLASSES, SIZES, files, make  # noqa: F401
+from tests.unit.workflow.test_targets import BASE
 from wood.data.prepare import prepare_csv, prepare_list
 from wood.models.backbone import Backbone
 from wood.models.backbones import FAMILIES

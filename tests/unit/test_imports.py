@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.places import ROOT
 from wood.runtime import provenance
-
-ROOT = Path(__file__).parents[2]
 
 # The steps that compute with tensors. All others start without torch, in a third of the time.
 WITH_TENSORS = {

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
 
 # From the ground up. The rooms of one storey do not import one another.
 LAYERS = [
@@ -44,6 +44,12 @@ def test_every_room_has_its_storey():
     packages = {path.parent.name for path in folder.glob("*/__init__.py")}
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert packages | modules == set(STOREY)
+
+
+def test_the_unit_tests_have_the_same_rooms():
+    """What concerns several rooms lies in tests/unit itself."""
+    rooms = {path.parent.name for path in (ROOT / "tests" / "unit").glob("*/__init__.py")}
+    assert rooms <= set(STOREY) | {"demo"}
 
 
 def test_a_room_imports_lower_rooms_only():

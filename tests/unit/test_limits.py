@@ -1,9 +1,9 @@
 """What a reader can hold in the head: no module of `wood` over 400 lines, no function over 60."""
 
 import ast
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
+
 MODULES = sorted((ROOT / "wood").rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

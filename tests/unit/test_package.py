@@ -4,18 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from tests.places import ROOT
 from wood.cli import COMMANDS, main
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import DeepLabV2, save_network
-
-ROOT = Path(__file__).parents[2]
 
 # Lets a process import what `dependencies` in pyproject.toml brings, and nothing else.
 ALLOW = """

@@ -1,11 +1,11 @@
 """How the rule files are written: short rules, and no logic that only a DAG could test."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
+
 FILES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk"))]
 BEGIN = re.compile(r"^( *)(?:use )?rule\b")
 

@@ -16,11 +16,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.browser.review_page import ROOT, ReviewCommand, post
+from tests.browser.review_page import ReviewCommand, post
 from tests.browser.test_review_app import CLASSES, image_id, write_ranking
+from tests.places import ROOT
 from tests.server import File, Server, reply
-from tests.unit.test_download import candidates, download, jpeg
-from tests.unit.test_parts import FILES, contents, exit_code, fill, for_ever, process
+from tests.unit.ood.test_download import candidates, download, jpeg
+from tests.unit.runtime.test_parts import FILES, contents, exit_code, fill, for_ever, process
 from wood.ood.decisions import read_history
 from wood.runtime.store import read_json, write_json
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
-from tests.unit.test_config import OVERLAYS, UNDER
+from tests.places import ROOT
+from tests.unit.workflow.test_config import OVERLAYS, UNDER
 from wood.workflow import start
-
-ROOT = Path(__file__).parents[2]
 
 
 def lint(overlays: list[Path]) -> str:

@@ -19,7 +19,8 @@ from snakemake.settings.types import (
 )
 from snakemake.workflow import Workflow
 
-from tests.workflow.workflow import ROOT, SMALL
+from tests.places import ROOT
+from tests.workflow.workflow import SMALL
 
 TARGET_RULES = {"all", "hard_ood", "seeds", "pseudo_masks", "segmentation", "report", "provenance"}
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 from demo.scenes import background_scene, object_scene
 from tests.devkit import annotation_xml, object_xml
+from tests.places import ROOT
 from tests.published import imagenet_wide_resnet38, write_mxnet_params
 from tests.server import Server
 from wood.data.masks import VOC_CLASSES, load_mask, save_mask
@@ -26,7 +27,7 @@ from wood.models.wide_resnet38 import WideResNet38
 from wood.ood.labels_map import CLASS_MAP
 from wood.runtime.store import file_sha256
 
-SHARED = Path(__file__).parents[3] / "shared"
+SHARED = ROOT.parent / "shared"
 LONG_SIDE = 500
 
 # Photographs of VOC with all its 20 classes between them.

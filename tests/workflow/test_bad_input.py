@@ -34,7 +34,7 @@ def voc(devkit, **data):
 
 
 # What Snakemake, a shell or a pattern would take for something else. Its own wildcards are braces:
-# what has them is refused by its key (tests/unit/test_config.py).
+# what has them is refused by its key (tests/unit/workflow/test_config.py).
 SETS = ("train_aug", "train", "val")
 ODD = """a b [c] * ? 'd' "e" $f;g %20 \\ #h ~ 猫"""
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,9 +12,8 @@ import torch
 import yaml
 
 from tests.devkit import make_devkit
+from tests.places import ROOT
 from tests.server import File, good
-
-ROOT = Path(__file__).parents[2]
 
 
 def archive(folder, name, mode):

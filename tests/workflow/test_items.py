@@ -3,8 +3,9 @@
 import pytest
 
 from tests.devkit import make_devkit
+from tests.places import ROOT
 from tests.workflow.plan import plan
-from tests.workflow.workflow import ROOT, SMALL, Workflow
+from tests.workflow.workflow import SMALL, Workflow
 from wood.data.masks import VOC_CLASSES
 from wood.report.items import ITEMS
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.workflow.workflow import ROOT, SMALL, Workflow
+from tests.places import ROOT
+from tests.workflow.workflow import SMALL, Workflow
 from wood.runtime import locks
 from wood.runtime.errors import InputError
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from demo import generate_demo
-from tests.workflow.workflow import ROOT, Workflow
+from tests.places import ROOT
+from tests.workflow.workflow import Workflow
 from wood.data.masks import load_target
 from wood.data.voc import annotated_classes
 from wood.runtime.store import read_json

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from tests.devkit import make_devkit
-from tests.workflow.workflow import ROOT, Workflow
+from tests.places import ROOT
+from tests.workflow.workflow import Workflow
 from wood.data.lists import read_image_list
 from wood.data.masks import VOC_CLASSES
 from wood.runtime.store import load_tensors, read_json

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.workflow.workflow import ROOT
+from tests.places import ROOT
 from wood.runtime.provenance import config_hash
 from wood.runtime.store import PROVENANCE, read_json
 

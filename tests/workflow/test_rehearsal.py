@@ -17,6 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from tests.places import ROOT
 from tests.workflow.published_world import OF_SBD, World, photograph, write_weights
 from tests.workflow.rehearsal_times import Stage, duration, projections, table, write_scaling
 from wood.affinity.ir_labels import make_ir_labels
@@ -37,7 +38,6 @@ from wood.segmentation.train import train_segmentation
 from wood.workflow import config as settings
 from wood.workflow.inputs import training_of_network
 
-ROOT = Path(__file__).parents[2]
 FILES = ("config.yaml", "configs/voc12.yaml", "tests/workflow/rehearsal.yaml")
 PAPER_CUTS = "tests/workflow/rehearsal-paper.yaml"
 BAND, CLASS = 96, "cow"

@@ -11,8 +11,9 @@ from fnmatch import fnmatchcase
 import pytest
 import yaml
 
+from tests.places import ROOT
 from tests.workflow.plan import plan, pretend
-from tests.workflow.workflow import ROOT, SMALL
+from tests.workflow.workflow import SMALL
 from wood.data.masks import VOC_CLASSES
 from wood.runtime import digest
 from wood.runtime.knobs import KNOBS

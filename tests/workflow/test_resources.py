@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from benchmarks.dag import configuration
+from tests.places import ROOT
 from tests.workflow.plan import TARGET_RULES, plan, with_dag
-from tests.workflow.workflow import ROOT
 
 TRAININGS = {"train_classifier", "train_irnet", "train_segmentation"}
 SHARDS = {"candidate_scores", "features", "localize", "walk", "segment", "centers"}

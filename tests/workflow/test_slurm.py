@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.places import ROOT
 from tests.workflow.slurm import NODES, Cluster, missing_programs
-from tests.workflow.workflow import ROOT, SMALL
+from tests.workflow.workflow import SMALL
 from wood.runtime.store import read_json
 
 # One classifier from the data to the page, without OoD images.

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
 
-FOLDER = Path(__file__).parents[2] / "golden"
+from tests.places import ROOT
+
+FOLDER = ROOT / "tests" / "golden"
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

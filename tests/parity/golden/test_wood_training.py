@@ -1,7 +1,5 @@
 """The training step of W-OoD: K-means, centres, L_d, the perturbation, the OoD term, SGD."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +7,7 @@ import yaml
 from torch import nn
 
 from tests.parity.golden.recipe import assert_close, golden
+from tests.places import ROOT
 from wood.data.masks import VOC_CLASSES
 from wood.ood.centers import find_centers
 from wood.ood.losses import distances
@@ -17,7 +16,6 @@ from wood.seeds.wood_loss import WoodLoss
 from wood.training.loop import make_optimizer
 from wood.workflow import config as settings
 
-ROOT = Path(__file__).parents[3]
 STEPS = [("step0", "k50"), ("step1", "k50"), ("step0", "k12")]
 
 

@@ -1,0 +1,291 @@
+"""Training of classifiers with OoD images: every option, on a network of a few kilobytes."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from tests.places import ROOT
+from wood.data.labels import write_labels
+from wood.data.lists import write_image_list
+from wood.models.backbone import freeze_first_stages
+from wood.models.backbones import create_backbone
+from wood.models.classifiers import build_classifier, load_classifier
+from wood.ood.centers import make_centers
+from wood.ood.losses import classification_loss, position_losses
+from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors
+from wood.seeds.classifier import guessing_loss, train_classifier
+from wood.seeds.features import extract_features
+from wood.seeds.wood_loss import WoodLoss
+from wood.workflow import config as settings
+
+CLASSES = ["cat", "dog"]
+WHOLE = {"long_side": 40, "max_batch_pixels": 10_000, "max_failed_fraction": 0.0}
+SMALL = {
+    "backbone": "test_resnet",
+    "weights": None,
+    "long_side": [32, 48],
+    "crop": 32,
+    "training": {"epochs": 2, "batch_size": 4, "workers": 0, "lr": 0.01},
+}
+OOD = {"clusters": 3, "batch_size": 2, "distance_weight": 0.001, "normalize": "sum"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Eight images of two classes, six OoD images, and F_in trained on the former."""
+    folder = tmp_path_factory.mktemp("classifier")
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 8), ("ood", 6)):
+        ids = [f"{name}{number}" for number in range(count)]
+        paths = [str(folder / f"{image_id}.png") for image_id in ids]
+        for number, path in enumerate(paths):
+            side = 30 if number else 20
+            pixels = rng.integers(0, 255, (side, 40 if number else 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path)
+        table = pd.DataFrame({"image_id": ids, "path": paths, "class": "cat"})
+        write_image_list(folder / f"{name}.csv", table)
+    labels = [(number % 2 == 0, number % 3 == 0) for number in range(8)]
+    index = [f"train{number}" for number in range(8)]
+    write_labels(folder / "labels.parquet", pd.DataFrame(labels, index=index, columns=CLASSES))
+    train(folder, folder / "cam")
+    for domain, listed in (("in", "train"), ("ood", "ood")):
+        weights = folder / "cam" / "model.safetensors"
+        extract_features(folder / f"{listed}.csv", weights, folder / f"{domain}.features", **WHOLE)
+    return folder
+
+
+def resolved(ood=None, **changes):
+    """The settings of a classifier as the configuration resolves them."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    own = "none" if ood is None else {**OOD, **ood}
+    config["classifiers"]["x"] = settings.merge({**SMALL, "wood": own}, changes)
+    return settings.classifier(config, "x")
+
+
+def train(folder, output, ood=None, **changes):
+    """Train one classifier, W-OoD from F_in; returns its settings."""
+    chosen = resolved(ood, **changes)
+    started = {}
+    if ood is not None:
+        started = {"init": folder / "cam" / "model.safetensors", "ood_list": folder / "ood.csv"}
+        if settings.uses_distance(chosen):
+            started["centers"] = output / "centers.safetensors"
+            centers(folder, started["centers"], chosen)
+    train_classifier(
+        images=folder / "train.csv",
+        labels=folder / "labels.parquet",
+        output=output / "model.safetensors",
+        log=output / "log.jsonl",
+        epochs=output / "epochs",
+        settings=chosen,
+        class_names=CLASSES,
+        seed=1,
+        checkpoint=output / ".model.checkpoint",
+        whole_images=WHOLE,
+        **started,
+    )
+    return chosen
+
+
+def centers(folder, output, chosen):
+    make_centers(
+        folder / "train.csv", folder / "labels.parquet", folder / "ood.csv",
+        folder / "in.features", folder / "ood.features", output,
+        ood=chosen["wood"], data=chosen["data"], seed=1,
+    )  # fmt: skip
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_eq_4_is_the_weighted_sum_of_the_terms_that_are_named():
+    """All eight combinations that contain cls_in (Table 5)."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(6, 2)
+    batch = {
+        "image": torch.randn(4, 6),
+        "labels": torch.tensor([[1.0, 0], [0, 1], [1, 1], [0, 0]]),
+        "ood": {"image": torch.randn(3, 6)},
+    }
+    points = {"in": torch.randn(2, 6), "ood": torch.randn(5, 6)}
+    further = ["cls_ood", "dist_in", "dist_ood"]
+    values = {}
+    for chosen in (c for size in range(4) for c in combinations(further, size)):
+        ood = resolved({"losses": ["cls_in", *chosen], "distance_weight": 0.1})["wood"]
+        loss, terms = WoodLoss(ood, points, CLASSES)(lambda x: (model(x), x), batch, 0.0)
+        assert set(terms) == {"cls_in", "feature_norm", *chosen}
+        values[chosen] = loss.item()
+        weighted = sum(terms[c].item() * (1 if c == "cls_ood" else 0.1) for c in chosen)
+        assert loss.item() == pytest.approx(terms["cls_in"].item() + weighted, rel=1e-5)
+    assert len(values) == 8
+    alone = WoodLoss(None, None)(lambda x: (model(x), x), batch, 0.0)[0]
+    assert values[()] == alone.item()
+
+
+@pytest.mark.parametrize("architecture", ["cam", "seam"])
+def test_ood_images_show_nothing_at_any_position(architecture):
+    """The term by its definition, and a map whose positions cancel out pays for it."""
+    torch.manual_seed(0)
+    model = build_classifier("test_resnet", CLASSES, 16, None, architecture=architecture).eval()
+    torch.nn.init.normal_(model.head.weight)
+    batch = {
+        "image": torch.randn(2, 3, 64, 64),
+        "labels": torch.tensor([[1.0, 0], [0, 1]]),
+        "ood": {"image": torch.randn(3, 3, 64, 64)},
+    }
+    changed = {"losses": ["cls_in", "cls_ood"], "ood_weight": 1.0}
+    with torch.no_grad():
+        plain, without = WoodLoss(resolved(changed)["wood"], None, CLASSES)(model, batch, 0.0)
+        weighted = resolved({**changed, "position_weight": 0.3})["wood"]
+        loss, terms = WoodLoss(weighted, None, CLASSES)(model, batch, 0.0)
+        logits, maps = model.scores_and_maps(batch["ood"]["image"])
+    assert torch.allclose(logits, model(batch["ood"]["image"])[0], atol=1e-5)
+    expected = -torch.log(1 - maps.double().sigmoid()).mean()
+    assert terms["positions_ood"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert terms["cls_ood"].item() == pytest.approx(without["cls_ood"].item(), rel=1e-4)
+    added = 0.3 * terms["positions_ood"].item()
+    assert loss.item() == pytest.approx(plain.item() + added, rel=1e-4)
+
+    uneven = torch.tensor([5.0, -5.0]).expand(1, 2, 2).reshape(1, 2, 2, 1)
+    assert position_losses(uneven) > 3 * position_losses(torch.zeros_like(uneven))
+
+
+def test_training_logs_every_term_and_keeps_the_weights_of_each_epoch(data, tmp_path):
+    train(data, tmp_path, {}, keep_epochs=True)
+    lines = log(tmp_path)
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
+    assert {"cls_in", "cls_ood", "dist_in", "dist_ood", "feature_norm"} <= lines[0].keys()
+    names = sorted(path.name for path in (tmp_path / "epochs").iterdir())
+    assert names == ["epoch-1.safetensors", "epoch-2.safetensors"]
+    first, last = (load_tensors(tmp_path / "epochs" / name)[0] for name in names)
+    final, _ = load_tensors(tmp_path / "model.safetensors")
+    assert all(torch.equal(final[name], last[name]) for name in final)
+    assert not torch.equal(final["head.weight"], first["head.weight"])
+    assert not list(tmp_path.glob(".model*"))
+
+
+def test_refreshed_centres_survive_an_interruption(data, tmp_path, monkeypatch):
+    changed = {"refresh_epochs": 1}
+    often = {"training": {"checkpoint_seconds": 1e-9, "epochs": 3}, "keep_epochs": True}
+    train(data, tmp_path / "whole", changed, **often)
+
+    def interrupt(self, line, first):
+        if line["iteration"] == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(WoodLoss, "watch", interrupt)
+        train(data, tmp_path / "stopped", changed, **often)
+    assert not (tmp_path / "stopped" / "model.safetensors").exists()
+    train(data, tmp_path / "stopped", changed, **often)
+    for name in ("model.safetensors", "log.jsonl", "epochs/epoch-1.safetensors"):
+        whole, stopped = (tmp_path / folder / name for folder in ("whole", "stopped"))
+        assert whole.read_bytes() == stopped.read_bytes(), name
+    train(data, tmp_path / "fixed", {}, **often)
+    assert log(tmp_path / "fixed")[:2] == log(tmp_path / "whole")[:2]
+    assert log(tmp_path / "fixed")[2]["dist_in"] != log(tmp_path / "whole")[2]["dist_in"]
+
+
+@pytest.mark.parametrize("target", ["uniform", "background"])
+def test_the_alternatives_of_sec_3_2_train_and_keep_the_classes(data, tmp_path, target):
+    train(data, tmp_path, {"target": target, "losses": ["cls_in", "cls_ood"]})
+    model, metadata = load_classifier(tmp_path / "model.safetensors")
+    assert model.head.weight.shape[0] == len(CLASSES)
+    assert metadata["class_names"] == CLASSES
+    lines = log(tmp_path)
+    start = {"uniform": np.log(2), "background": 0.6}[target]
+    assert lines[0]["cls_ood"] > start - 0.1
+    assert lines[-1]["cls_ood"] != lines[0]["cls_ood"]
+
+
+def test_the_reference_preset_trains(data, tmp_path):
+    train(data, tmp_path, {}, preset="reference-code", training={"epochs": 1})
+    before, _ = load_tensors(data / "cam" / "model.safetensors")
+    after, _ = load_tensors(tmp_path / "model.safetensors")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    stages = {name.split(".")[2] for name in moved if name.startswith("backbone")}
+    assert stages == {"layer3", "layer4"}
+    assert "head.weight" in moved
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
+def test_the_last_stages_learn(name):
+    backbone = create_backbone(name, weights=None).train()
+    everything = set(backbone.parameters_to_train())
+    freeze_first_stages(backbone, 2)
+    learning = set(backbone.parameters_to_train())
+    assert learning < everything
+    images = torch.zeros(1, 3, 64, 64, requires_grad=True)
+    assert not backbone.stages(images.detach())[-3].requires_grad
+    (gradient,) = torch.autograd.grad(backbone(images).sum(), images)
+    assert gradient.shape == images.shape
+    freeze_first_stages(backbone, 99)
+    assert set(backbone.parameters_to_train()) == learning
+
+
+def test_centres_are_those_of_the_images_that_are_used(data, tmp_path):
+    chosen = resolved({"clusters": 2, "min_long_side": 30}, data={"in": 5, "ood": 3})
+    centers(data, tmp_path / "centers", chosen)
+    tensors, metadata = load_tensors(tmp_path / "centers")
+    assert len(metadata["images"]) == 3
+    assert "ood0" not in metadata["images"]  # 20 pixels
+    features, listed = load_tensors(data / "ood.features")
+    rows = [listed["images"].index(image_id) for image_id in metadata["images"]]
+    mean = features["features"][rows][tensors["assignment"] == 0].mean(dim=0)
+    torch.testing.assert_close(tensors["ood"][0], mean)
+    everything = resolved({"clusters": 2})
+    centers(data, tmp_path / "all", everything)
+    assert not torch.equal(load_tensors(tmp_path / "all")[0]["in"], tensors["in"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"in": 9}}, r"train.csv \(data.in\): 9 images are asked for, but there are 8"),
+        ({"data": {"ood": 7}}, r"ood.csv \(data.ood\): 7 images are asked for"),
+        ({"wood": {"min_long_side": 99}}, r"no image has a longer side of 99 pixels"),
+        ({"wood": {"clusters": 7}}, r"there are 6, and wood.clusters is 7"),
+    ],
+)
+def test_too_few_images_are_said(data, tmp_path, changes, message):
+    ood = changes.get("wood", {})
+    with pytest.raises(InputError, match=message):
+        centers(data, tmp_path / "centers", resolved(ood, data=changes.get("data", {})))
+
+
+def test_the_loss_of_guessing_is_the_least_of_equal_scores_for_all_images():
+    labels = torch.tensor([[1.0, 0], [0, 0], [0, 0], [1, 1]])
+    frequencies = torch.tensor([0.5, 0.25])
+    equal = torch.logit(frequencies).expand(4, 2)
+    assert guessing_loss(labels) == pytest.approx(classification_loss(equal, labels).item())
+    assert guessing_loss(torch.tensor([[1.0, 0], [1, 0]])) == 0
+
+
+@pytest.mark.parametrize(("lr", "epochs", "warned"), [(0.0, 2, True), (0.2, 100, False)])
+def test_a_classifier_that_learned_nothing_is_told_from_one_that_did(
+    data, tmp_path, caplog, lr, epochs, warned
+):
+    train(data, tmp_path, training={"lr": lr, "epochs": epochs})
+    assert ("has learned nothing" in caplog.text) == warned
+
+
+def test_a_training_that_starts_at_the_clusters_is_watched_too():
+    loss = WoodLoss(resolved({"distance_weight": 1.0})["wood"], None, CLASSES)
+    first = {"iteration": 1, "cls_in": 0.5, "dist_ood": 0.0, "feature_norm": 6.0}
+    loss.watch(first, first)
+    with pytest.raises(InputError, match="inf times as far"):
+        loss.watch({**first, "iteration": 2, "dist_ood": -1.0}, first)
+
+
+def test_a_loss_that_runs_away_is_stopped(data, tmp_path):
+    runaway = {"losses": ["cls_in", "dist_ood"], "distance_weight": 50.0}
+    with pytest.raises(InputError, match=r"L_d runs away: at iteration \d+ .* feature norm"):
+        train(data, tmp_path, runaway, training={"epochs": 30, "lr": 0.1})

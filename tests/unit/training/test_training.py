@@ -1,0 +1,142 @@
+"""The training loop: same weights however it is run, stopped and split."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wood.runtime.errors import InputError
+from wood.training import Training
+
+SETTINGS = {
+    "epochs": 3,
+    "batch_size": 4,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-3,
+    "power": 0.9,
+}
+
+
+class Points:
+    """Twelve noisy points of a line; the noise is drawn anew each epoch."""
+
+    def __len__(self):
+        return 12
+
+    def on_device(self, batch):
+        return batch
+
+    def example(self, index, rng):
+        x = torch.tensor([index / 12, rng.normal()], dtype=torch.float32)
+        return {"x": x, "y": torch.tensor([3 * index / 12], dtype=torch.float32)}
+
+
+def squared_error(model, batch, progress):
+    loss = (model(batch["x"]) - batch["y"]).square().mean()
+    return loss, {"error": loss}
+
+
+def train(folder, dataset=None, loss=squared_error, **changes):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
+    Training(
+        model=model,
+        dataset=dataset or Points(),
+        loss=loss,
+        groups=[{"params": list(model.parameters()), "lr_scale": 1.0}],
+        settings={**SETTINGS, **changes},
+        seed=1,
+        checkpoint=folder / "checkpoint",
+        log=folder / "log.jsonl",
+    ).run()
+    return model.state_dict()
+
+
+def equal(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_workers_change_nothing(tmp_path):
+    assert equal(train(tmp_path), train(tmp_path, workers=2))
+
+
+def test_the_norm_of_the_whole_gradient_is_bounded(tmp_path):
+    bound = 1e-3
+    start = train(tmp_path, lr=0.0, epochs=1)
+    moved = train(tmp_path, epochs=1, batch_size=12, momentum=0, weight_decay=0, clip_norm=bound)
+    step = torch.cat([(moved[name] - start[name]).flatten() for name in start]).norm()
+    assert step == pytest.approx(SETTINGS["lr"] * bound, rel=1e-3)
+
+
+def test_the_loss_falls_and_every_iteration_is_logged(tmp_path):
+    train(tmp_path, epochs=20)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == list(range(1, 61))
+    assert lines[-1]["error"] < lines[0]["error"] / 2
+
+
+def test_learning_rate_decays_polynomially_in_steps(tmp_path):
+    train(tmp_path, update_lr_every=2)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    expected = [0.1 * (1 - step / 9) ** 0.9 for step in (0, 0, 2, 2, 4, 4, 6, 6, 8)]
+    assert [line["lr"] for line in lines] == pytest.approx(expected)
+
+
+class Stopping(Points):
+    """Sends SIGTERM to its own process when the epoch 1 begins."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def example(self, index, rng):
+        self.asked += 1
+        if self.asked == 18:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().example(index, rng)
+
+
+def test_a_terminated_training_goes_on_to_the_same_weights_and_curve(tmp_path):
+    whole = train(tmp_path / "whole", ema=0.9)
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path / "stopped", dataset=Stopping(), ema=0.9)
+    assert stop.value.code == 143
+    assert (tmp_path / "stopped" / "checkpoint").exists()
+    resumed = train(tmp_path / "stopped", ema=0.9)
+    assert equal(whole, resumed)
+    curves = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "stopped")]
+    assert curves[0] == curves[1]
+    assert not (tmp_path / "stopped" / "checkpoint").exists()
+
+
+def test_accumulation_equals_the_whole_batch(tmp_path):
+    def no_dropout(model, batch, progress):
+        model.eval()
+        return squared_error(model, batch, progress)
+
+    whole = train(tmp_path, loss=no_dropout)
+    parts = train(tmp_path, loss=no_dropout, accumulate=2)
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=0, atol=1e-6)
+
+
+def test_moving_average_follows_the_weights(tmp_path):
+    assert not equal(train(tmp_path), train(tmp_path, ema=0.5))
+    assert equal(train(tmp_path), train(tmp_path, ema=1e-12))
+
+
+def test_fewer_images_than_a_batch_is_said(tmp_path):
+    with pytest.raises(InputError, match=r"12 images .* batch holds 13"):
+        train(tmp_path, batch_size=13)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
+    def broken(model, batch, progress):
+        return model(batch["x"]).mean() * np.inf, {}
+
+    with pytest.raises(InputError, match="not finite at iteration 1 "):
+        train(tmp_path, loss=broken)
