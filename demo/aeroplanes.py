@@ -106,14 +106,8 @@ def _gear(wheels: list[tuple[float, float]], top: float, bottom: float,
 
 def _fighter(rng: np.random.Generator, parked: bool) -> list[Part]:
     body, accent = pick(rng, CAMOUFLAGE)
-    spine = [
-        (-0.95, 0, 0),
-        (-0.4, 0, 0),
-        (0.2, 0, 0.01),
-        (0.6, 0, 0),
-        (0.85, 0, -0.02),
-        (1.05, 0, -0.03),
-    ]
+    spine = [(-0.95, 0, 0), (-0.4, 0, 0), (0.2, 0, 0.01), (0.6, 0, 0), (0.85, 0, -0.02),
+             (1.05, 0, -0.03)]
     parts = [_round(spine, [0.085, 0.12, 0.115, 0.085, 0.045, 0.01], body)]
     wing = mixed(body, accent, 0.5)
     parts += _wings(wing, 0.25, 0.85, rng.uniform(0.55, 0.7), 0.65, 0.14, -0.01, -0.01)
@@ -218,8 +212,7 @@ def draw_aeroplane(
         elif part.on_top < 0.1 or _faces_viewer(part, turn):
             brightness = 0.8 + 0.3 * abs(float(np.dot(part.normal, light)))
             brightness -= 0.25 * (seen_from < 0 and part.normal[2] == 1)
-            canvas.paint(shapes, np.asarray(part.colour) * min(brightness, 1.05), label,
-                         grain=0.03)
+            canvas.paint(shapes, np.asarray(part.colour) * min(brightness, 1.05), label, grain=0.03)
 
 
 def _orientation(heading: float, pitch: float, roll: float, seen_from: float) -> np.ndarray:

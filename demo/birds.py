@@ -7,18 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from demo.canvas import (
-    Canvas,
-    Colour,
-    Shapes,
-    ellipse,
-    limb,
-    mixed,
-    pick,
-    placed,
-    smooth,
-    varied,
-)
+from demo.canvas import Canvas, Colour, Shapes, ellipse, limb, mixed, pick, placed, smooth, varied
 
 # back, belly, breast, crown
 PLUMAGES: tuple[tuple[Colour, Colour, Colour, Colour], ...] = (
@@ -100,8 +89,7 @@ def _owl(paint: Paint, rng: np.random.Generator) -> None:
     for side in (-1, 1):
         paint(ellipse(side * 0.1, -0.72, 0.105, 0.115), pale, relief=0.2)
         iris = pick(rng, [(240, 180, 40), (236, 120, 30)])
-        paint(ellipse(side * 0.095, -0.73, 0.056, 0.056), iris,
-              relief=0)
+        paint(ellipse(side * 0.095, -0.73, 0.056, 0.056), iris, relief=0)
         paint(ellipse(side * 0.095, -0.73, 0.03, 0.03), (16, 14, 14), relief=0)
         paint(limb([(side * 0.07, -0.06), (side * 0.07, 0.01)], 0.06), (196, 160, 90))
     paint(np.array([(-0.03, -0.69), (0.03, -0.69), (0, -0.6)]), (70, 60, 50), relief=0.2)

@@ -10,21 +10,13 @@ import numpy as np
 
 from demo.devkit import DevkitWriter
 from demo.openimages import MirrorWriter, image_id, plan_pool, write_truth
-from demo.scenes import (
-    CLASSES,
-    Scene,
-    background_scene,
-    object_scene,
-    random_object_scene,
-)
+from demo.scenes import CLASSES, Scene, background_scene, object_scene, random_object_scene
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
 
 VOC = "VOCdevkit/VOC2012"
-PIECES = (
-    f"{VOC}/JPEGImages", f"{VOC}/Annotations", f"{VOC}/SegmentationClass", f"{VOC}/ImageSets",
-    "openimages", "review-truth.csv",
-)
+PIECES = (f"{VOC}/JPEGImages", f"{VOC}/Annotations", f"{VOC}/SegmentationClass", f"{VOC}/ImageSets",
+          "openimages", "review-truth.csv")
 
 # The independent streams of random numbers below the seed.
 TRAIN, VAL, POOL, POOL_PLAN, POOL_LABELS = range(5)

@@ -114,21 +114,9 @@ def _outlines(
     """Trunk, neck, head (skull and ears) and the line of the crest from the poll to the withers."""
     belly = -0.47 + 0.07 * (stout - 1)
     trunk = np.array(
-        [
-            (0.28, -1.0),
-            (0.08, -0.925),
-            (-0.14, -0.93),
-            (-0.34, -0.985),
-            (-0.48, -0.9),
-            (-0.535, -0.74),
-            (-0.44, -0.58),
-            (-0.3, -0.54),
-            (-0.05, belly),
-            (0.22, belly - 0.02),
-            (0.42, -0.54),
-            (0.52, -0.68),
-            (0.47, -0.86),
-        ]
+        [(0.28, -1.0), (0.08, -0.925), (-0.14, -0.93), (-0.34, -0.985), (-0.48, -0.9),
+         (-0.535, -0.74), (-0.44, -0.58), (-0.3, -0.54), (-0.05, belly), (0.22, belly - 0.02),
+         (0.42, -0.54), (0.52, -0.68), (0.47, -0.86)]
     )
     lower = (1 - tall) * 0.45
     trunk = smooth(trunk + (0, lower))
@@ -149,12 +137,10 @@ def _outlines(
     side = np.array([np.sin(tilt), np.cos(tilt)])
     inward = side * np.sign(np.dot(side, root - poll))
     start = poll - 0.01 * nose
-    skull = smooth([
-        start - 0.06 * inward - 0.02 * nose, start - 0.035 * inward + 0.16 * nose,
-        start + 0.0 * inward + 0.34 * nose, start + 0.05 * inward + 0.41 * nose,
-        start + 0.115 * inward + 0.37 * nose, start + 0.125 * inward + 0.25 * nose,
-        start + 0.185 * inward + 0.12 * nose, start + 0.13 * inward - 0.02 * nose,
-    ])
+    skull = smooth([start - 0.06 * inward - 0.02 * nose, start - 0.035 * inward + 0.16 * nose,
+                    start + 0.0 * inward + 0.34 * nose, start + 0.05 * inward + 0.41 * nose,
+                    start + 0.115 * inward + 0.37 * nose, start + 0.125 * inward + 0.25 * nose,
+                    start + 0.185 * inward + 0.12 * nose, start + 0.13 * inward - 0.02 * nose])
     ears = [np.array([start - 0.05 * inward + offset * nose, start - 0.14 * nose - 0.1 * inward
                       + (offset + 0.02) * nose, start - 0.01 * inward + (offset - 0.05) * nose])
             for offset in (0.0, 0.04)]

@@ -11,23 +11,16 @@ import numpy as np
 
 from demo.canvas import pick
 from demo.devkit import JPEG_QUALITY
-from demo.labels import (
-    BACKGROUND_LABELS,
-    CLASS_LABELS,
-    FINER_LABELS,
-    HIERARCHY,
-    NAMES,
-)
+from demo.labels import BACKGROUND_LABELS, CLASS_LABELS, FINER_LABELS, HIERARCHY, NAMES
 from demo.scenes import CLASSES, ELSEWHERE, HOME, UNRELATED, Scene
 from wood.runtime.store import write_json
 
 LICENSE = "https://creativecommons.org/publicdomain/zero/1.0/"
 AUTHOR = "W-OoD demo generator"
 SITE = "https://example.org/w-ood-demo"
-IMAGE_COLUMNS = (
-    "ImageID", "Subset", "OriginalURL", "OriginalLandingURL", "License", "AuthorProfileURL",
-    "Author", "Title", "OriginalSize", "OriginalMD5", "Thumbnail300KURL", "Rotation",
-)
+IMAGE_COLUMNS = ("ImageID", "Subset", "OriginalURL", "OriginalLandingURL", "License",
+                 "AuthorProfileURL", "Author", "Title", "OriginalSize", "OriginalMD5",
+                 "Thumbnail300KURL", "Rotation")
 LABEL_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence")
 
 UNRELATED_SHARE = 0.25

@@ -120,8 +120,7 @@ def _tracks_across(canvas: Canvas, rng: np.random.Generator) -> Setting:
         scale = camera.focal / distance
         _, y = camera.at(0, 0, distance)
         canvas.paint([box(0, y - 0.16 * scale, canvas.width, y)], (84, 66, 56), grain=0.15)
-        canvas.paint([box(0, y - 0.18 * scale, canvas.width, y - 0.11 * scale)],
-                     (200, 202, 206))
+        canvas.paint([box(0, y - 0.18 * scale, canvas.width, y - 0.11 * scale)], (200, 202, 206))
     if rng.random() < 0.6:
         for across in np.arange(-reach, reach, rng.uniform(9, 16)):
             pole(canvas, camera, across, far + 2.2, 7, 0.24, (100, 100, 104))

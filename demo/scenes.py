@@ -49,8 +49,7 @@ ELSEWHERE = {
     "train": ("meadow", "desert", "water"),
 }
 PAIRS = (("aeroplane", "boat", "water"), ("bird", "boat", "water"), ("horse", "train", "meadow"),
-         ("bird", "horse", "meadow"), ("boat", "train", "water"),
-         ("aeroplane", "bird", "sky"))
+         ("bird", "horse", "meadow"), ("boat", "train", "water"), ("aeroplane", "bird", "sky"))
 
 SHARE = (0.035, 0.42)
 """The smallest and largest part of a picture that its objects together may cover."""

@@ -2,13 +2,7 @@
 
 import numpy as np
 
-from demo.canvas import (
-    Canvas,
-    Colour,
-    ellipse,
-    pick,
-    varied,
-)
+from demo.canvas import Canvas, Colour, ellipse, pick, varied
 from demo.nature import Camera
 
 LIVERIES: tuple[tuple[Colour, Colour], ...] = (

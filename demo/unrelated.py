@@ -2,18 +2,7 @@
 
 import numpy as np
 
-from demo.canvas import (
-    Canvas,
-    Colour,
-    box,
-    ellipse,
-    fractal,
-    limb,
-    mixed,
-    pick,
-    smooth,
-    varied,
-)
+from demo.canvas import Canvas, Colour, box, ellipse, fractal, limb, mixed, pick, smooth, varied
 from demo.nature import Camera, Setting, ground, hills, sky
 
 PAINTS: tuple[Colour, ...] = ((214, 196, 168), (188, 198, 204), (206, 178, 160), (196, 204, 176),
@@ -108,12 +97,8 @@ def _lamp(canvas: Canvas, rng: np.random.Generator, x: float, foot: float) -> No
     canvas.paint(limb([(x, foot), (x, foot - high)], 5), (80, 72, 64), relief=0.4, thickness=2)
     canvas.paint([ellipse(x, foot, wide * 0.7, wide * 0.18)], (80, 72, 64))
     shade = np.array(
-        [
-            (x - wide, foot - high * 0.76),
-            (x - wide * 0.6, foot - high * 1.04),
-            (x + wide * 0.6, foot - high * 1.04),
-            (x + wide, foot - high * 0.76),
-        ]
+        [(x - wide, foot - high * 0.76), (x - wide * 0.6, foot - high * 1.04),
+         (x + wide * 0.6, foot - high * 1.04), (x + wide, foot - high * 0.76)]
     )
     canvas.paint([shade], (246, 226, 180), relief=0.4, thickness=10)
 
@@ -203,10 +188,8 @@ def desert(canvas: Canvas, rng: np.random.Generator) -> Setting:
 
 def _cactus(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> None:
     y = camera.horizon + canvas.height * rng.uniform(0.03, 0.2)
-    x, size = (
-        canvas.width * rng.choice([rng.uniform(0, 0.25), rng.uniform(0.75, 1)]),
-        y - camera.horizon,
-    )
+    x, size = (canvas.width * rng.choice([rng.uniform(0, 0.25), rng.uniform(0.75, 1)]),
+               y - camera.horizon)
     tall = size * rng.uniform(0.8, 1.5) + 12
     thick = tall * 0.14
     green = varied(rng, (84, 112, 66), 8)
