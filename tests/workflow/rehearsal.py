@@ -16,13 +16,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from tests.places import ROOT
 from tests.server import Server
 from tests.workflow.published_world import World, make_world
 from tests.workflow.rehearsal_times import Stage, measured, table, write_scaling
 from wood.ood.decisions import ACCEPT, Decision, append_decisions, now
 from wood.report.items import ITEMS
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 # Pixels of a photograph's middle that are kept, for the sake of SEAM's four scales.
 BAND = 96
@@ -42,7 +42,8 @@ class Rehearsal:
         if paper:
             self.overlays.append(HERE / "rehearsal-paper.yaml")
         self.overlays.append(folder / "addresses.yaml")
-        machine = {"threads": dict.fromkeys(("training", "inference", "crf"), cores)}
+        # Trainings take all cores and, one at a time, the memory; the rest runs side by side.
+        machine = {"threads": {"training": cores, "inference": 1, "crf": 1}}
         overlay = world.overlay(base, "data") | machine
         self.overlays[-1].write_text(yaml.safe_dump(overlay))
 
