@@ -26,8 +26,6 @@ from wood.report.items import ITEMS
 HERE = Path(__file__).parent
 # Room for one training and a job beside it, by what the rules ask for.
 MEMORY_MB = 11_000
-# Pixels of a photograph's middle that are kept, for the sake of SEAM's four scales.
-BAND = 96
 
 
 class Rehearsal:
@@ -103,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = chosen.folder.resolve()
     if folder.exists():
         raise SystemExit(f"Error: {folder} is there already; a rehearsal begins in a new folder.")
-    world = make_world(folder / "hosts", band=BAND)
+    world = make_world(folder / "hosts")
     server = Server()
     world.serve(server)
     try:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from tests.workflow.published_world import BAND, OF_SBD, TRAIN
 from wood.runtime.store import write_text
 
 BEGIN, END = "<!-- rehearsal: begin -->", "<!-- rehearsal: end -->"
 
 IMAGES, VAL, CANDIDATES = 10_582, 1_449, 500_000
 # Megapixels: of a photograph of VOC, of Open Images at 512 pixels, and of the rehearsal's bands.
-VOC, OPEN, BAND, OPEN_BAND = 0.500 * 0.375, 0.512 * 0.384, 0.500 * 0.096, 0.512 * 0.096
-PHOTOGRAPHS, CLASSES_SHOWN = 8, 21
+VOC, OPEN = 0.500 * 0.375, 0.512 * 0.384
+VOC_BAND, OPEN_BAND = 0.500 * BAND / 1000, 0.512 * BAND / 1000
+PHOTOGRAPHS = len(TRAIN | OF_SBD)
+CLASSES_SHOWN = sum(map(len, (TRAIN | OF_SBD).values()))
 # Classes in an image of VOC's train_aug.
 CLASSES_OF_VOC = 1.5
 
@@ -61,20 +64,20 @@ PROJECTIONS = (
                5 * IMAGES, "images", 16 / 5),
     Projection("W-OoD: as many OoD images beside", "seeds/train_classifier/cam-wood-0", 7,
                10 * IMAGES, "images", 32 / 7),
-    Projection("SEAM: Wide ResNet-38, crop 448, 8 epochs", "seeds/train_classifier/seam-0", 6,
-               8 * IMAGES, "images", 8 / 3),
-    Projection("CAM, 4 scales and flips", "seeds/localize/cam-0-cam-0000", PHOTOGRAPHS * BAND,
+    Projection("SEAM: Wide ResNet-38, crop 448, 8 epochs", "seeds/train_classifier/seam-0", 4,
+               8 * IMAGES, "images", 8 / 4),
+    Projection("CAM, 4 scales and flips", "seeds/localize/cam-0-cam-0000", PHOTOGRAPHS * VOC_BAND,
                IMAGES * VOC, "MP"),
     Projection("SEAM's CAM, 4 scales and flips", "seeds/localize/seam-0-cam-0000",
-               PHOTOGRAPHS * BAND, IMAGES * VOC, "MP"),
+               PHOTOGRAPHS * VOC_BAND, IMAGES * VOC, "MP"),
     Projection("AdvCAM, 27 maps at 4 scales and flips", "seeds/localize/cam-0-advcam-0000",
-               CLASSES_SHOWN * BAND * climbing(2), IMAGES * CLASSES_OF_VOC * VOC * climbing(27),
+               CLASSES_SHOWN * VOC_BAND * climbing(2), IMAGES * CLASSES_OF_VOC * VOC * climbing(27),
                "class MP x passes"),
-    Projection("IR labels, 2 dense CRFs", "pseudo/ir_labels/irn-0-0000", PHOTOGRAPHS * BAND,
+    Projection("IR labels, 2 dense CRFs", "pseudo/ir_labels/irn-0-0000", PHOTOGRAPHS * VOC_BAND,
                IMAGES * VOC, "MP"),
     Projection("IRNet, crop 512, 3 epochs", "pseudo/train_irnet/irn-0", 5, 3 * IMAGES, "images",
                32 / 5),
-    Projection("boundary maps and random walk", "pseudo/walk/irn-0-0000", PHOTOGRAPHS * BAND,
+    Projection("boundary maps and random walk", "pseudo/walk/irn-0-0000", PHOTOGRAPHS * VOC_BAND,
                IMAGES * VOC, "MP"),
     Projection("DeepLab-v2, ResNet-101, MSC, crop 321", "segmentation/train_segmentation/irn-0", 2,
                200_000, "images", 10 / 2),

@@ -18,7 +18,7 @@ import yaml
 from safetensors.torch import load_file
 
 from tests.places import ROOT
-from tests.workflow.published_world import OF_SBD, World, photograph, write_weights
+from tests.workflow.published_world import BAND, OF_SBD, World, photograph, write_weights
 from tests.workflow.rehearsal_times import Stage, duration, projections, table, write_scaling
 from wood.affinity.ir_labels import make_ir_labels
 from wood.affinity.pseudo_masks import make_pseudo_masks
@@ -40,7 +40,7 @@ from wood.workflow.inputs import training_of_network
 
 FILES = ("config.yaml", "configs/voc12.yaml", "tests/workflow/rehearsal.yaml")
 PAPER_CUTS = "tests/workflow/rehearsal-paper.yaml"
-BAND, CLASS = 96, "cow"
+CLASS = "cow"
 IMAGE = "2008_002709"
 ONE = {"batch_size": 1, "workers": 0}
 ONCE = {"seed": 0, "max_failed_fraction": 0.0}
@@ -120,7 +120,7 @@ def short(tmp_path_factory):
     world = World(folder, write_weights(folder / "weights"))
     config = settings.merge(merged(FILES), world.weights_overlay(folder))
     settings.check(config)
-    image, _ = photograph(IMAGE, OF_SBD[IMAGE], BAND)
+    image, _ = photograph(IMAGE, OF_SBD[IMAGE])
     image.save(folder / f"{IMAGE}.jpg")
     images = pd.DataFrame({"image_id": [IMAGE], "path": [str(folder / f"{IMAGE}.jpg")]})
     write_image_list(folder / "train.csv", images)
