@@ -101,8 +101,7 @@ def test_training_of_the_cam_network(name, learn):
     groups = model.parameter_groups(10)
     optimizer = make_optimizer(groups, {"lr": 0.01, "momentum": 0, "weight_decay": 1e-4})
     loss = WoodLoss(None, None)
-    # Kernels of AVX2 and of AVX-512 round apart: 1.6e-4 after one step.
-    for step, tolerance in (("step0", 1e-6), ("step1", 5e-4)):
+    for step, tolerance in (("step0", 1e-6), ("step1", 1e-4)):
         optimizer.zero_grad()
         logits, _ = model(batch["image"])
         # The published loader gave its second batch of IRN the other way round.
