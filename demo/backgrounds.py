@@ -1,20 +1,15 @@
-"""The backgrounds that go with the five classes, drawn without any object."""
-
-from itertools import pairwise
+"""The backgrounds that go with the three classes, drawn without any object."""
 
 import numpy as np
 
 from demo.canvas import Canvas, Colour, box, ellipse, limb, mixed, pick, varied
-from demo.canvas import smooth as spline
 from demo.nature import (
     Camera,
     Setting,
-    bokeh,
     buildings,
     grass_blades,
     ground,
     hills,
-    leaves,
     pole,
     sky,
     treeline,
@@ -40,138 +35,6 @@ def horizon_scenery(
         buildings(canvas, rng, horizon, canvas.height * rng.uniform(0.08, 0.2))
     if rng.random() < 0.7:
         treeline(canvas, rng, horizon)
-
-
-def open_sky(canvas: Canvas, rng: np.random.Generator) -> Setting:
-    """Nothing but sky, sometimes with tree tops or hills at the lower edge."""
-    sky(canvas, rng, canvas.height)
-    kind = rng.random()
-    if kind < 0.25:
-        treeline(canvas, rng, canvas.height, canvas.height * rng.uniform(0.08, 0.2))
-    elif kind < 0.4:
-        hills(canvas, rng, canvas.height, 2)
-    return Setting()
-
-
-def runway(canvas: Canvas, rng: np.random.Generator) -> Setting:
-    """Tarmac with markings and grass beside it, hangars or trees in the distance."""
-    camera = level_camera(canvas, rng, (0.42, 0.62), rng.uniform(2.5, 6))
-    sky(canvas, rng, camera.horizon + 2)
-    horizon_scenery(canvas, rng, camera.horizon, town=0.15)
-    if rng.random() < 0.55:
-        _terminal(canvas, rng, camera.horizon)
-    grass = varied(rng, pick(rng, GRASS), 8)
-    ground(canvas, rng, camera, grass, mixed(grass, (170, 176, 160), 0.3))
-    tarmac = varied(rng, (112, 114, 118), 10)
-    paint = mixed(tarmac, pick(rng, [(236, 236, 230), (230, 190, 60)]), 0.8)
-    nearest = camera.away(canvas.height) * 0.7
-    if rng.random() < 0.5:
-        half = rng.uniform(6, 13)
-        _strip(canvas, camera, (-half, half), (nearest, 900), tarmac)
-        for away in np.arange(nearest, 160, 9.0):
-            _strip(canvas, camera, (-0.35, 0.35), (away, away + 4.5), paint)
-        for side in (-half + 0.8, half - 1.2):
-            _strip(canvas, camera, (side, side + 0.4), (nearest, 600), paint)
-    else:
-        far = nearest * rng.uniform(2.5, 6)
-        _strip(canvas, camera, (-900, 900), (nearest, far), tarmac)
-        line = nearest + (far - nearest) * rng.uniform(0.2, 0.4)
-        _strip(canvas, camera, (-900, 900), (line, line * 1.04), paint)
-    for _ in range(int(rng.integers(0, 6))):
-        x, y = camera.at(rng.uniform(-8, 8), 0, nearest * rng.uniform(1.2, 3))
-        canvas.darken([ellipse(x, y, canvas.width * 0.09, canvas.height * 0.012)], 0.3, 8)
-    return Setting(camera, (camera.horizon, canvas.height))
-
-
-def _strip(canvas: Canvas, camera: Camera, across: tuple[float, float],
-           away: tuple[float, float], colour: Colour) -> None:
-    corners = [camera.at(across[0], 0, away[0]), camera.at(across[1], 0, away[0]),
-               camera.at(across[1], 0, away[1]), camera.at(across[0], 0, away[1])]
-    canvas.paint([np.array(corners)], colour, grain=0.07, fade=-0.08)
-
-
-def _terminal(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    high = canvas.height * rng.uniform(0.05, 0.1)
-    left = canvas.width * rng.uniform(-0.1, 0.6)
-    width = high * rng.uniform(4, 9)
-    wall = varied(rng, (186, 188, 190), 12)
-    canvas.paint([box(left, horizon - high, left + width, horizon + 2)], wall, fade=0.15)
-    glass = mixed(wall, (60, 80, 100), 0.7)
-    top, bottom = horizon - 0.7 * high, horizon - 0.35 * high
-    canvas.paint([box(left + high * 0.2, top, left + width - high * 0.2, bottom)], glass)
-    if rng.random() < 0.5:
-        x = left + width * rng.uniform(0.2, 0.8)
-        canvas.paint([box(x - high * 0.15, horizon - 2.6 * high, x + high * 0.15, horizon)], wall)
-        canvas.paint([box(x - high * 0.4, horizon - 3 * high, x + high * 0.4,
-                          horizon - 2.5 * high)], glass)
-
-
-def branches(canvas: Canvas, rng: np.random.Generator) -> Setting:
-    """Branches and twigs with leaves, needles or blossom before a blurred background."""
-    blurred: tuple[tuple[Colour, Colour], ...] = (
-        ((66, 92, 50), (128, 150, 84)), ((156, 176, 196), (196, 206, 210)),
-        ((96, 84, 66), (150, 138, 108)), ((120, 146, 170), (110, 134, 92)),
-    )
-    bokeh(canvas, rng, pick(rng, blurred))
-    bark = varied(rng, pick(rng, [(88, 70, 54), (104, 92, 80), (70, 58, 48), (120, 104, 88)]), 8)
-    season = pick(rng, ["summer", "summer", "spring", "autumn", "winter"])
-    foliage = {"summer": (78, 118, 46), "spring": (132, 164, 70), "autumn": (190, 120, 46),
-               "winter": (112, 92, 72)}[season]
-    setting = Setting()
-    spots: list[tuple[float, float]] = []
-    for _ in range(int(rng.integers(0, 3))):
-        _branch(canvas, rng, bark, canvas.height * 0.018, rng.uniform(0, 1), spots, None)
-    thick = canvas.height * rng.uniform(0.035, 0.075)
-    _branch(canvas, rng, bark, thick, rng.uniform(0.58, 0.85), spots, setting)
-    if season == "winter":
-        spots = [spot for spot in spots if rng.random() < 0.08]
-    leaves(canvas, rng, spots, canvas.height * rng.uniform(0.045, 0.09), varied(rng, foliage, 8))
-    if season == "spring" and rng.random() < 0.5:
-        flowers = [ellipse(x, y, *(canvas.height * rng.uniform(0.01, 0.02, 2)))
-                   for x, y in spots if rng.random() < 0.5]
-        canvas.paint(flowers, (240, 214, 224), relief=0.3, thickness=4)
-    return setting
-
-
-def _branch(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    bark: Colour,
-    thick: float,
-    level: float,
-    spots: list[tuple[float, float]],
-    setting: Setting | None,
-) -> None:
-    """One branch across the picture with twigs; `level` is its height on the left, 0 = top."""
-    flip = rng.random() < 0.5
-    xs = np.linspace(-0.05, rng.uniform(0.8, 1.1), 6) * canvas.width
-    ys = level * canvas.height + np.cumsum(rng.normal(-0.015, 0.028, 6)) * canvas.height
-    if flip:
-        xs = canvas.width - xs
-    line = spline(np.stack([xs, ys], axis=1), closed=False)
-    widths = np.linspace(1.2, 0.45, len(line)) * thick
-    for start in rng.integers(3, len(line), int(rng.integers(4, 11))):
-        _twig(canvas, rng, bark, line[start], widths[start] * 0.5, spots, -1 if flip else 1)
-    canvas.paint(limb(line, widths), bark, relief=0.6, thickness=thick / 2.5, grain=0.22)
-    if setting is not None:
-        inside = (line[:, 0] > 0.2 * canvas.width) & (line[:, 0] < 0.8 * canvas.width)
-        chosen = zip(line[inside], widths[inside], strict=True)
-        setting.perches += [(x, y, width) for (x, y), width in chosen]
-
-
-def _twig(
-    canvas: Canvas, rng: np.random.Generator, bark: Colour, root: np.ndarray, thick: float,
-    spots: list[tuple[float, float]], direction: int,
-) -> None:
-    angle = rng.choice([-1, 1]) * rng.uniform(0.35, 1.2)
-    length = canvas.width * rng.uniform(0.08, 0.26)
-    bends = angle + np.cumsum(rng.normal(0, 0.25, 4))
-    steps = np.stack([direction * np.cos(bends), np.sin(bends)], axis=1) * length / 4
-    line = np.concatenate([[root], root + np.cumsum(steps, axis=0)])
-    canvas.paint(limb(line, np.linspace(max(thick, 2.5), 1.8, 5)), bark, relief=0.4, thickness=3)
-    for start, end in pairwise(line[1:]):
-        spots += [tuple(start + (end - start) * t + rng.normal(0, 5, 2))
-                  for t in rng.uniform(0, 1, int(rng.integers(1, 5)))]
 
 
 def water(canvas: Canvas, rng: np.random.Generator) -> Setting:
@@ -249,3 +112,48 @@ def _fence(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> None:
         canvas.paint(limb(line, max(2.0, 0.1 * camera.focal / away)), wood)
     for across in np.arange(-reach, reach, 2.4):
         pole(canvas, camera, across, away, high, 0.16, wood)
+
+
+def rails(canvas: Canvas, rng: np.random.Generator) -> Setting:
+    """A railway track on ballast across the picture, often with an overhead line."""
+    camera = level_camera(canvas, rng, (0.3, 0.45), rng.uniform(3.6, 7))
+    _railway_land(canvas, rng, camera)
+    row = canvas.height * rng.uniform(0.72, 0.86)
+    away = camera.away(row)
+    near, far = away - 0.72, away + 0.72
+    reach = canvas.width / camera.focal * away * 1.2
+    ballast = varied(rng, (136, 128, 118), 10)
+    canvas.paint([_ribbon(camera, -reach, reach, np.array([max(near - 1.6, 1), far + 1.6]))],
+                 ballast, grain=0.34)
+    wood = varied(rng, pick(rng, [(84, 70, 60), (150, 146, 140)]), 8)
+    sleepers = [_ribbon(camera, across, across + 0.26, np.array([near - 0.55, far + 0.55]))
+                for across in np.arange(-reach, reach, 0.65)]
+    canvas.paint(sleepers, wood, grain=0.25)
+    for distance in (far, near):
+        scale = camera.focal / distance
+        _, y = camera.at(0, 0, distance)
+        canvas.paint([box(0, y - 0.16 * scale, canvas.width, y)], (84, 66, 56), grain=0.15)
+        canvas.paint([box(0, y - 0.18 * scale, canvas.width, y - 0.11 * scale)], (200, 202, 206))
+    if rng.random() < 0.6:
+        for across in np.arange(-reach, reach, rng.uniform(9, 16)):
+            pole(canvas, camera, across, far + 2.2, 7, 0.24, (100, 100, 104))
+        _, high = camera.at(0, 5.9, away)
+        canvas.paint([box(0, high, canvas.width, high + 2)], (60, 62, 66), grain=0)
+    _, row = camera.at(0, 0.15, near)
+    return Setting(camera, (camera.horizon, canvas.height), side_track=(row, camera.focal / near))
+
+
+def _railway_land(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> None:
+    sky(canvas, rng, camera.horizon + 2)
+    horizon_scenery(canvas, rng, camera.horizon, town=0.4)
+    if rng.random() < 0.6:
+        treeline(canvas, rng, camera.horizon, canvas.height * rng.uniform(0.08, 0.2))
+    grass = varied(rng, mixed(pick(rng, GRASS), (140, 128, 104), rng.uniform(0, 0.6)), 8)
+    ground(canvas, rng, camera, grass, mixed(grass, (150, 152, 130), 0.4), contrast=0.22)
+
+
+def _ribbon(camera: Camera, left: float, right: float, distances: np.ndarray,
+            up: float = 0.0) -> np.ndarray:
+    there = [camera.at(left, up, away) for away in distances]
+    back = [camera.at(right, up, away) for away in distances[::-1]]
+    return np.array(there + back)

@@ -81,7 +81,8 @@ def _draw_everything(
         rng = np.random.default_rng([seed, TRAIN, number])
         identity = f"2012_{number + 1:06d}"
         train.append(identity)
-        if round((number + 1) * MASKED_SHARE) > len(masked):
+        turn = number // len(CLASSES)  # whole turns, so that each class has as many masks
+        if round((turn + 1) * MASKED_SHARE) > round(turn * MASKED_SHARE):
             masked.append(identity)
         scene = random_object_scene(rng, _varied_size(rng, size), name)
         devkit.write_image(identity, scene, with_mask=identity in masked[-1:])

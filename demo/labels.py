@@ -3,24 +3,12 @@
 from typing import Any
 
 CLASS_LABELS = {
-    "aeroplane": "/m/0cmf2",
-    "bird": "/m/015p6",
     "boat": "/m/019jd",
     "horse": "/m/03k3r",
     "train": "/m/07jdr",
 }
 
 FINER_LABELS = {
-    "airliner": "/m/0dhz0",
-    "fighter aircraft": "/m/02yjc",
-    "light aircraft": "/m/07txbq",
-    "biplane": "/m/0d3qh",
-    "sparrow": "/m/0h23m",
-    "owl": "/m/09d5_",
-    "parrot": "/m/0gv1x",
-    "duck": "/m/09ddx",
-    "gull": "/m/01dwxx",
-    "heron": "/m/01jgnh",
     "sailboat": "/m/0hsrw",
     "motorboat": "/m/02rlv9",
     "fishing vessel": "/m/02q13x7",
@@ -37,13 +25,9 @@ FINER_LABELS = {
 }
 
 BACKGROUND_LABELS = {
-    "sky": ("/m/01bqvp",),
-    "runway": ("/m/015zzv", "/m/09cjl", "/m/01bqvp"),
-    "branches": ("/m/0b5gs", "/m/016nqt", "/m/05s2s"),
     "water": ("/m/0838f", "/m/06npx", "/m/01bqvp"),
     "meadow": ("/m/025st_8", "/m/01c7cq", "/m/08t9c_"),
     "rails": ("/m/06d_3", "/m/01vk9q", "/m/01bqvp"),
-    "room": ("/m/06ht1", "/m/03f6tq", "/m/02crq1", "/m/0dtln"),
     "house fronts": ("/m/03jm5", "/m/0cgh4", "/m/01c8br"),
     "desert": ("/m/0284w", "/m/099fz"),
     "mountains": ("/m/09d_r", "/m/04wxr"),
@@ -51,21 +35,9 @@ BACKGROUND_LABELS = {
 }
 
 NAMES = {
-    "/m/0cmf2": "Airplane",
-    "/m/015p6": "Bird",
     "/m/019jd": "Boat",
     "/m/03k3r": "Horse",
     "/m/07jdr": "Train",
-    "/m/0dhz0": "Airliner",
-    "/m/02yjc": "Fighter aircraft",
-    "/m/07txbq": "Light aircraft",
-    "/m/0d3qh": "Biplane",
-    "/m/0h23m": "Sparrow",
-    "/m/09d5_": "Owl",
-    "/m/0gv1x": "Parrot",
-    "/m/09ddx": "Duck",
-    "/m/01dwxx": "Gull",
-    "/m/01jgnh": "Heron",
     "/m/0hsrw": "Sailboat",
     "/m/02rlv9": "Speedboat",
     "/m/02q13x7": "Fishing vessel",
@@ -80,10 +52,6 @@ NAMES = {
     "/m/04h5c": "Locomotive",
     "/m/05252qc": "Freight car",
     "/m/01bqvp": "Sky",
-    "/m/015zzv": "Runway (Aviation)",
-    "/m/09cjl": "Airport",
-    "/m/0b5gs": "Branch",
-    "/m/016nqt": "Twig",
     "/m/05s2s": "Plant",
     "/m/0838f": "Water",
     "/m/06npx": "Sea",
@@ -92,8 +60,6 @@ NAMES = {
     "/m/08t9c_": "Grass",
     "/m/06d_3": "Railway",
     "/m/01vk9q": "Track",
-    "/m/06ht1": "Room",
-    "/m/03f6tq": "Living room",
     "/m/02crq1": "Couch",
     "/m/0dtln": "Lamp",
     "/m/03jm5": "House",
@@ -108,7 +74,6 @@ NAMES = {
     "/m/07yv9": "Vehicle",
     "/m/01prls": "Land vehicle",
     "/m/01rzcn": "Watercraft",
-    "/m/0k5j": "Aircraft",
     "/m/0jbk": "Animal",
     "/m/04rky": "Mammal",
     "/m/0c_jw": "Furniture",
@@ -125,12 +90,9 @@ HIERARCHY = _node(
         "/m/07yv9",
         _node("/m/01prls", _node("/m/07jdr")),
         _node("/m/01rzcn", _node("/m/019jd", _node("/m/0ph39"))),
-        _node("/m/0k5j", _node("/m/0cmf2")),
     ),
     _node(
         "/m/0jbk",
-        _node("/m/015p6", *(_node(FINER_LABELS[kind])
-                            for kind in ("sparrow", "owl", "parrot", "duck"))),
         _node("/m/04rky", _node("/m/03k3r")),
     ),
     _node("/m/0c_jw", _node("/m/02crq1")),

@@ -1,6 +1,6 @@
-"""What backgrounds are made of: sky, distant hills and trees, textured ground, leaves, poles."""
+"""What backgrounds are made of: sky, distant hills and trees, textured ground, poles."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -10,12 +10,10 @@ from demo.canvas import (
     Canvas,
     Colour,
     box,
-    ellipse,
     fractal,
     limb,
     mixed,
     pick,
-    smooth,
     tile,
     varied,
 )
@@ -39,11 +37,8 @@ class Camera:
     horizon: float
     focal: float
     height: float
-    bend: float = 0.0
-    """How far (metres per metre squared) everything swings sideways with distance."""
 
     def at(self, across: float, up: float, away: float) -> tuple[float, float]:
-        across = across + self.bend * away**2
         return (self.x + self.focal * across / away,
                 self.horizon + self.focal * (self.height - up) / away)
 
@@ -58,10 +53,6 @@ class Setting:
 
     camera: Camera | None = None
     ground: tuple[float, float] = (0.0, 0.0)
-    perches: list[tuple[float, float, float]] = field(default_factory=list)
-    """Points on branches: x, y and thickness."""
-    tracks: list[float] = field(default_factory=list)
-    """Sideways positions (metres) of tracks that run away from the camera."""
     side_track: tuple[float, float] | None = None
     """Of a track across the picture: row of the rail, pixels per metre."""
     water: bool = False
@@ -176,50 +167,12 @@ def grass_blades(
         canvas.paint(group, np.asarray(colour) * shade, grain=0.1)
 
 
-def leaves(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    spots: list[tuple[float, float]],
-    size: float,
-    colour: Colour,
-) -> None:
-    """Pointed leaves at `spots`, some in the sun and some in the shade."""
-    groups: list[list[np.ndarray]] = [[], [], [], []]
-    for x, y in spots:
-        length, angle = size * rng.uniform(0.6, 1.3), rng.uniform(0, 2 * np.pi)
-        half = length * rng.uniform(0.2, 0.34)
-        along = np.array([np.cos(angle), np.sin(angle)])
-        aside = np.array([-along[1], along[0]])
-        root = np.array([x, y])
-        outline = [root, root + 0.35 * length * along + half * aside, root + length * along,
-                   root + 0.35 * length * along - half * aside]
-        groups[int(rng.integers(4))].append(smooth(outline, steps=3))
-    for shade, group in zip((0.65, 0.88, 1.08, 1.3), groups, strict=True):
-        canvas.paint(group, np.clip(np.asarray(colour) * shade, 0, 255), grain=0.12, relief=0.25,
-                     thickness=size / 5)
-
-
 def pole(canvas: Canvas, camera: Camera, across: float, away: float, height: float, width: float,
          colour: Colour) -> None:
     """An upright post on the ground."""
     foot, head = camera.at(across, 0, away), camera.at(across, height, away)
     thick = max(1.5, width * camera.focal / away)
     canvas.paint(limb([foot, head], thick), colour, relief=0.4, thickness=thick / 2)
-
-
-def bokeh(canvas: Canvas, rng: np.random.Generator, colours: tuple[Colour, Colour]) -> None:
-    """An out-of-focus background: broad patches and soft discs of light."""
-    height, width = canvas.height // SUPERSAMPLING, canvas.width // SUPERSAMPLING
-    patches = fractal(rng, height, width, width * 0.5, 3)
-    share = np.clip(0.5 + 0.5 * patches, 0, 1)[..., None]
-    first, second = np.float32(colours)
-    canvas.set_rows(0, _enlarged(first + share * (second - first)))
-    for _ in range(int(rng.integers(4, 22))):
-        radius = canvas.width * rng.uniform(0.02, 0.07)
-        x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
-        light = mixed(pick(rng, colours), (255, 255, 240), rng.uniform(0.15, 0.5))
-        canvas.paint([ellipse(x, y, radius, radius)], light, None, opacity=0.35, grain=0,
-                     blur=radius * 0.35)
 
 
 def buildings(canvas: Canvas, rng: np.random.Generator, horizon: float, tallest: float) -> None:

@@ -48,13 +48,12 @@ def plan_pool(rng: np.random.Generator, count: int) -> list[PoolImage]:
     plan = []
     for name, labelling in islice(zip(cycle(CLASSES), cycle(LABELLING), strict=False), foreground):
         usual = rng.random() < USUAL_SHARE
-        background = pick(rng, HOME[name] if usual else ELSEWHERE[name])
+        background = HOME[name] if usual else pick(rng, ELSEWHERE[name])
         plan.append(PoolImage(background, name, labelling))
     plan += [PoolImage(background) for background in islice(cycle(UNRELATED), unrelated)]
-    # As many images to every class; a class with two usual backgrounds takes them in turn.
-    homes = [cycle(HOME[name]) for name in CLASSES]
-    confusing = (next(home) for home in cycle(homes))
-    plan += [PoolImage(name) for name in islice(confusing, count - foreground - unrelated)]
+    # As many images to every class.
+    confusing = islice(cycle(HOME.values()), count - foreground - unrelated)
+    plan += [PoolImage(background) for background in confusing]
     return [plan[number] for number in rng.permutation(count)]
 
 
@@ -121,7 +120,7 @@ def label_rows(
         elif planned.labelling == "machine":
             machine.append((pick(rng, (present, finer)), _confidence(rng, 0.5, 0.95)))
         return human, machine
-    tempting = [name for name in CLASSES if scene.background in HOME[name]] or list(CLASSES)
+    tempting = [name for name in CLASSES if scene.background == HOME[name]] or list(CLASSES)
     if rng.random() < 0.3:
         human.append((CLASS_LABELS[pick(rng, tempting)], 0))
     if rng.random() < 0.3:

@@ -7,49 +7,37 @@ import numpy as np
 from PIL import Image
 
 from demo import (
-    aeroplanes,
     backgrounds,
-    birds,
     boats,
     horses,
-    passing_trains,
-    railways,
     trains,
     unrelated,
 )
-from demo.canvas import Canvas, box, ellipse, pick, varied
-from demo.nature import Setting, grass_blades, leaves
+from demo.canvas import Canvas, box, pick, varied
+from demo.nature import Setting, grass_blades
 from wood.data.masks import IGNORE, VOC_CLASSES
 from wood.runtime.errors import InputError
 
-CLASSES = ("aeroplane", "bird", "boat", "horse", "train")
+CLASSES = ("boat", "horse", "train")
 
 BACKGROUNDS: dict[str, Callable[[Canvas, np.random.Generator], Setting]] = {
-    "sky": backgrounds.open_sky,
-    "runway": backgrounds.runway,
-    "branches": backgrounds.branches,
     "water": backgrounds.water,
     "meadow": backgrounds.meadow,
-    "rails": railways.rails,
-    "room": unrelated.room,
+    "rails": backgrounds.rails,
     "house fronts": unrelated.house_fronts,
     "desert": unrelated.desert,
     "mountains": unrelated.mountains,
     "pattern": unrelated.pattern,
 }
-UNRELATED = ("room", "house fronts", "desert", "mountains", "pattern")
+UNRELATED = ("house fronts", "desert", "mountains", "pattern")
 
-HOME = {"aeroplane": ("sky", "runway"), "bird": ("branches",), "boat": ("water",),
-        "horse": ("meadow",), "train": ("rails",)}
+HOME = {"boat": "water", "horse": "meadow", "train": "rails"}
 ELSEWHERE = {
-    "aeroplane": ("meadow", "water", "desert", "mountains"),
-    "bird": ("water", "sky", "meadow", "desert", "rails"),
     "boat": ("meadow", "desert", "house fronts"),
-    "horse": ("desert", "house fronts", "runway", "rails"),
+    "horse": ("desert", "house fronts", "rails"),
     "train": ("meadow", "desert", "water"),
 }
-PAIRS = (("aeroplane", "boat", "water"), ("bird", "boat", "water"), ("horse", "train", "meadow"),
-         ("bird", "horse", "meadow"), ("boat", "train", "water"), ("aeroplane", "bird", "sky"))
+PAIRS = (("horse", "train", "meadow"), ("boat", "train", "water"), ("boat", "horse", "meadow"))
 
 SHARE = (0.035, 0.42)
 """The smallest and largest part of a picture that its objects together may cover."""
@@ -120,8 +108,8 @@ def random_object_scene(rng: np.random.Generator, size: tuple[int, int], name: s
         return object_scene(rng, size, sorted([first, second], reverse=second == "train"),
                             background)
     usual = chance < 0.87
-    background = pick(rng, HOME[name] if usual else ELSEWHERE[name])
-    several = name != "train" and background != "runway" and rng.random() < 0.16
+    background = HOME[name] if usual else pick(rng, ELSEWHERE[name])
+    several = name != "train" and rng.random() < 0.16
     return object_scene(rng, size, [name] * (2 if several else 1), background)
 
 
@@ -149,65 +137,6 @@ def _within(canvas: Canvas, x: float, length: float) -> float:
 def _ground_row(canvas: Canvas, rng: np.random.Generator, setting: Setting) -> float:
     top, bottom = setting.ground
     return max(top + (bottom - top) * rng.uniform(0.55, 0.9), canvas.height * 0.7)
-
-
-def _put_aeroplane(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    setting: Setting,
-    background: str,
-    slot: int,
-    count: int,
-) -> str:
-    kind = pick(rng, list(aeroplanes.KINDS))
-    parked = background in ("runway", "meadow", "desert") and count == 1
-    x = _column(canvas, rng, slot, count, 0.4)
-    if parked:
-        length = min(_extent(canvas, rng, 0.75, 1.15, count), canvas.width * 0.95)
-        centre = (x, _ground_row(canvas, rng, setting) - 0.24 * length)
-    else:
-        length = min(_extent(canvas, rng, 0.55, 1.3, count), canvas.width * 1.05)
-        low = setting.ground[0] if setting.camera else canvas.height
-        centre = (x, max(low * rng.uniform(0.3, 0.65), 0.2 * length))
-    aeroplanes.draw_aeroplane(canvas, rng, class_index("aeroplane"), kind, centre, length,
-                              parked=parked)
-    return kind
-
-
-def _put_bird(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    setting: Setting,
-    background: str,
-    slot: int,
-    count: int,
-) -> str:
-    homes = {"branches": "perch", "water": "water", "sky": "air"}
-    home = homes.get(background, "ground")
-    kinds = [kind for kind, (_, where, _) in birds.KINDS.items() if where == home]
-    if home == "ground":
-        kinds.append("sparrow")
-    kind = pick(rng, kinds)
-    length = _extent(canvas, rng, 0.5, 1.15, count)
-    x = _column(canvas, rng, slot, count)
-    if home == "perch":
-        places = np.array(setting.perches)
-        nearest = places[np.argmin(abs(places[:, 0] - x))]
-        foot = (nearest[0], nearest[1] - nearest[2] * 0.4)
-        length = min(length, 0.95 * foot[1] / (1.0 if kind == "owl" else 0.8))
-    elif home == "air":
-        foot = (x, canvas.height * rng.uniform(0.4, 0.65))
-    else:
-        foot = (x, _ground_row(canvas, rng, setting))
-    if home == "ground":
-        canvas.darken([ellipse(*foot, length * 0.25, length * 0.03)], 0.45, 5)
-    index = class_index("bird")
-    birds.draw_bird(canvas, rng, index, kind, foot, length)
-    if home == "perch" and rng.random() < 0.4:
-        spots = [(foot[0] + rng.normal(0, 0.3) * length, foot[1] + rng.normal(0, 0.05) * length)
-                 for _ in range(5)]
-        leaves(canvas, rng, spots, canvas.height * 0.06, varied(rng, (92, 122, 56), 12))
-    return kind
 
 
 def _put_boat(
@@ -262,31 +191,15 @@ def _put_train(
     count: int,
 ) -> str:
     index = class_index("train")
-    if setting.tracks:
-        return _oncoming_train(canvas, rng, setting, index)
-    kind = pick(rng, passing_trains.KINDS)
+    kind = pick(rng, trains.KINDS)
     nose = canvas.width * rng.uniform(0.55, 0.97)
     if setting.side_track:
         row, metre = setting.side_track
     else:
         row, metre = _improvised_track(canvas, rng, setting, background, count)
-    passing_trains.draw_passing_train(canvas, rng, index, kind, (nose, row), metre)
+    trains.draw_train(canvas, rng, index, kind, (nose, row), metre)
     if background == "meadow":
         grass_blades(canvas, rng, row + metre * 0.2, 220, metre * 0.7, (116, 134, 66))
-    return kind
-
-
-def _oncoming_train(canvas: Canvas, rng: np.random.Generator, setting: Setting, index: int) -> str:
-    camera = setting.camera
-    away = camera.focal * trains.WIDTH / (canvas.width * rng.uniform(0.18, 0.42))
-    across = min(setting.tracks, key=lambda track: abs(camera.at(track, 0, away)[0]
-                                                       - canvas.width / 2))
-    kind = pick(rng, trains.KINDS)
-    if kind != "commuter train":
-        away += 4  # their fronts reach so far towards the camera
-    while not 0.12 < camera.at(across, 0, away)[0] / canvas.width < 0.88 and away < 80:
-        away *= 1.1
-    trains.draw_oncoming_train(canvas, rng, index, kind, camera, across, away)
     return kind
 
 
@@ -312,8 +225,6 @@ def _improvised_track(
 
 
 PLACE: dict[str, Callable[..., str]] = {
-    "aeroplane": _put_aeroplane,
-    "bird": _put_bird,
     "boat": _put_boat,
     "horse": _put_horse,
     "train": _put_train,

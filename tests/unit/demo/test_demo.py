@@ -113,7 +113,7 @@ class TestBytes:
     @pytest.mark.parametrize("key", ["train_images", "val_images", "pool_images"])
     def test_too_few_images(self, tmp_path, key):
         with pytest.raises(InputError, match=rf"demo\.{key}"):
-            generate_demo(tmp_path / "demo", seed=0, **{**COUNTS, key: 4})
+            generate_demo(tmp_path / "demo", seed=0, **{**COUNTS, key: 2})
 
     def test_too_small_images(self, tmp_path):
         with pytest.raises(InputError, match=r"demo\.size"):
@@ -124,7 +124,7 @@ class TestDevkit:
     def test_image_sets(self, demo):
         train_aug, train, val = (image_set(demo, name) for name in ("train_aug", "train", "val"))
         assert len(train_aug) == len(set(train_aug)) == 15
-        assert len(train) == 10
+        assert len(train) == 9
         assert len(val) == 5
         assert set(train) < set(train_aug)
         assert not set(val) & set(train_aug)
@@ -220,8 +220,6 @@ class TestMirror:
 
 
 KINDS = {
-    "aeroplane": ("airliner", "fighter aircraft", "light aircraft", "biplane"),
-    "bird": ("sparrow", "owl", "parrot", "duck", "gull", "heron"),
     "boat": ("sailboat", "motorboat", "fishing vessel", "canoe", "ferry"),
     "horse": ("mare", "pony", "foal", "stallion"),
     "train": ("commuter train", "high-speed train", "steam locomotive", "freight train"),
@@ -265,10 +263,9 @@ class TestPlan:
         plan = plan_pool(np.random.default_rng(0), 260)
         kinds = Counter(image.labelling for image in plan)
         assert kinds == {None: 221, "missing": 13, "class": 10, "finer": 10, "machine": 6}
-        usual = {background for homes in HOME.values() for background in homes}
-        confusing = [i for i in plan if i.foreground is None and i.background in usual]
+        confusing = [i for i in plan if i.foreground is None and i.background in HOME.values()]
         assert len(confusing) == 156
-        of_class = Counter(name for i in confusing for name in HOME if i.background in HOME[name])
+        of_class = Counter(image.background for image in confusing)
         assert max(of_class.values()) - min(of_class.values()) <= 1
         foreground = Counter(i.foreground for i in plan if i.foreground)
         assert set(foreground) == set(CLASSES)
@@ -293,7 +290,7 @@ class TestScenes:
     @pytest.mark.parametrize("name", CLASSES)
     def test_an_object_differs_from_the_background_where_the_mask_says(self, name):
         """The background is drawn twice from the same numbers, once with the object on it."""
-        number, background = 4, HOME[name][-1]
+        number, background = 4, HOME[name]
         plain, painted = (Canvas(*SIZE, np.random.default_rng(number)) for _ in range(2))
         for canvas, with_object in ((plain, False), (painted, True)):
             rng = np.random.default_rng(number)
@@ -308,16 +305,16 @@ class TestScenes:
     @pytest.mark.parametrize("name", CLASSES)
     def test_most_images_show_the_usual_background(self, name):
         scenes = [random_object_scene(np.random.default_rng([9, n]), SIZE, name) for n in range(24)]
-        usual = [scene for scene in scenes if scene.background in HOME[name]]
+        usual = [scene for scene in scenes if scene.background == HOME[name]]
         assert 16 <= len(usual) < 24
         assert all(name in scene.classes for scene in scenes)
         assert len({kind for scene in scenes for _, kind in scene.kinds}) >= 3
 
     def test_two_classes_in_one_image(self):
-        scene = object_scene(np.random.default_rng(0), SIZE, ["boat", "bird"], "water")
-        assert scene.classes == ["bird", "boat"]
+        scene = object_scene(np.random.default_rng(0), SIZE, ["boat", "train"], "water")
+        assert scene.classes == ["boat", "train"]
         values = set(np.unique(scene.mask).tolist())
-        assert values == {0, class_index("bird"), class_index("boat"), IGNORE}
+        assert values == {0, class_index("train"), class_index("boat"), IGNORE}
 
     def test_a_picture_too_narrow_for_its_object_is_an_error(self, monkeypatch):
         monkeypatch.setattr("demo.scenes.MAX_DRAWINGS", 3)
