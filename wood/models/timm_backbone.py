@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -43,6 +44,8 @@ class TimmBackbone(Backbone):
         ]
         loses = any(map(_leaves_out_the_border, net.modules()))
         self.multiple = output_stride if strided or loses else 1
+        for name, module in strided[:-1]:
+            net.set_submodule(name, _EvenConv2d(module))
         if strided:
             name, module = strided[-1]
             net.set_submodule(name, _LeadingConv2d(module))
@@ -182,8 +185,12 @@ def _pair(value: int | str | tuple) -> tuple:
     return value if isinstance(value, tuple) else (value, value)
 
 
-class _LeadingConv2d(nn.Conv2d):
-    """A strided convolution whose odd padding leads: its windows lie a cell before `SAME`'s."""
+class _PaddedConv2d(nn.Conv2d):
+    """A strided convolution of maps whose sides are multiples of its stride.
+
+    `SAME` pads them by k - s in all. As numbers, and not computed from the size in each call, they
+    also leave short expressions of the size to the ONNX export.
+    """
 
     def __init__(self, convolution: nn.Conv2d):
         super().__init__(
@@ -194,11 +201,32 @@ class _LeadingConv2d(nn.Conv2d):
             groups=convolution.groups,
             bias=convolution.bias is not None,
         )
-        rows, columns = (side - 1 for side in convolution.kernel_size)
-        self.edges = (columns - columns // 2, (columns - 1) // 2, rows - rows // 2, (rows - 1) // 2)
 
     def forward(self, maps: Tensor) -> Tensor:
         return super().forward(pad(maps, self.edges))
+
+
+class _EvenConv2d(_PaddedConv2d):
+    """`SAME` itself: the odd padding follows. It keeps the convolution's weights."""
+
+    def __init__(self, convolution: nn.Conv2d):
+        with torch.random.fork_rng(devices=[]):
+            super().__init__(convolution)
+        self.load_state_dict(convolution.state_dict())
+        rows, columns = (
+            max(side - stride, 0)
+            for side, stride in zip(convolution.kernel_size, convolution.stride, strict=True)
+        )
+        self.edges = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+
+
+class _LeadingConv2d(_PaddedConv2d):
+    """The odd padding leads: its windows lie a cell before `SAME`'s."""
+
+    def __init__(self, convolution: nn.Conv2d):
+        super().__init__(convolution)
+        rows, columns = (side - 1 for side in convolution.kernel_size)
+        self.edges = (columns - columns // 2, (columns - 1) // 2, rows - rows // 2, (rows - 1) // 2)
 
 
 def create_timm_backbone(

@@ -52,15 +52,16 @@ def export_onnx(weights: str | Path, output: str | Path) -> None:
     free = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     # Sizes that are no multiples of a stride and differ, so that nothing is specialised to them.
     example = torch.zeros(2, 3, 161, 195)
-    program = torch.onnx.export(
-        WholeImage(network).eval(),
-        (example,),
-        input_names=["image"],
-        output_names=["logits"],
-        dynamic_shapes=(free,),
-        dynamo=True,
-        verbose=False,
-    )
+    with torch.no_grad():  # else dilated convolutions are traced by their phases: many minutes
+        program = torch.onnx.export(
+            WholeImage(network).eval(),
+            (example,),
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_shapes=(free,),
+            dynamo=True,
+            verbose=False,
+        )
     labels = ["background", *metadata["class_names"]]
     program.model.metadata_props["labels"] = json.dumps(labels)
     with atomic_path(output) as temporary:

@@ -13,6 +13,7 @@ from tests.published import irn_resnet50, seam_wide_resnet38
 from wood.models.backbone import IMAGENET_MEAN
 from wood.models.backbones import create_backbone
 from wood.models.resnet import ResNet
+from wood.models.timm_backbone import _EvenConv2d
 from wood.models.weights import (
     convert_resnet,
     convert_wide_resnet38,
@@ -382,3 +383,14 @@ def test_mxnet_files_of_every_form_are_read(form, tmp_path):
 def test_conversion_leaves_the_classifier_out():
     names = {"conv1.weight", "fc.weight", "layer1.0.conv1.weight"}
     assert set(convert_resnet({n: torch.zeros(1) for n in names})) == names - {"fc.weight"}
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 2), (3, 2), (5, 2), (7, 4), ((3, 5), 2)])
+def test_padding_given_as_numbers_is_same_on_multiples_of_the_stride(kernel, stride):
+    torch.manual_seed(0)
+    same = timm.layers.Conv2dSame(4, 4, kernel, stride=stride, groups=4)
+    state = torch.get_rng_state()
+    fixed = _EvenConv2d(same)
+    assert torch.equal(torch.get_rng_state(), state), "later layers start as they did"
+    maps = torch.randn(2, 4, 24, 36)
+    assert torch.equal(fixed(maps), same(maps))

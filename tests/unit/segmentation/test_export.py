@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from PIL import Image
 
+from tests.places import ROOT
 from wood.cli import main
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import DeepLabV2, save_network
@@ -51,6 +55,23 @@ def test_the_onnx_file_gives_the_classes_of_predict(network, tmp_path):
         expected = predict(network, image, MultiScale((1.0,)))
         assert len(np.unique(expected)) > 1
         assert (logits[0].argmax(axis=0) == expected).mean() >= 0.999
+
+
+def test_the_demos_network_is_exported_in_minutes_and_not_in_hours(tmp_path):
+    """Sizes that the exporter has to reason about grow with a network's depth."""
+    backbone = create_backbone("tf_efficientnet_lite0", weights=None)
+    network = DeepLabV2(backbone, 3, [3, 6, 9, 12], "cells").eval()
+    path, output = tmp_path / "network.safetensors", tmp_path / "network.onnx"
+    metadata = {"output_stride": 16, "atrous_rates": [3, 6, 9, 12], "class_names": ["cat", "dog"]}
+    save_network(path, network, metadata | {"backbone": "tf_efficientnet_lite0"})
+    command = [sys.executable, "-m", "wood", "export", "--weights", path, "-o", output]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=300)
+    session = onnxruntime.InferenceSession(output, providers=["CPUExecutionProvider"])
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 3, 99, 131)).astype(np.float32)
+    with torch.no_grad():
+        expected = WholeImage(network)(torch.from_numpy(pixels)).numpy()
+    (logits,) = session.run(["logits"], {"image": pixels})
+    assert np.abs(logits - expected).max() < 1e-3 * np.abs(expected).max()
 
 
 def test_a_missing_package_is_named(network, tmp_path, monkeypatch):
