@@ -236,9 +236,8 @@ def fiftyone_grid(page: ReviewPage, decisions: Path) -> None:
         page.press(key)
         until(lambda end=written + number: len(answers(decisions)) == end, "the answer")
         assert answers(decisions)[-1] == (int(seen, 16), word)
-    until(lambda: page.opened() not in ("", seen), "the next image")  # it takes the place of `seen`
-    page.press(Keys.ESCAPE)
-    until(lambda: not page.text("modal"), "the grid again")
+    # While FiftyOne opens the next image it takes no key, so a person presses Escape again.
+    until(lambda: page.press(Keys.ESCAPE) or not page.text("modal"), "the grid again")
     page.press("g")
     page.wait_until_drawn()
 
