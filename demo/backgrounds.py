@@ -152,8 +152,7 @@ def _railway_land(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> N
     ground(canvas, rng, camera, grass, mixed(grass, (150, 152, 130), 0.4), contrast=0.22)
 
 
-def _ribbon(camera: Camera, left: float, right: float, distances: np.ndarray,
-            up: float = 0.0) -> np.ndarray:
-    there = [camera.at(left, up, away) for away in distances]
-    back = [camera.at(right, up, away) for away in distances[::-1]]
+def _ribbon(camera: Camera, left: float, right: float, distances: np.ndarray) -> np.ndarray:
+    there = [camera.at(left, 0, away) for away in distances]
+    back = [camera.at(right, 0, away) for away in distances[::-1]]
     return np.array(there + back)
