@@ -408,6 +408,15 @@ def test_only_the_changed_experiment_runs(folder):
     assert names == {"irn-wood"}
 
 
+def test_an_experiment_added_by_an_overlay_uses_the_masks_that_exist(folder):
+    added = {"classifier": "cam-wood", "segmentation": {"loss": "cross-entropy"}}
+    jobs = plan(folder, {"experiments": {"another-loss": added}})
+    own_scores = {"score_seeds", "seeds_with_crf", "score_pseudo_masks"}
+    assert {job.rule for job in jobs} == NETWORK | own_scores
+    names = {job.wildcards["experiment"] for job in jobs if "experiment" in job.wildcards}
+    assert names == {"another-loss"}
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [

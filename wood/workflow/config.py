@@ -4,7 +4,7 @@ from wood.scoring.thresholds import has_margins
 from wood.workflow.checks import check
 from wood.workflow.files import check_files, named_inputs
 from wood.workflow.grids import expanded
-from wood.workflow.overlays import check_overlays
+from wood.workflow.overlays import read_overlays
 from wood.workflow.resolve import (
     STAGES,
     Tree,
@@ -17,6 +17,7 @@ from wood.workflow.resolve import (
     has_evaluation,
     has_masks,
     has_val,
+    in_order_of,
     merge,
     needed_hard_ood,
     network_sees_ood,
@@ -34,7 +35,6 @@ __all__ = [
     "basis",
     "check",
     "check_files",
-    "check_overlays",
     "classifier",
     "data_set_classes",
     "expanded",
@@ -45,12 +45,14 @@ __all__ = [
     "has_margins",
     "has_masks",
     "has_val",
+    "in_order_of",
     "merge",
     "named_inputs",
     "needed_hard_ood",
     "network_sees_ood",
     "ood_images",
     "owners",
+    "read_overlays",
     "sort_keys",
     "threshold_baseline",
     "typed",

@@ -20,7 +20,10 @@ def read_overlay(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def check_overlays(paths: Iterable[str | Path]) -> None:
-    """Check that each file of the configuration can be read, and says each key once."""
-    for path in paths:
-        read_overlay(path)
+def read_overlays(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """Read the files of the configuration, and check that each says a key once.
+
+    Raises:
+        InputError: as `read_overlay`.
+    """
+    return [read_overlay(path) for path in paths]

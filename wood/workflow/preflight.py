@@ -10,13 +10,11 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from wood.review.similar import SCREEN
-from wood.runtime.errors import InputError
 from wood.runtime.provenance import gpu_possible
 from wood.runtime.store import read_table
 from wood.workflow import config as settings
@@ -275,13 +273,7 @@ def read_configuration(files: Sequence[Path]) -> dict[str, Any]:
     Raises:
         InputError: a file is not there, or something is wrong with what it says.
     """
-    settings.check_overlays([BASE, *files])
-    config: dict[str, Any] = {}
-    for path in (BASE, *files):
-        try:
-            config = settings.merge(config, yaml.safe_load(path.read_text()) or {})
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}.") from None
+    config = reduce(settings.merge, settings.read_overlays([BASE, *files]))
     settings.check(config)
     return settings.expanded(config)
 

@@ -5,7 +5,7 @@ line; its resolved parameters are what its rules depend on.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from wood.runtime.knobs import without_knobs
 from wood.scoring.thresholds import BESIDE_OOD, HALF_A, has_margins, with_margins
 
 STAGES = ("seeds", "pseudo_masks", "segmentation")
+
+NAMED = ("classifiers", "localizations", "experiments")  # whose entries have names of the user's
 
 Tree = Mapping[str, Any]
 
@@ -57,6 +59,21 @@ def _scalar(text: str) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else text
 
 
+def in_order_of(config: Tree, files: Sequence[Tree]) -> dict[str, Any]:
+    """Return a configuration whose classifiers and experiments are in the order of the files.
+
+    Snakemake puts the names of the overlays before those of `config.yaml`. An experiment that an
+    overlay adds would so come first and make the pseudo-masks that it shares, which exist already
+    under the name of another one (`owners`). Names that no file has come last.
+    """
+    ordered = dict(config)
+    for kind in NAMED:
+        named = [file[kind] for file in files if isinstance(file.get(kind), Mapping)]
+        names = dict.fromkeys(name for entries in [*named, config[kind]] for name in entries)
+        ordered[kind] = {name: config[kind][name] for name in names if name in config[kind]}
+    return ordered
+
+
 def sort_keys(config: dict[str, Any]) -> None:
     """Put the keys of a configuration, and of all in it, in alphabetical order, in place.
 
@@ -66,7 +83,7 @@ def sort_keys(config: dict[str, Any]) -> None:
     """
     for key in sorted(config):
         value = config[key] = config.pop(key)
-        if key in ("classifiers", "localizations", "experiments"):
+        if key in NAMED:
             for entry in value.values():
                 _sort_entry(entry)
         else:

@@ -22,19 +22,19 @@ def configuration(
     Args:
         merged: the files, as Snakemake put them over one another.
         given: what `--config` says, which comes over them.
-        files: these files, each of which is to say a key once.
+        files: these files, from `config.yaml` on; each says a key once.
 
     Raises:
         SystemExit: something is wrong with it, with a sentence that names the key.
     """
     config = settings.merge(merged, settings.typed(given))
     try:
-        settings.check_overlays(files)
+        overlays = settings.read_overlays(files)
         settings.check(config)
         settings.check_files(config)
     except InputError as error:
         raise SystemExit(f"Error: {error}") from None
-    config = settings.expanded(config)
+    config = settings.expanded(settings.in_order_of(config, overlays))
     settings.sort_keys(config)
     return config
 

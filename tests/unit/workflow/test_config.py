@@ -112,7 +112,7 @@ def test_no_threshold_of_the_demo_reaches_the_papers_configuration(config, over)
 
 def test_irns_values_stand_in_the_papers_configuration(config):
     """IRN's published code: thresholds, IRNet's training and the random walk; W-OoD's 0.15."""
-    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    paper = overlaid(config, "voc12")
     for name, background in (("irn", 0.05), ("irn-wood", 0.15)):
         pseudo = settings.experiment(paper, name)["pseudo"]
         thresholds = [pseudo[f"{kind}_threshold"] for kind in ("foreground", "background", "mask")]
@@ -130,7 +130,7 @@ def test_irns_values_stand_in_the_papers_configuration(config):
 
 def test_advcams_thresholds_stand_in_the_papers_configuration(config):
     """The published code of AdvCAM, IRN, and W-OoD with either."""
-    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    paper = overlaid(config, "voc12")
     published = {
         "advcam": (0.35, 0.15, 0.25, 1.5),
         "advcam-wood": (0.30, 0.15, 0.22, 1.5),
@@ -146,7 +146,7 @@ def test_advcams_thresholds_stand_in_the_papers_configuration(config):
 
 
 def test_table_3_has_a_wide_resnet38_on_the_same_masks(config):
-    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
+    paper = overlaid(config, "voc12")
     assert settings.owners(paper)["advcam-wood-wide"] == "advcam-wood"
     network = settings.experiment(paper, "advcam-wood-wide")["segmentation"]
     assert (network["backbone"], network["crop"]) == ("wide_resnet38", 448)
@@ -160,9 +160,8 @@ def test_table_3_has_a_wide_resnet38_on_the_same_masks(config):
 
 def test_deeplabs_published_values_stand_in_the_papers_configuration(config):
     """kazuto1011/deeplab-pytorch, configs/voc12.yaml, and AdvCAM's author in AdvCAM issue 9."""
-    paper = settings.merge(config, yaml.safe_load((ROOT / "configs/voc12.yaml").read_text()))
-    overlay = yaml.safe_load((ROOT / "configs/deeplab-pytorch.yaml").read_text())
-    published = settings.merge(paper, overlay)
+    paper = overlaid(config, "voc12")
+    published = overlaid(paper, "deeplab-pytorch")
     settings.check(published)
     advcams, network = (
         settings.experiment(each, "advcam-wood")["segmentation"] for each in (paper, published)
@@ -520,9 +519,9 @@ def test_a_key_that_stands_twice_is_named_with_its_file_and_line(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text("gpus: 1\nwood:\n  clusters: 3\n  clusters: 4\n")
     with pytest.raises(InputError, match=r"twice\.yaml: line 4: .* 'clusters' is in line 3 too"):
-        settings.check_overlays([ROOT / "config.yaml", path])
+        settings.read_overlays([ROOT / "config.yaml", path])
     path.write_text("base: &base {a: 1}\nother: {<<: *base, a: 2}\n")
-    settings.check_overlays([path])
+    settings.read_overlays([path])
 
 
 BRACES = ["/a/{set}/x", "a}b", "{", "{b}", "a {0}"]
