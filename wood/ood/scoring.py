@@ -17,6 +17,7 @@ from wood.data.images import load_image
 from wood.data.transforms import resize_long_side
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
+from wood.models.folding import folded
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
@@ -101,6 +102,7 @@ def score_images(
     if images.empty:
         raise InputError(f"{manifest}: there is no image to score.")
     device = find_device()
+    model.backbone = folded(model.backbone)
     model = model.to(device, memory_format=torch.channels_last).eval()
     scores = np.full((len(images), len(names)), np.nan, dtype=np.float32)
     pooled = np.zeros((len(images), model.head.in_channels), dtype=np.float16)

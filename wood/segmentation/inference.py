@@ -17,7 +17,7 @@ from wood.data.lists import read_image_list, shard
 from wood.data.masks import save_mask
 from wood.data.photographs import readable_images, stack
 from wood.data.transforms import normalize
-from wood.models.deeplab import DeepLabV2, at_pixels, load_network, rescale_images
+from wood.models.deeplab import DeepLabV2, at_pixels, load_to_predict, rescale_images
 from wood.models.weights import check_classes
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
@@ -167,10 +167,9 @@ def segment_images(
         raise InputError("crf and crf_output belong together.")
     method, tiling = MultiScale(tuple(scales), flip, merge), Tiling(tile_side, tile_margin)
     device = find_device()
-    model, metadata = load_network(network)
+    model, metadata = load_to_predict(network, device)
     if class_names is not None:
         check_classes(network, metadata, class_names)
-    model.to(device, memory_format=torch.channels_last)
     listed = shard(read_image_list(images), shard_index, shard_count)
     loaded = progress(
         readable_images(listed, max_failed_fraction, workers), len(listed), "segmentation"

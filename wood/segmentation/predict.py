@@ -11,7 +11,7 @@ from PIL import Image
 
 from wood.data.images import load_image
 from wood.data.masks import save_mask
-from wood.models.deeplab import DeepLabV2, load_network
+from wood.models.deeplab import DeepLabV2, load_to_predict
 from wood.runtime.devices import find_device
 from wood.segmentation.inference import MultiScale, score_tiles
 from wood.segmentation.tiles import MaskAssembly, Tiling, labels_of
@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Segment the photograph, write its mask, and print the share of each label."""
     method = MultiScale(tuple(options.scales), options.flip, options.merge)
-    network, metadata = load_network(options.weights)
+    network, metadata = load_to_predict(options.weights, find_device())
     image = load_image(options.image)
-    mask = predict(network.to(find_device()), image, method, name=str(options.image))
+    mask = predict(network, image, method, name=str(options.image))
     save_mask(options.output, mask)
     names = ["background", *metadata["class_names"]]
     for value, pixels in zip(*np.unique(mask, return_counts=True), strict=True):

@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import (
@@ -10,6 +11,7 @@ from wood.models.deeplab import (
     DeepLabV2,
     balanced_loss,
     load_network,
+    load_to_predict,
     multi_scale_logits,
     save_network,
     segmentation_loss,
@@ -185,6 +187,18 @@ def test_a_saved_network_gives_the_same_logits(network, tmp_path):
         assert torch.equal(loaded(images), network.eval()(images))
     assert metadata["class_names"] == ["cat", "dog"]
     assert not loaded.training
+
+
+def test_a_network_to_predict_with_has_no_batch_norm_and_the_same_logits(network, tmp_path):
+    path = tmp_path / "network.safetensors"
+    save_network(path, network, METADATA)
+    loaded, metadata = load_to_predict(path, torch.device("cpu"))
+    assert not any(isinstance(module, _BatchNorm) for module in loaded.modules())
+    images = torch.randn(1, 3, 40, 40)
+    with torch.no_grad():
+        expected = network.eval()(images)
+        assert (loaded(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert metadata["class_names"] == ["cat", "dog"]
 
 
 def test_weights_of_another_architecture_or_with_nan_are_refused(network, tmp_path):
