@@ -57,13 +57,13 @@ def differences(ours: str, reference: str, folders: list[Path]) -> list[str]:
         if not pairs:
             continue
         sides = [measure(list(side)) for side in zip(*pairs, strict=True)]
-        images = difference_interval(pairs)
-        found = paired(*sides, lambda _, images=images: images)
+        found = paired(sides[0], sides[1])
+        images = interval(difference_interval(pairs))
         values = [", ".join(f"{value:.1f}" for value in side.values) for side in sides]
         seeds = f" and {interval(found.seeds)} over {found.runs} runs" if found.seeds else ""
         lines.append(
             f"{step}: {values[0]} minus {values[1]} = {found.mean:+.2f}, 95 % interval "
-            f"{interval(images)} over {len(pairs[0][0].image_ids)} images{seeds}"
+            f"{images} over {len(pairs[0][0].image_ids)} images{seeds}"
         )
     if not lines:
         places = ", ".join(map(str, folders))
