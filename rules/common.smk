@@ -26,7 +26,7 @@ paths = targets.paths
 page = ReportInputs(targets, start.overlays(workflow.overwrite_configfiles))
 
 if not workflow.output_settings.dryrun:
-    pin_instruction_set(config["cpu_isa"])
+    pin_instruction_set(config["cpu_isa"], config["precision"])
 
 # A run itself: neither one of its jobs, which read these files too, nor a dry run.
 if workflow.is_main_process and not workflow.output_settings.dryrun:

@@ -41,15 +41,19 @@ def share_with_jobs(root: str) -> None:
     os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "1")
 
 
-def pin_instruction_set(name: str | None) -> None:
+def pin_instruction_set(name: str | None, precision: str) -> None:
     """Let this process and those it starts compute with the kernels of one instruction set.
 
     The libraries read the variables when they load, so this comes before torch is imported. Every
     job reads the rule files first, on a cluster's node too, so it reaches all of them.
 
     Args:
-        name: of `INSTRUCTION_SETS`; None leaves the environment as it is.
+        name: of `INSTRUCTION_SETS`; "auto" is avx2 where the processor is known to have it, but
+            not with bfloat16, for which AVX2 has no kernels; None leaves the environment as it is.
+        precision: of the networks, "float32", "bfloat16" or "auto".
     """
+    if name == "auto":
+        name = "avx2" if precision != "bfloat16" and "avx2" in processor()[1] else None
     os.environ.update(INSTRUCTION_SETS[name] if name else {})
 
 
@@ -79,13 +83,13 @@ def processor() -> tuple[str, set[str]]:
 
 
 def check_instruction_set(name: str | None) -> None:
-    """Refuse a processor that lacks the pinned instruction set, where it says what it has.
+    """Refuse a processor that lacks an instruction set of `INSTRUCTION_SETS` asked for by name.
 
     Raises:
         InputError: the libraries would silently take kernels of a smaller set.
     """
     model, known = processor()
-    if name and known and name not in known:
+    if name in INSTRUCTION_SETS and known and name not in known:
         raise InputError(
             f"Configuration: cpu_isa is {name}, which this processor ({model}) does not have; "
             f"it has {', '.join(sorted(known))}."

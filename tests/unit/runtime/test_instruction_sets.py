@@ -47,20 +47,36 @@ def test_each_set_names_the_same_libraries():
 @pytest.mark.parametrize("name", INSTRUCTION_SETS)
 def test_a_set_is_pinned_whatever_the_user_had_set(name, monkeypatch):
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    pin_instruction_set(name)
+    pin_instruction_set(name, "float32")
     assert pinned_variables() == INSTRUCTION_SETS[name]
 
 
-def test_nothing_is_pinned_by_default_and_the_users_own_stays(monkeypatch):
+def test_with_null_nothing_is_pinned_and_the_users_own_stays(monkeypatch):
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    pin_instruction_set(BASE["cpu_isa"])
+    pin_instruction_set(None, "float32")
     assert pinned_variables() == {"ATEN_CPU_CAPABILITY": "default"}
+
+
+@pytest.mark.parametrize("has", [("avx2",), ("avx2", "avx512")])
+def test_by_default_processors_with_and_without_avx512_compute_alike(has, monkeypatch):
+    cpu_with(monkeypatch, *has)
+    check_instruction_set(BASE["cpu_isa"])
+    pin_instruction_set(BASE["cpu_isa"], BASE["precision"])
+    assert pinned_variables() == INSTRUCTION_SETS["avx2"]
+
+
+@pytest.mark.parametrize(("has", "precision"), [((), "float32"), (("avx2", "avx512"), "bfloat16")])
+def test_auto_leaves_other_processors_and_bfloat16_alone(has, precision, monkeypatch):
+    cpu_with(monkeypatch, *has)
+    check_instruction_set("auto")
+    pin_instruction_set("auto", precision)
+    assert pinned_variables() == {}
 
 
 def test_torch_computes_with_the_set_that_a_process_inherits():
     if "avx2" not in processor()[1]:
         pytest.skip("this processor has no AVX2")
-    pin_instruction_set("avx2")
+    pin_instruction_set("avx2", "float32")
     code = "import torch; print(torch.backends.cpu.get_cpu_capability())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "AVX2"
@@ -80,7 +96,7 @@ def test_a_processor_that_says_nothing_is_not_refused(monkeypatch):
 
 
 def test_the_provenance_names_the_processor_and_the_pinned_set():
-    pin_instruction_set("avx2")
+    pin_instruction_set("avx2", "float32")
     found = json.loads(json.dumps(provenance()))
     assert found["processor"] == processor()[0] != ""
     assert found["instruction sets"]["ONEDNN_MAX_CPU_ISA"] == "AVX2"
@@ -96,17 +112,22 @@ def test_jobs_that_compute_depend_on_the_set(tmp_path):
     assert one != other
 
 
-def test_the_rule_files_pin_the_set_at_once(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [((), "AVX2\n"), (("cpu_isa=null",), ""), (("precision=bfloat16",), "")],
+)
+def test_the_rule_files_pin_the_set_at_once(changes, seen, tmp_path):
     """A job on any machine reads the rule files first, and its script inherits the environment."""
     for name in ("config.yaml", "wood", "rules", "schemas"):
         (tmp_path / name).symlink_to(ROOT / name)
     probe = tmp_path / "probe.smk"
     probe.write_text(
         'configfile: f"{workflow.basedir}/config.yaml"\ninclude: "rules/common.smk"\n'
-        "rule probe:\n    output: 'seen'\n    shell: 'printenv ONEDNN_MAX_CPU_ISA > {output}'\n"
+        "rule probe:\n    output: 'seen'\n"
+        "    shell: 'printenv ONEDNN_MAX_CPU_ISA > {output} || true'\n"
     )
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(probe), "--cores", "1"]
-    command += ["--directory", str(tmp_path), "--config", "cpu_isa=avx2"]
+    command += ["--directory", str(tmp_path)] + (["--config", *changes] if changes else [])
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "seen").read_text() == "AVX2\n"
+    assert (tmp_path / "seen").read_text() == seen
