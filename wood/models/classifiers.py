@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
+from wood.models.folding import folded
 from wood.models.seam import SeamClassifier
 from wood.models.weights import read_model
 from wood.runtime.store import save_tensors
@@ -53,3 +56,10 @@ def load_classifier(path: str | Path) -> tuple[CamClassifier, dict[str, Any]]:
             architecture=metadata["architecture"],
         ),
     )
+
+
+def load_to_predict(path: str | Path, device: torch.device) -> tuple[CamClassifier, dict[str, Any]]:
+    """Load a classifier that no longer trains, ready on `device`: its batch norm is folded."""
+    model, metadata = load_classifier(path)
+    model.backbone = folded(model.backbone)
+    return model.requires_grad_(False).to(device, memory_format=torch.channels_last), metadata

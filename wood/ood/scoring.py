@@ -16,8 +16,7 @@ from torch import Tensor
 from wood.data.images import load_image
 from wood.data.transforms import resize_long_side
 from wood.models.cam import CamClassifier
-from wood.models.classifiers import load_classifier
-from wood.models.folding import folded
+from wood.models.classifiers import load_to_predict
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
@@ -95,15 +94,13 @@ def score_images(
     Raises:
         InputError: there is no image to score, or too many are unreadable.
     """
-    model, metadata = load_classifier(classifier)
+    device = find_device()
+    model, metadata = load_to_predict(classifier, device)
     names = list(metadata["class_names"])
     images = read_table(manifest, ["image_id", "path", "split", "status"])
     images = images[images["status"] == "ok"].reset_index(drop=True)
     if images.empty:
         raise InputError(f"{manifest}: there is no image to score.")
-    device = find_device()
-    model.backbone = folded(model.backbone)
-    model = model.to(device, memory_format=torch.channels_last).eval()
     scores = np.full((len(images), len(names)), np.nan, dtype=np.float32)
     pooled = np.zeros((len(images), model.head.in_channels), dtype=np.float16)
     loader = load_ahead(images["path"], long_side, workers)

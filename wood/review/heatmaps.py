@@ -57,12 +57,12 @@ class Heatmaps:
     def _make(self, path: str | Path, name: str) -> np.ndarray:
         import torch
 
-        from wood.models.classifiers import load_classifier
+        from wood.models.classifiers import load_to_predict
         from wood.ood.scoring import load_resized
 
         if self.model is None:
-            model, metadata = load_classifier(self.classifier)
-            self.model, self.names = model.eval().requires_grad_(False), metadata["class_names"]
+            self.model, metadata = load_to_predict(self.classifier, torch.device("cpu"))
+            self.names = metadata["class_names"]
         if name not in self.names:
             raise InputError(
                 f"{self.classifier}: this classifier does not know the class {name!r}."

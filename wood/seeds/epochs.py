@@ -10,7 +10,7 @@ import torch
 
 from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, subset
-from wood.models.classifiers import load_classifier
+from wood.models.classifiers import load_to_predict
 from wood.ood.images import ood_images
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
@@ -96,8 +96,7 @@ def extract_epoch_features(
     }
     tensors, rows = {}, []
     for epoch, path in enumerate([start, *found]):
-        model, _ = load_classifier(path)
-        model.to(find_device(), memory_format=torch.channels_last)
+        model, _ = load_to_predict(path, find_device())
         parts = [(*of, *image_features(model, chosen, **whole)) for *of, chosen in sets]
         tensors[f"epoch-{epoch}"] = torch.cat([features for _, _, _, features, _ in parts])
         rows = [(name, domain, one) for name, domain, ids, _, _ in parts for one in ids]

@@ -10,7 +10,7 @@ from wood.data.lists import read_image_list
 from wood.data.photographs import batches_of_one_size, readable_images, stack
 from wood.data.transforms import normalize, resize_long_side
 from wood.models.cam import CamClassifier
-from wood.models.classifiers import load_classifier
+from wood.models.classifiers import load_to_predict
 from wood.runtime.devices import autocast, find_device
 from wood.runtime.progress import progress
 from wood.runtime.store import save_tensors
@@ -64,8 +64,7 @@ def extract_features(
 
     The ids stand in the metadata as `images`. Images are resized to one `long_side`.
     """
-    model, metadata = load_classifier(classifier)
-    model.to(find_device(), memory_format=torch.channels_last)
+    model, metadata = load_to_predict(classifier, find_device())
     ids, features, logits = image_features(
         model,
         read_image_list(images),

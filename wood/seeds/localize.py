@@ -12,9 +12,7 @@ from wood.data.labels import label_matrix, read_labels
 from wood.data.lists import read_image_list, shard
 from wood.data.photographs import batches_of_one_size, readable_images
 from wood.maps import LocalizationMaps, grid_size, normalize_maps, write_maps
-from wood.models.cam import CamClassifier
-from wood.models.classifiers import load_classifier
-from wood.models.folding import folded
+from wood.models.classifiers import load_to_predict
 from wood.models.weights import check_classes
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
@@ -100,7 +98,8 @@ def make_maps(
         InputError: the classifier is for other classes, or its maps are not finite.
     """
     device = find_device()
-    model = _frozen(classifier, class_names, device)
+    model, metadata = load_to_predict(classifier, device)
+    check_classes(classifier, metadata, class_names)
     method = METHODS[settings["method"]].load()
     batches = batches_of_one_size(images, max_batch_pixels)
     for ids, batch in pyramids(batches, settings["scales"], workers):
@@ -114,16 +113,6 @@ def make_maps(
                 raise InputError(f"{classifier}: its maps of the image {image_id} are not finite.")
             kept = normalize_maps(some, model.zero_is_minimum).to("cpu", torch.float16)
             yield LocalizationMaps(image_id, batch[0].size, present[image_id], kept)
-
-
-def _frozen(
-    classifier: str | Path, class_names: Sequence[str], device: torch.device
-) -> CamClassifier:
-    """Load a classifier that must be for `class_names`, to make maps with and not to train."""
-    model, metadata = load_classifier(classifier)
-    check_classes(classifier, metadata, class_names)
-    model.backbone = folded(model.backbone)
-    return model.requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
 def classes_present(image_ids: Iterable[str], labels: str | Path) -> dict[str, Tensor]:
