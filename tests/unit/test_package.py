@@ -70,12 +70,29 @@ def test_the_installed_package_has_its_command_and_its_data(installed):
     assert missing == set()
 
 
-def test_every_command_has_its_help(capsys):
-    for name in COMMANDS:
-        with pytest.raises(SystemExit) as ended:
-            main([name, "--help"])
-        assert ended.value.code == 0
-        assert COMMANDS[name].help in capsys.readouterr().out
+def run_installed(installed, *command, cwd):
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "wood", *command],
+        cwd=cwd, env=os.environ | {"PYTHONPATH": str(installed)}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there_when_installed(name, installed, tmp_path):
+    done = run_installed(installed, name, "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert COMMANDS[name].help in " ".join(done.stdout.split())
+
+
+def test_preflight_wants_the_pipelines_folder_when_installed(installed, tmp_path):
+    there = run_installed(installed, "preflight", cwd=ROOT)
+    assert "Configuration demo" in there.stdout, there.stderr
+    elsewhere = run_installed(installed, "preflight", cwd=tmp_path)
+    assert (elsewhere.returncode, elsewhere.stdout) == (1, "")
+    assert elsewhere.stderr == (
+        f"Error: {tmp_path} has no config.yaml: run this in the pipeline's folder, where its "
+        "Snakefile is.\n"
+    )
 
 
 def test_bad_input_is_one_sentence(tmp_path, capsys):

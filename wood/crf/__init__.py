@@ -1,4 +1,4 @@
-"""Dense conditional random field (Krähenbühl and Koltun, 2011), by pydensecrf or in torch."""
+"""Dense conditional random field (Krähenbühl and Koltun, 2011), by pydensecrf."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,11 +60,8 @@ def refine_each(
     *,
     parameters: Mapping[str, Any],
     num_labels: int | None = None,
-    in_torch: bool = False,
 ) -> list[np.ndarray]:
     """Refine several scores of one image, each as `refine` does; its kernels are computed once.
-
-    `in_torch`: by `wood.crf.field`, whose result is pydensecrf's within 1e-3.
 
     Raises:
         ValueError: as `refine`, or scores that are not all of one number of labels.
@@ -76,11 +73,6 @@ def refine_each(
     height, width = image.shape[:2]
     if labels == 1:
         return [np.ones((1, height, width), np.float32) for _ in energies]
-    if in_torch:
-        from wood.crf.field import infer_each
-
-        return infer_each(image, energies, parameters)
-
     from pydensecrf.densecrf import DenseCRF2D
 
     field = DenseCRF2D(width, height, labels)

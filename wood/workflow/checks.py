@@ -3,7 +3,6 @@
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,6 +13,7 @@ from wood.seeds.methods import METHODS
 from wood.workflow import figure5
 from wood.workflow.data_checks import check_data
 from wood.workflow.grids import expanded, with_items
+from wood.workflow.pipeline import pipeline_file
 from wood.workflow.resolve import (
     Tree,
     classifier,
@@ -24,7 +24,7 @@ from wood.workflow.resolve import (
     uses_distance,
 )
 
-SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+SCHEMA = "schemas/config.schema.yaml"
 
 
 def check(config: Tree) -> None:
@@ -37,7 +37,7 @@ def check(config: Tree) -> None:
         raise InputError(f"Configuration: it is {config!r}, not a list of keys with values.")
     _check_renamed(config)
     _check_finite(config)
-    schema = yaml.safe_load(SCHEMA.read_text())
+    schema = yaml.safe_load(pipeline_file(SCHEMA).read_text())
     _check_schema(config, schema)
     _check_localizations(config)
     _check_complete(config, schema, schema["$defs"], "")

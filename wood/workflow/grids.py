@@ -14,15 +14,13 @@ What `classifiers` and `experiments` say under a generated name comes over it; n
 
 import itertools
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from wood.runtime.errors import InputError
 from wood.workflow import figure5
 from wood.workflow.overlays import read_overlay
+from wood.workflow.pipeline import pipeline_file
 from wood.workflow.resolve import Tree, merge
-
-CONFIGS = Path(__file__).parents[2] / "configs"
 
 ADDED = ("grids", "classifiers", "experiments")  # by a table or figure
 
@@ -35,9 +33,10 @@ def with_items(config: Tree) -> dict[str, Any]:
     """
     merged: dict[str, Any] = {kind: {} for kind in ADDED}
     for name in config["items"]:
-        found = sorted(CONFIGS.glob(f"*/{name}.yaml"))
+        configs = pipeline_file("configs")
+        found = sorted(configs.glob(f"*/{name}.yaml"))
         if not found:
-            known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*/*.yaml")))
+            known = ", ".join(sorted(path.stem for path in configs.glob("*/*.yaml")))
             raise InputError(
                 f"Configuration: items names {name!r}, which is not one of the overlays in "
                 f"configs/tables and configs/figures ({known})."

@@ -23,12 +23,12 @@ from wood.workflow.config import Tree
 from wood.workflow.downloads import downloads
 from wood.workflow.files import file_problems
 from wood.workflow.paths import Paths
+from wood.workflow.pipeline import pipeline_file
 from wood.workflow.resources import LARGEST_MB, LARGEST_MB_OF_THREAD
 from wood.workflow.review import expected_looks
 
 WIDTH = 99
 PROBLEMS_SHOWN = 8
-BASE = Path(__file__).parents[2] / "config.yaml"
 
 
 @dataclass
@@ -273,7 +273,7 @@ def read_configuration(files: Sequence[Path]) -> dict[str, Any]:
     Raises:
         InputError: a file is not there, or something is wrong with what it says.
     """
-    config = reduce(settings.merge, settings.read_overlays([BASE, *files]))
+    config = reduce(settings.merge, settings.read_overlays([pipeline_file("config.yaml"), *files]))
     settings.check(config)
     return settings.expanded(config)
 

@@ -6,13 +6,12 @@ python -m wood.workflow.reference > docs/configuration.md
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "schemas" / "config.schema.yaml"
+from wood.workflow.checks import SCHEMA
+from wood.workflow.pipeline import pipeline_file
 
 HEAD = """# Configuration
 
@@ -99,10 +98,10 @@ def _words(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 def page() -> str:
     """Return the page."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema = yaml.safe_load(pipeline_file(SCHEMA).read_text(encoding="utf-8"))
     lines = [HEAD]
     section = None
-    for key in keys((ROOT / "config.yaml").read_text(encoding="utf-8")):
+    for key in keys(pipeline_file("config.yaml").read_text(encoding="utf-8")):
         top = key.path[0]
         if len(key.path) > 1 and top in NAMED:
             continue

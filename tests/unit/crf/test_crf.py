@@ -117,20 +117,3 @@ def test_zero_probabilities_stay_finite():
 def test_bad_scores_are_refused(scores, words):
     with pytest.raises(ValueError, match=words):
         refine(np.zeros((8, 8, 3), np.uint8), scores, parameters=IR_LABEL_CRF)
-
-
-@pytest.mark.parametrize("parameters", [IR_LABEL_CRF, DEEPLAB_CRF])
-@pytest.mark.parametrize(("height", "width"), [(60, 81), (1, 9), (3, 2)])
-def test_the_field_in_torch_is_that_of_pydensecrf(parameters, height, width):
-    rng = np.random.default_rng(1)
-    smooth = np.add.outer(np.arange(height), np.arange(width))[..., None] * [1, 2, 3]
-    image = (smooth + rng.integers(0, 40, (height, width, 3))).astype(np.uint8)
-    scores = rng.dirichlet(np.ones(3), (2, height, width)).transpose(0, 3, 1, 2)
-
-    expected = refine_each(image, list(scores), parameters=parameters)
-    found = refine_each(image, list(scores), parameters=parameters, in_torch=True)
-
-    for ours, theirs in zip(found, expected, strict=True):
-        assert ours.shape == theirs.shape
-        assert ours.dtype == np.float32
-        np.testing.assert_allclose(ours, theirs, atol=1e-3)
