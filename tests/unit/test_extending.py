@@ -1,6 +1,7 @@
 """Each kind of addition of docs/architecture.md, made here in the places that it names."""
 
 import csv
+import dataclasses
 import re
 from itertools import pairwise
 
@@ -15,8 +16,10 @@ from tests.unit.report.test_page import Reader, written  # noqa: F401
 from tests.unit.seeds.test_localize import CAM, CLASSES, SIZES, files, make  # noqa: F401
 from tests.unit.workflow.test_targets import BASE
 from wood.data.prepare import prepare_csv, prepare_list
+from wood.models.architectures import ARCHITECTURES, Architecture
 from wood.models.backbone import Backbone
 from wood.models.backbones import FAMILIES
+from wood.models.cam import CamClassifier
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
 from wood.models.deeplab import DeepLabV2
 from wood.models.irnet import IRNet
@@ -32,7 +35,7 @@ from wood.scoring.seeds import score_seeds
 from wood.seeds.methods import METHODS, POSITIVE, Method
 from wood.seeds.pyramid import level
 from wood.workflow import config as settings
-from wood.workflow import start
+from wood.workflow import costs, start
 from wood.workflow.inputs import Inputs
 from wood.workflow.targets import Targets
 
@@ -92,6 +95,43 @@ def test_a_localization_methods_settings_are_checked(monkeypatch):
         checked("cam", power=0)
     with pytest.raises(InputError, match="takes Grad-CAM of a classifier of architecture 'seam'"):
         checked("seam")
+
+
+def test_a_localization_methods_cost_is_its_own(monkeypatch):
+    def passes(method, **own):
+        monkeypatch.setitem(METHODS, "cam", method)
+        stages = costs.stages(settings.expanded(settings.merge(BASE, own)))
+        return next(stage.tflop for stage in stages if stage.name == "localization maps")
+
+    once, advcam = METHODS["cam"], METHODS["advcam"]
+    only_cam = {"experiments": {"advcam": None, "advcam-wood": None}}
+    assert advcam.passes({"iterations": 4, "half_scale_iterations": 2}, 0.5) == 7
+    thrice = dataclasses.replace(once, passes=lambda settings, scale: 3)
+    assert passes(thrice, **only_cam) == pytest.approx(3 * passes(once, **only_cam))
+
+
+# An architecture of classifiers: a class, and an entry of ARCHITECTURES.
+
+
+class ScaledClassifier(CamClassifier):
+    """Its logits are twice those of CAM."""
+
+    def forward(self, images):
+        logits, features = super().forward(images)
+        return 2 * logits, features
+
+
+def test_an_architecture(tmp_path, monkeypatch):
+    chosen = settings.merge(BASE, {"classifiers": {"mine": {"architecture": "scaled"}}})
+    with pytest.raises(InputError, match=r"classifiers\.mine\.architecture is 'scaled', which"):
+        settings.check(chosen)
+    monkeypatch.setitem(ARCHITECTURES, "scaled", Architecture(lambda: ScaledClassifier))
+    settings.check(chosen)
+    about = {"backbone": "test_resnet", "class_names": CLASSES, "output_stride": 16}
+    model = build_classifier(**about, weights=None, architecture="scaled").eval()
+    save_classifier(tmp_path / "scaled.safetensors", model, about)
+    found, metadata = load_classifier(tmp_path / "scaled.safetensors")
+    assert (type(found), metadata["architecture"]) == (ScaledClassifier, "scaled")
 
 
 # A table: an entry of ITEMS.

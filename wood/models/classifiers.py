@@ -6,14 +6,12 @@ from typing import Any
 
 import torch
 
+from wood.models.architectures import ARCHITECTURES
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.folding import folded
-from wood.models.seam import SeamClassifier
 from wood.models.weights import read_model
 from wood.runtime.store import save_tensors
-
-ARCHITECTURES: dict[str, type[CamClassifier]] = {"cam": CamClassifier, "seam": SeamClassifier}
 
 
 def build_classifier(
@@ -25,7 +23,7 @@ def build_classifier(
     architecture: str = "cam",
 ) -> CamClassifier:
     """Build a classifier on the backbone's ImageNet `weights` (see `create_backbone`)."""
-    return ARCHITECTURES[architecture](
+    return ARCHITECTURES[architecture].load()(
         create_backbone(
             backbone, output_stride=output_stride, weights=weights, detach_stages=detach_stages
         ),
@@ -38,7 +36,7 @@ def save_classifier(path: str | Path, model: CamClassifier, metadata: Mapping[st
 
     `metadata` holds at least `backbone`, `output_stride` and `class_names`.
     """
-    architecture = next(name for name, kind in ARCHITECTURES.items() if type(model) is kind)
+    architecture = next(name for name, of in ARCHITECTURES.items() if of.load() is type(model))
     save_tensors(path, model.state_dict(), {**metadata, "architecture": architecture})
 
 

@@ -125,13 +125,15 @@ def published_classifier(
 
     Args:
         path: weights of IRN's, AdvCAM's or W-OoD's CAM network, or of SEAM's.
-        architecture: "cam" or "seam".
+        architecture: one of `CLASSIFIERS`.
         class_names: the classes it was trained for, in their order.
 
     Raises:
         InputError: the file cannot be read without unpickling, or a tensor is missing, unknown, or
             of another shape.
     """
+    if architecture not in CLASSIFIERS:
+        raise InputError(f"{path}: there are no published weights of {architecture!r} to convert.")
     convert, network = CLASSIFIERS[architecture]
     metadata: dict[str, Any] = {
         "architecture": architecture,

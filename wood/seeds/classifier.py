@@ -59,7 +59,7 @@ def use_published(
 
     Args:
         weights: a file of the published code of IRN, AdvCAM, W-OoD or SEAM.
-        architecture: `cam` or `seam`.
+        architecture: one of `wood.models.convert.CLASSIFIERS`.
         class_names: C foreground classes.
         output, log, epochs: see `ClassifierTraining`; log and folder are empty.
 
@@ -230,7 +230,7 @@ def _warn_of_guessing(lines: Sequence[Mapping[str, float]], labels: Tensor) -> N
     if reached >= guessing:
         logger.warning(
             "This classifier has learned nothing: in its last iterations the classification loss "
-            "is %.3f, and %.3f if only told how often each class occurs. Lower training.lr, or "
+            "is %.3f, and %.3f if only told how often each class occurs. Lower its training.lr, or "
             "train it longer.",
             reached,
             guessing,

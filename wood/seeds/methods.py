@@ -26,6 +26,11 @@ def _advcam() -> Callable:
     return multi_scale_advcam
 
 
+def _climbs(settings: Mapping[str, Any], scale: float) -> float:
+    """A step of climbing costs three passes."""
+    return 1 + 3 * settings["half_scale_iterations" if scale == 0.5 else "iterations"]
+
+
 @dataclass(frozen=True)
 class Method:
     """A localization method.
@@ -33,14 +38,16 @@ class Method:
     Attributes:
         title: as it is written on pages and in files.
         load: returns the function.
-        architectures: of the classifiers whose maps it can make.
+        architectures: of the classifiers whose maps it can make; None means all.
         settings: its own beside `scales`, each with the JSON schema of its values.
+        passes: how many forward passes a map at a scale costs, by the settings and the scale.
     """
 
     title: str
     load: Callable[[], Callable]
-    architectures: tuple[str, ...] = ("cam", "seam")
+    architectures: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    passes: Callable[[Mapping[str, Any], float], float] = lambda settings, scale: 1
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an entry of `localizations` with this method."""
@@ -62,6 +69,7 @@ METHODS = {
         "AdvCAM",
         _advcam,
         architectures=("cam",),
+        passes=_climbs,
         settings={
             "iterations": COUNT,
             "half_scale_iterations": COUNT,

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from wood.models.architectures import ARCHITECTURES
 from wood.report.membership import full_rows
 from wood.runtime.errors import InputError
 from wood.seeds.methods import METHODS
@@ -144,6 +145,11 @@ def _check_classifier(config: Tree, name: str) -> None:
             raise InputError(f"Configuration: classifiers.{name}.init leads back to itself.")
         seen.append(parent)
     settings = classifier(config, name)
+    if settings["architecture"] not in ARCHITECTURES:
+        raise InputError(
+            f"Configuration: classifiers.{name}.architecture is {settings['architecture']!r}, "
+            f"which is not one of {', '.join(ARCHITECTURES)}."
+        )
     if settings["init"] is not None:
         _check_same_network(config, name, settings["init"])
     if settings["published"] is not None and (settings["init"] or settings["wood"]):
@@ -180,7 +186,7 @@ def _check_names(config: Tree) -> None:
                 )
         architecture = classifier(config, settings["classifier"])["architecture"]
         method = METHODS[config["localizations"][settings["localization"]]["method"]]
-        if architecture not in method.architectures:
+        if method.architectures and architecture not in method.architectures:
             raise InputError(
                 f"Configuration: experiments.{name} takes {method.title} of a classifier of "
                 f"architecture {architecture!r}; it is for {', '.join(method.architectures)} only."
@@ -292,10 +298,12 @@ def _check_parts(config: Tree, name: str, settings: Tree) -> None:
             )
     if not wood:
         return
-    if wood["target"] == "background" and settings["architecture"] != "cam":
+    architecture = ARCHITECTURES[settings["architecture"]]
+    if wood["target"] == "background" and not architecture.background_class:
+        able = [known for known, other in ARCHITECTURES.items() if other.background_class]
         raise InputError(
             f"Configuration: classifiers.{name}.wood.target is background, which is for the "
-            f"architecture cam, not {settings['architecture']}."
+            f"architecture {', '.join(able)}, not {settings['architecture']}."
         )
     if wood["position_weight"] and (wood["target"] != "zeros" or "cls_ood" not in wood["losses"]):
         raise InputError(

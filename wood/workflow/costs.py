@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wood.models.architectures import ARCHITECTURES
+from wood.seeds.methods import METHODS
 from wood.workflow import resolve as settings
 from wood.workflow.downloads import downloads
 from wood.workflow.files import image_set_file
@@ -173,9 +175,9 @@ def _classifiers(config: Tree) -> Stage:
         number = chosen["data"]["in"] or images(config, "train")
         share = 1 + (wood["batch_size"] / training["batch_size"] if wood else 0)
         steps = training["epochs"] * number * share * seed_count
-        twice = 2 if chosen["architecture"] == "seam" else 1
+        passes = ARCHITECTURES[chosen["architecture"]].passes
         # Forward, and backward for weights and for maps: three times the forward pass.
-        stage.tflop += twice * steps * 6 * chosen["crop"] ** 2 * _work(chosen) / TFLOP
+        stage.tflop += passes * steps * 6 * chosen["crop"] ** 2 * _work(chosen) / TFLOP
         kept = training["epochs"] if chosen["keep_epochs"] else 1
         stage.gigabytes += seed_count * kept * _megabytes(chosen) / 1e3
     return stage
@@ -190,7 +192,8 @@ def _maps(config: Tree) -> Stage:
         made[key] = max(made.get(key, 0), _repeats(config, chosen))
     for (classifier, localization), seed_count in made.items():
         way = config["localizations"][localization]
-        passes = sum(scale**2 * _climbs(way, scale) for scale in way["scales"])
+        of_scale = METHODS[way["method"]].passes
+        passes = sum(scale**2 * of_scale(way, scale) for scale in way["scales"])
         work = _work(settings.classifier(config, classifier))
         stage.tflop += seed_count * number * 2 * 2 * passes * pixels * work / TFLOP
         stage.gigabytes += seed_count * number * pixels * MAP_OF_PIXEL / 1e9
@@ -226,13 +229,6 @@ def _networks(config: Tree) -> Stage:
         stage.gigabytes += seed_count * _megabytes(network) / 1e3
         stage.gigabytes += seed_count * number * pixels * MASKS_OF_PIXEL / 1e9
     return stage
-
-
-def _climbs(way: Tree, scale: float) -> float:
-    """How many forward passes a map at a scale costs; a step of climbing costs three."""
-    if way["method"] != "advcam":
-        return 1
-    return 1 + 3 * (way["half_scale_iterations"] if scale == 0.5 else way["iterations"])
 
 
 def _trained(config: Tree) -> dict[str, int]:
