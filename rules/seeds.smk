@@ -102,7 +102,7 @@ rule centers:
         **asks(4000, 60, gpu=SHARD_GPUS),
     params:
         **inputs.kernels,
-        ood=inputs.centers,
+        wood=inputs.centers,
         data=inputs.parts,
         code=code_digest("wood.ood.centers"),
     script:

@@ -11,7 +11,7 @@ with network_job(snakemake):
         snakemake.input.features_in,
         snakemake.input.features_ood,
         snakemake.output[0],
-        ood=snakemake.params.ood,
+        wood=snakemake.params.wood,
         data=snakemake.params.data,
         seed=int(snakemake.wildcards.seed),
     )

@@ -13,7 +13,7 @@ with network_job(snakemake):
         snakemake.output[0],
         classes=snakemake.params.figure["classes"],
         count=snakemake.params.figure["images"],
-        ood=snakemake.params.settings["wood"],
+        wood=snakemake.params.settings["wood"],
         data=snakemake.params.settings["data"],
         seed=int(snakemake.wildcards.seed),
         long_side=snakemake.params.long_side,

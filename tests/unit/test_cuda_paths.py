@@ -126,7 +126,7 @@ def with_ood(folder, classifier, settings=WOOD):
     centers = folder / f"centers-{settings['grouping']}.safetensors"
     features = [folder / f"{domain}.features" for domain in ("train", "ood")]
     lists = (folder / "train.csv", folder / "labels.parquet", folder / "ood.csv")
-    make_centers(*lists, *features, centers, ood=settings, data=CLASSIFIER["data"], seed=0)
+    make_centers(*lists, *features, centers, wood=settings, data=CLASSIFIER["data"], seed=0)
     return {
         "init": classifier,
         "ood_list": folder / "ood.csv",
@@ -193,7 +193,7 @@ def test_features_of_epochs(folder, f_in, wood):
         *(f_in, folder / "wood" / "epochs", folder / "epochs.safetensors"),
         classes=None,
         count=2,
-        ood=WOOD,
+        wood=WOOD,
         data=CLASSIFIER["data"],
         seed=0,
         **WHOLE,

@@ -152,7 +152,7 @@ def test_every_stage_of_voc12_runs_at_its_real_size(short):
     chosen = short.classifier("cam-wood")
     centers = folder / "centers.safetensors"
     make_centers(*short.lists.values(), folder / "ood.csv", inside, outside, centers,
-                 ood=chosen["wood"], data=chosen["data"], seed=0)  # fmt: skip
+                 wood=chosen["wood"], data=chosen["data"], seed=0)  # fmt: skip
     assert finite_rows(load_file(centers)["ood"]) == (50, 2048)
     wood = short.train("cam-wood", init=f_in, ood_list=folder / "ood.csv", centers=centers)
     assert not torch.equal(finite(wood)["head.weight"], finite(f_in)["head.weight"])

@@ -91,12 +91,14 @@ def train_irnet(
 def check_crop(crop: int, radius: int) -> None:
     """Raise InputError if crops of this side have no pairs within `radius`, or are not whole."""
     if crop % STRIDE:
-        raise InputError(f"irnet.crop is a multiple of {STRIDE} pixels, not {crop}.")
+        raise InputError(
+            f"experiment.pseudo.irnet.crop is a multiple of {STRIDE} pixels, not {crop}."
+        )
     try:
         training_sources(crop // STRIDE, crop // STRIDE, radius)
     except ValueError:
         raise InputError(
-            f"irnet.crop is too small: for radius {radius} it is at least "
+            f"experiment.pseudo.irnet.crop is too small: for radius {radius} it is at least "
             f"{(2 * radius - 1) * STRIDE} pixels, not {crop}."
         ) from None
 

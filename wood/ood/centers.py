@@ -24,7 +24,7 @@ def find_centers(
     labels: Tensor,
     features_ood: Tensor,
     logits_ood: Tensor,
-    ood: Mapping[str, Any],
+    wood: Mapping[str, Any],
     seed: int,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return p^in and p^ood, and the cluster of each OoD image.
@@ -34,7 +34,7 @@ def find_centers(
         labels: (N, C), 0 or 1.
         features_ood: (M, D), z of the images of D_ood.
         logits_ood: (M, C), their scores.
-        ood: `grouping`: "kmeans", with `clusters` (K) and `kmeans` (start, starts, iterations); or
+        wood: `grouping`: "kmeans", with `clusters` (K) and `kmeans` (start, starts, iterations); or
             "predicted_class", one cluster a class (Table 4).
         seed: of K-means.
 
@@ -44,10 +44,10 @@ def find_centers(
     Raises:
         InputError: fewer different OoD images than clusters.
     """
-    if ood["grouping"] == "kmeans":
+    if wood["grouping"] == "kmeans":
         device = find_device() if len(features_ood) >= MANY_IMAGES else torch.device("cpu")
         centers, assignment = kmeans(
-            features_ood.to(device), ood["clusters"], seed, **ood["kmeans"]
+            features_ood.to(device), wood["clusters"], seed, **wood["kmeans"]
         )
     else:
         predicted = logits_ood.argmax(dim=1)
@@ -63,7 +63,7 @@ def make_centers(
     features_ood: str | Path,
     output: str | Path,
     *,
-    ood: Mapping[str, Any],
+    wood: Mapping[str, Any],
     data: Mapping[str, Any],
     seed: int,
 ) -> None:
@@ -74,27 +74,29 @@ def make_centers(
         ood_list: image list of D_ood.
         features_in, features_ood: what `extract_features` wrote for the two lists.
         output: safetensors with `in`, `ood` and `assignment` (M,); the metadata names the M images.
-        ood: settings of `find_centers` and `ood_images`.
+        wood: settings of `find_centers` and `ood_images`.
         data: the part of the images that is used: `in`, `ood`, `subset_seed`.
         seed: of K-means.
 
     Raises:
         InputError: fewer different OoD images than clusters, or fewer images than `data` asks for.
     """
-    chosen = subset(read_image_list(images), data["in"], data["subset_seed"], f"{images} (data.in)")
+    chosen = subset(
+        read_image_list(images), data["in"], data["subset_seed"], f"{images} (classifier.data.in)"
+    )
     inside, inside_ids = _rows(features_in, chosen["image_id"])
-    outside, outside_ids = _rows(features_ood, ood_images(ood_list, ood, data)["image_id"])
+    outside, outside_ids = _rows(features_ood, ood_images(ood_list, wood, data)["image_id"])
     matrix = label_matrix(read_labels(labels), inside_ids, labels)
     try:
         centers, assignment = find_centers(
-            inside["features"], matrix, outside["features"], outside["logits"], ood, seed
+            inside["features"], matrix, outside["features"], outside["logits"], wood, seed
         )
     except InputError as error:
         raise InputError(f"{features_ood}: {error}") from None
     save_tensors(
         output,
         {**centers, "assignment": assignment.to(torch.int64)},
-        {"images": outside_ids, "grouping": ood["grouping"]},
+        {"images": outside_ids, "grouping": wood["grouping"]},
     )
 
 

@@ -48,6 +48,9 @@ def kmeans(
 ) -> tuple[Tensor, Tensor]:
     """Cluster features by K-means: Euclidean, the best of several starts.
 
+    Not scikit-learn's, whose last digits depend on the number of threads, and which would take the
+    features of a GPU to the CPU at each refresh of the centres.
+
     Args:
         features: (N, D), on any device; the work is done there.
         clusters: K, at most N.

@@ -12,25 +12,25 @@ from wood.runtime.errors import InputError
 
 
 def ood_images(
-    listing: str | Path, ood: Mapping[str, Any], data: Mapping[str, Any]
+    listing: str | Path, wood: Mapping[str, Any], data: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Return the images of an OoD list that a classifier uses, in its order.
 
     Args:
         listing: hard_ood.csv, or the random control's list.
-        ood: `min_long_side`, pixels below which an image is left out, or None.
+        wood: `min_long_side`, pixels below which an image is left out, or None.
         data: `ood`, how many of the others are drawn at random, or None for all; `subset_seed`.
 
     Raises:
         InputError: an image is unreadable, or there are fewer images than asked for.
     """
     images = read_image_list(listing)
-    if ood["min_long_side"] is not None:
-        large = [long_side(path) >= ood["min_long_side"] for path in images["path"]]
+    if wood["min_long_side"] is not None:
+        large = [long_side(path) >= wood["min_long_side"] for path in images["path"]]
         images = images[large].reset_index(drop=True)
         if images.empty:
             raise InputError(
-                f"{listing}: no image has a longer side of {ood['min_long_side']} pixels "
+                f"{listing}: no image has a longer side of {wood['min_long_side']} pixels "
                 "(wood.min_long_side)."
             )
-    return subset(images, data["ood"], data["subset_seed"], f"{listing} (data.ood)")
+    return subset(images, data["ood"], data["subset_seed"], f"{listing} (classifier.data.ood)")

@@ -111,7 +111,7 @@ def _loss(name: str) -> Callable[[Experiment], Cell]:
     """A check mark; without OoD images there is the in-distribution term of L_cls alone."""
 
     def cell(experiment: Experiment) -> Cell:
-        named = experiment.ood["losses"] if experiment.ood else ["cls_in"]
+        named = experiment.wood["losses"] if experiment.wood else ["cls_in"]
         return Cell("✓", 1) if name in named else Cell("", 0)
 
     return cell
@@ -121,16 +121,16 @@ def _of_distance(cell: Callable[[Mapping[str, Any]], Cell]) -> Callable[[Experim
     """A setting of the distance loss; a dash without one."""
 
     def of(experiment: Experiment) -> Cell:
-        ood = experiment.ood
-        used = ood and any(loss.startswith("dist_") for loss in ood["losses"])
-        return cell(ood) if used else NOTHING
+        wood = experiment.wood
+        used = wood and any(loss.startswith("dist_") for loss in wood["losses"])
+        return cell(wood) if used else NOTHING
 
     return of
 
 
-def _clusters(ood: Mapping[str, Any]) -> Cell:
-    by_class = ood["grouping"] == "predicted_class"
-    return Cell("by class") if by_class else Cell(str(ood["clusters"]), ood["clusters"])
+def _clusters(wood: Mapping[str, Any]) -> Cell:
+    by_class = wood["grouping"] == "predicted_class"
+    return Cell("by class") if by_class else Cell(str(wood["clusters"]), wood["clusters"])
 
 
 CELLS: dict[str, Callable[[Experiment], Cell]] = {
@@ -138,12 +138,12 @@ CELLS: dict[str, Callable[[Experiment], Cell]] = {
     "test": _tested,
     **{name: _loss(name) for name in ("cls_in", "cls_ood", "dist_in", "dist_ood")},
     "lambda": _of_distance(
-        lambda ood: Cell(
-            f"{ood['distance_weight']:g}", ood["distance_weight"], hint=ood["normalize"]
+        lambda wood: Cell(
+            f"{wood['distance_weight']:g}", wood["distance_weight"], hint=wood["normalize"]
         )
     ),
     "tau": _of_distance(
-        lambda ood: Cell(f"{100 * ood['top_fraction']:g} %", 100 * ood["top_fraction"])
+        lambda wood: Cell(f"{100 * wood['top_fraction']:g} %", 100 * wood["top_fraction"])
     ),
     "K": _of_distance(_clusters),
 }

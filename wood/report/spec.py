@@ -54,7 +54,7 @@ class Experiment:
     family: str = "CAM"
     classifier: str | None = None
     paper: dict[str, str | None] = field(default_factory=dict)
-    ood: dict[str, Any] | None = None
+    wood: dict[str, Any] | None = None
     data: dict[str, Any] | None = None
     panels: dict[str, dict[str, int | None]] = field(default_factory=dict)
     test_miou: float | None = None

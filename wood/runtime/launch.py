@@ -1,7 +1,10 @@
 """One training in several processes: one for each GPU of the job, by the same command.
 
 The processes are plain subprocesses of this module, for the reasons given in `wood.runtime.pool`.
-They share every batch (see `wood.training`); the first writes the results.
+They share every batch (see `wood.training`); the first writes the results. torchrun does not do
+what a job needs here: one sentence on bad input from whichever process met it, all of them ending
+with the job that started them, each with a checkpoint after SIGTERM, and a meeting through a file
+and not through a port that another job of the node may have.
 """
 
 import importlib

@@ -116,13 +116,13 @@ class ClassifierTraining:
         """
         torch.manual_seed(self.seed)
         self.model, self.metadata = starting_point(self.settings, self.class_names, self.init)
-        self.ood = self.settings["wood"]
+        self.wood = self.settings["wood"]
         self.kept_centers = _read_centers(self.centers)
-        self.loss = WoodLoss(self.ood, self.kept_centers, self.class_names)
+        self.loss = WoodLoss(self.wood, self.kept_centers, self.class_names)
         if self.loss.background_class:
             resize_head(self.model, len(self.class_names) + 1)
-        if self.ood and self.ood["trained_stages"]:
-            freeze_first_stages(self.model.backbone, self.ood["trained_stages"])
+        if self.wood and self.wood["trained_stages"]:
+            freeze_first_stages(self.model.backbone, self.wood["trained_stages"])
         self._read_data()
         self.unfinished = kept_epochs(self.checkpoint)
         training = self._training()
@@ -134,20 +134,20 @@ class ClassifierTraining:
         """Read the lists and labels: D_in, its (N, C) labels, and D_ood."""
         data = self.settings["data"]
         every = read_image_list(self.images)
-        what = f"{self.images} (data.in)"
+        what = f"{self.images} (classifier.data.in)"
         self.inside = subset(every, data["in"], data["subset_seed"], what)
         self.known = read_labels(self.labels)
         if list(self.known.columns) != list(self.class_names):
             raise InputError(f"{self.labels}: the classes are not those of the configuration.")
         self.matrix = label_matrix(self.known, list(self.inside["image_id"]), self.labels)
-        self.outside = ood_images(self.ood_list, self.ood, data) if self.ood else None
+        self.outside = ood_images(self.ood_list, self.wood, data) if self.wood else None
 
     def _training(self) -> Training:
         add = LOSSES.get(self.settings["architecture"])
         extra = None
         if self.loss.classifies_ood:
             nothing = torch.zeros(len(self.outside), len(self.class_names))
-            extra = {"ood": (self._photographs(self.outside, nothing), self.ood["batch_size"])}
+            extra = {"ood": (self._photographs(self.outside, nothing), self.wood["batch_size"])}
         return Training(
             model=self.model,
             dataset=self._photographs(self.inside, self.matrix),
@@ -172,7 +172,7 @@ class ClassifierTraining:
         if self.settings["keep_epochs"] and rank() == 0:
             path = self.unfinished / f"epoch-{epoch}.safetensors"
             save_classifier(path, self._trained(weights), self.metadata)
-        every = self.ood["refresh_epochs"] if self.loss.distance_terms else None
+        every = self.wood["refresh_epochs"] if self.loss.distance_terms else None
         if every and epoch % every == 0:
             self._refresh_centers()
 
@@ -183,7 +183,7 @@ class ClassifierTraining:
         found_ood = image_features(self.model, self.outside, **self.whole_images)
         present = label_matrix(self.known, found_in[0], self.labels)
         scores = found_ood[2][:, : len(self.class_names)]
-        fresh, _ = find_centers(found_in[1], present, found_ood[1], scores, self.ood, self.seed)
+        fresh, _ = find_centers(found_in[1], present, found_ood[1], scores, self.wood, self.seed)
         kept = self.kept_centers
         kept.update({name: value.to(kept[name]) for name, value in fresh.items()})
 
@@ -230,8 +230,8 @@ def _warn_of_guessing(lines: Sequence[Mapping[str, float]], labels: Tensor) -> N
     if reached >= guessing:
         logger.warning(
             "This classifier has learned nothing: in its last iterations the classification loss "
-            "is %.3f, and %.3f if only told how often each class occurs. Lower its training.lr, or "
-            "train it longer.",
+            "is %.3f, and %.3f if only told how often each class occurs. Lower "
+            "classifier.training.lr, or train it longer.",
             reached,
             guessing,
         )

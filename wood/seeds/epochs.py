@@ -55,7 +55,7 @@ def extract_epoch_features(
     *,
     classes: Sequence[str] | None,
     count: int,
-    ood: Mapping[str, Any],
+    wood: Mapping[str, Any],
     data: Mapping[str, Any],
     seed: int,
     long_side: int,
@@ -73,7 +73,7 @@ def extract_epoch_features(
             and `domain_of` ("in" or "ood").
         classes: two classes, see `choose_pair`.
         count: at most so many images of each of the four sets, drawn by `seed`.
-        ood, data: settings of the classifier, see `ood_images`.
+        wood, data: settings of the classifier, see `ood_images`.
         long_side, max_batch_pixels, max_failed_fraction: how whole images are taken.
 
     Raises:
@@ -82,10 +82,12 @@ def extract_epoch_features(
     found = sorted(Path(epochs).glob("epoch-*.safetensors"), key=_epoch)
     if not found:
         raise InputError(f"{epochs}: no epoch was kept; the classifier needs `keep_epochs: true`.")
-    outside = ood_images(ood_list, ood, data)
+    outside = ood_images(ood_list, wood, data)
     if "class" not in outside.columns:
         raise InputError(f"{ood_list}: the column 'class' is missing.")
-    inside = subset(read_image_list(images), data["in"], data["subset_seed"], f"{images} (data.in)")
+    inside = subset(
+        read_image_list(images), data["in"], data["subset_seed"], f"{images} (classifier.data.in)"
+    )
     pair = choose_pair(classes, outside["class"].value_counts().to_dict(), str(ood_list))
     alone = _alone(inside, pair, images, labels)
     sets = _draw_sets(alone, outside, count, np.random.default_rng(seed))

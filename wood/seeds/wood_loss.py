@@ -22,28 +22,28 @@ class WoodLoss:
     """Eq. 4: L = L_cls + lambda * L_d, with the terms that `ood["losses"]` names.
 
     Args:
-        ood: settings, as `wood` in config.yaml; or None for F_in and the control.
+        wood: settings, as `wood` in config.yaml; or None for F_in and the control.
         centers: "in" (C, D) and "ood" (K, D); needed for the dist terms, read anew at each batch.
         class_names: C foreground classes; needed for `leave_out`.
     """
 
     def __init__(
         self,
-        ood: Mapping[str, Any] | None,
+        wood: Mapping[str, Any] | None,
         centers: Mapping[str, Tensor] | None,
         class_names: Sequence[str] = (),
     ):
-        self.ood = ood
+        self.wood = wood
         self.centers = centers
         self.distance_terms = [
-            name for name in ("in", "ood") if ood and f"dist_{name}" in ood["losses"]
+            name for name in ("in", "ood") if wood and f"dist_{name}" in wood["losses"]
         ]
-        self.classifies_ood = bool(ood) and "cls_ood" in ood["losses"]
-        self.background_class = self.classifies_ood and ood["target"] == "background"
-        self.tells_positions = self.classifies_ood and ood["position_weight"] > 0
+        self.classifies_ood = bool(wood) and "cls_ood" in wood["losses"]
+        self.background_class = self.classifies_ood and wood["target"] == "background"
+        self.tells_positions = self.classifies_ood and wood["position_weight"] > 0
         self.classes = len(class_names) or None
         self.left_out = [
-            number for number, name in enumerate(class_names) if ood and name in ood["leave_out"]
+            number for number, name in enumerate(class_names) if wood and name in wood["leave_out"]
         ]
 
     def __call__(
@@ -87,21 +87,21 @@ class WoodLoss:
         terms = {"cls_in": loss, "feature_norm": features.norm(dim=1).mean()}
         if logits_ood is not None:
             logits_ood = logits_ood.float()
-            losses = ood_losses(logits_ood, self.ood["target"])
+            losses = ood_losses(logits_ood, self.wood["target"])
             terms["cls_ood"] = self.ood_average(losses, logits_ood, len(labels))
-            loss = loss + self.ood["ood_weight"] * terms["cls_ood"]
+            loss = loss + self.wood["ood_weight"] * terms["cls_ood"]
         if maps_ood is not None:
             losses = position_losses(maps_ood.float())
             terms["positions_ood"] = self.ood_average(losses, logits_ood, len(labels))
-            loss = loss + self.ood["position_weight"] * terms["positions_ood"]
+            loss = loss + self.wood["position_weight"] * terms["positions_ood"]
         for name in self.distance_terms:
             terms[f"dist_{name}"] = self.distance_term(features, labels, name)
-            loss = loss + self.ood["distance_weight"] * terms[f"dist_{name}"]
+            loss = loss + self.wood["distance_weight"] * terms[f"dist_{name}"]
         return loss, terms
 
     def ood_images(self, model: nn.Module, batch: Batch) -> Tensor:
         """The OoD images of a batch, made harder where `perturbation` says so."""
-        images, step = batch["ood"]["image"], self.ood["perturbation"]
+        images, step = batch["ood"]["image"], self.wood["perturbation"]
         return climb(model, images, step, self.classes) if step else images
 
     def ood_average(self, losses: Tensor, logits: Tensor, in_batch: int) -> Tensor:
@@ -110,7 +110,7 @@ class WoodLoss:
             hardest_for = logits[:, : self.classes].argmax(dim=1)
             left_out = torch.tensor(self.left_out, device=logits.device)
             losses = losses * ~torch.isin(hardest_for, left_out)
-        return losses.sum() / (in_batch if self.ood["ood_average"] == "in" else len(losses))
+        return losses.sum() / (in_batch if self.wood["ood_average"] == "in" else len(losses))
 
     def distance_term(self, features: Tensor, labels: Tensor, term: str) -> Tensor:
         """One of the two sums of Eq. 2, "in" or "ood"."""
@@ -119,10 +119,10 @@ class WoodLoss:
             labels,
             self.centers["in"],
             self.centers["ood"],
-            self.ood["top_fraction"],
+            self.wood["top_fraction"],
             terms=(term,),
-            normalize=self.ood["normalize"],
-            selection=self.ood["selection"],
+            normalize=self.wood["normalize"],
+            selection=self.wood["selection"],
         )
 
     def watch(self, line: Mapping[str, float], first: Mapping[str, float]) -> None:
@@ -137,7 +137,7 @@ class WoodLoss:
         """
         if "ood" not in self.distance_terms:
             return
-        outweighs = -self.ood["distance_weight"] * line["dist_ood"] > line["cls_in"]
+        outweighs = -self.wood["distance_weight"] * line["dist_ood"] > line["cls_in"]
         if outweighs and line["dist_ood"] < RUNAWAY_GROWTH * first["dist_ood"]:
             # The features of a broken F_in are all the same, at no distance from the clusters.
             growth = line["dist_ood"] / first["dist_ood"] if first["dist_ood"] else float("inf")

@@ -178,7 +178,7 @@ class ReportInputs:
             "family": chosen["family"],
             "classifier": chosen["classifier"],
             "paper": chosen["paper"],
-            "ood": classifier["wood"],
+            "wood": classifier["wood"],
             "data": classifier["data"],
             "panels": chosen["panels"],
             "test_miou": chosen["test_miou"],

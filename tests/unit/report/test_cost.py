@@ -30,7 +30,7 @@ def specification(folder, experiments, **stats):
                            "oracle": oracle})  # fmt: skip
         run = {"seed": 0, "seeds": str(score)}
         entry = {"name": name, "title": name, "role": role, "runs": [run]}
-        described.append({**entry, "ood": ood, "data": {"in": None, "ood": None, **data}})
+        described.append({**entry, "wood": ood, "data": {"in": None, "ood": None, **data}})
     return parse_spec(
         {"dataset": "d", "class_names": ["cat"], "experiments": described,
          "ood": {"review_stats": str(folder / "review_stats.json"), "seconds_per_image": 4}}

@@ -227,7 +227,7 @@ def test_ablations_stand_in_their_tables_beside_the_papers(written, tmp_path):
     baseline, control, wood = (dict(entry) for entry in written["experiments"])
     ood = {"losses": ["cls_in", "dist_ood"], "distance_weight": 0.0005, "normalize": "sum",
            "top_fraction": 0.2, "grouping": "kmeans", "clusters": 30}  # fmt: skip
-    wood |= {"ood": ood, "paper": {"1": "IRN + W-OoD", "4": "K-means, K = 30", "5": "(e)"}}
+    wood |= {"wood": ood, "paper": {"1": "IRN + W-OoD", "4": "K-means, K = 30", "5": "(e)"}}
     control |= {"paper": {"5": None}}
     reader = Reader(built({**written, "experiments": [baseline, control, wood]}, tmp_path))
     score = json.loads((tmp_path / wood["runs"][0]["seeds"]).read_text())
@@ -389,9 +389,9 @@ def test_review_statistics_stand_beside_the_formula(written, tmp_path):
 
 def test_the_cost_stands_on_the_card_and_in_its_figure(written, tmp_path):
     baseline, control, wood = (dict(entry) for entry in written["experiments"])
-    wood |= {"ood": {"images": "hard"}}
+    wood |= {"wood": {"images": "hard"}}
     unreviewed = {**control, "name": "irn-unreviewed", "role": "other", "title": "rejects left in",
-                  "ood": {"images": "unreviewed"}, "paper": {}}  # fmt: skip
+                  "wood": {"images": "unreviewed"}, "paper": {}}  # fmt: skip
     experiments = [baseline, control, wood, unreviewed]
     reader = Reader(built({**written, "experiments": experiments}, tmp_path))
     text = " ".join(reader.text.split())

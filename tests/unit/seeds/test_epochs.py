@@ -43,7 +43,7 @@ def test_the_same_images_at_every_epoch(data, tmp_path):  # noqa: F811
         extract_epoch_features(
             data / "train.csv", data / "labels.parquet", tmp_path / "ood.csv",
             data / "cam" / "model.safetensors", epochs, tmp_path / "features",
-            classes=None, count=count, ood=chosen["wood"], data=chosen["data"], seed=0, **WHOLE,
+            classes=None, count=count, wood=chosen["wood"], data=chosen["data"], seed=0, **WHOLE,
         )  # fmt: skip
         return load_tensors(tmp_path / "features")
 

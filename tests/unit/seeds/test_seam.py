@@ -139,7 +139,7 @@ def test_w_ood_joins_with_centres_of_seams_own_features(folder, trained):
     centers = folder / "centers.safetensors"
     make_centers(
         folder / "train.csv", folder / "labels.parquet", folder / "ood.csv", inside, outside,
-        centers, ood=chosen["wood"], data=chosen["data"], seed=0,
+        centers, wood=chosen["wood"], data=chosen["data"], seed=0,
     )  # fmt: skip
     path = train(
         folder, "seam-wood", chosen, init=trained, ood_list=folder / "ood.csv", centers=centers
