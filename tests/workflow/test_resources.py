@@ -1,5 +1,7 @@
 """What every job asks a scheduler for, and how many jobs there are."""
 
+import re
+
 import pytest
 import yaml
 
@@ -47,6 +49,21 @@ def test_only_what_computes_on_gpus_asks_for_them(asked):
     assert {name for name, count in gpus.items() if count == 2} == TRAININGS
     assert {name for name, count in gpus.items() if count == 1} == SHARDS
     assert {count for name, count in gpus.items() if name not in TRAININGS | SHARDS} == {None}
+
+
+def test_slurms_profile_lists_every_rule_that_asks_for_a_gpu(tmp_path):
+    asking = set()
+
+    def note(workflow):
+        for rule in workflow.rules:
+            resource = rule.resources.get("gpu")
+            if resource is not None and resource.value:
+                asking.add(rule.name)
+
+    with_dag(tmp_path, note, {"gpus": 1, "ood": {"select": {"seeds": 2}}})
+    listed = set(re.findall(r"# +(\w+): \{slurm_partition", PROFILES["slurm"].read_text()))
+    assert asking >= TRAININGS | SHARDS | {"candidate_scores_of_seed"}
+    assert asking - listed == set()
 
 
 def test_profiles_name_rules_that_exist_and_retry_failed_jobs_once(asked):

@@ -47,7 +47,7 @@ CLAIMED = ("B", "all")  # half B, on which nothing was chosen; all images where 
 class Column:
     """One column; `group` is the heading shared with its neighbours.
 
-    `shows` is a quantity, or the name of a cell of `wood.report.builders.CELLS`.
+    `shows` is a quantity, or the name of a cell of `wood.report.item_tables.CELLS`.
     """
 
     label: str

@@ -134,7 +134,7 @@ def seed_grids(
     pick: Pick = choose,
     classes: Sequence[str] | None = None,
 ) -> list[PictureGrid]:
-    """Image, CAM without and with W-OoD, pseudo-mask, prediction and truth, grouped by class.
+    """Image, map without and with W-OoD, pseudo-mask, prediction and truth, grouped by class.
 
     The gain is the image's mIoU with W-OoD minus without, seeds at the configured threshold.
     `pick` is the rule that chooses the images of a class; `classes` are those shown, None for all.
@@ -174,8 +174,8 @@ def seed_grids(
                     paths[choice.image_id],
                     after,
                     {
-                        "CAM without": without[choice.image_id],
-                        "CAM with W-OoD": with_wood[choice.image_id],
+                        f"{wood.family} without": without[choice.image_id],
+                        f"{wood.family} with W-OoD": with_wood[choice.image_id],
                     },
                 ),
             )
