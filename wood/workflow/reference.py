@@ -3,9 +3,12 @@
 python -m wood.workflow.reference > docs/configuration.md
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import yaml
@@ -22,15 +25,15 @@ takes precedence. This page is made from the comments of `config.yaml` and from
 `python -m wood.workflow.reference > docs/configuration.md`.
 """
 
-NAMED = ("presets", "classifiers", "localizations", "experiments")  # their entries are examples
+WHOLE = "The whole run"
+LONG = 20  # rows, from which a table is folded
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key of config.yaml: its path, what stands behind it, and the comment above it."""
+    """One key of config.yaml: its path, and the comment above it."""
 
     path: tuple[str, ...]
-    value: str
     comment: str
 
 
@@ -46,7 +49,7 @@ def keys(text: str) -> Iterator[Key]:
             comment.append(stripped.removeprefix("#").strip())
         elif found and depth <= len(path):
             path = [*path[:depth], found[1].strip('"')]
-            yield Key(tuple(path), (found[2] or "").strip(), " ".join(comment))
+            yield Key(tuple(path), " ".join(comment))
             comment = []
         else:
             comment = []
@@ -97,34 +100,50 @@ def _words(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page: the keys at the top of the file first, then a section for each group."""
     schema = yaml.safe_load(pipeline_file(SCHEMA).read_text(encoding="utf-8"))
-    lines = [HEAD]
-    section = None
-    for key in keys(pipeline_file("config.yaml").read_text(encoding="utf-8")):
+    text = pipeline_file("config.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    every = list(keys(text))
+    groups = {key.path[:-1] for key in every}
+    sections: dict[str, list[str]] = {WHOLE: []}
+    about = {}
+    for key in every:
         top = key.path[0]
-        if len(key.path) > 1 and top in NAMED:
-            continue
-        if top != section and (not key.value or top in NAMED):
-            lines += [
-                "",
-                f"## {top}",
-                "",
-                *([f"{key.comment.rstrip('.')}.", ""] if key.comment else []),
-            ]
-            if top not in NAMED:
-                lines += ["| key | default | may be | what |", "| --- | --- | --- | --- |"]
-            section = top
-            continue
-        if len(key.path) == 1 and section != "":
-            lines += ["", "## The whole run", "", "| key | default | may be | what |"]
-            lines += ["| --- | --- | --- | --- |"]
-            section = ""
-        words = [".".join(key.path), key.value, allowed(schema, key.path), key.comment]
-        name, value, kind, comment = (word.replace("|", "\\|") for word in words)
-        default = f"`{value}`" if value else ""
-        lines.append(f"| `{name}` | {default} | {'' if kind == 'keys' else kind} | {comment} |")
-    return "\n".join(lines) + "\n"
+        if len(key.path) == 1 and isinstance(values[top], Mapping) and values[top]:
+            sections[top], about[top] = [], key.comment
+        elif key.path not in groups or key.comment:
+            default = "" if key.path in groups else _as_yaml(reduce(getitem, key.path, values))
+            sections[top if top in sections else WHOLE].append(_row(key, default, schema))
+    parts = [_section(name, about.get(name, ""), rows) for name, rows in sections.items()]
+    return "\n".join([HEAD, *parts])
+
+
+def _section(name: str, comment: str, rows: list[str]) -> str:
+    """A heading, what its keys are for, and their table, which is folded if it is long."""
+    table = ["| key | default | may be | what |", "| --- | --- | --- | --- |", *rows, ""]
+    if len(rows) > LONG:
+        summary = f"<summary>{len(rows)} keys</summary>"
+        table = ["<details>", summary, "", *table, "</details>", ""]
+    said = [f"{comment[0].upper()}{comment[1:].rstrip('.')}.", ""] if comment else []
+    return "\n".join([f"## {name}", "", *said, *table])
+
+
+def _row(key: Key, default: str, schema: Mapping[str, Any]) -> str:
+    kind = allowed(schema, key.path)
+    words = [
+        f"`{'.'.join(key.path)}`",
+        default and f"`{default}`",
+        "" if kind == "keys" else kind,
+        key.comment,
+    ]
+    return f"| {' | '.join(word.replace('|', chr(92) + '|') for word in words)} |"
+
+
+def _as_yaml(value: Any) -> str:
+    """A value on one line, as it can be written in a configuration."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 if __name__ == "__main__":

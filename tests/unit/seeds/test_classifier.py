@@ -249,7 +249,10 @@ def test_centres_are_those_of_the_images_that_are_used(data, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": {"in": 9}}, r"train.csv \(classifier.data.in\): 9 images are asked for, but there are 8"),
+        (
+            {"data": {"in": 9}},
+            r"train.csv \(classifier.data.in\): 9 images are asked for, but there are 8",
+        ),
         ({"data": {"ood": 7}}, r"ood.csv \(classifier.data.ood\): 7 images are asked for"),
         ({"wood": {"min_long_side": 99}}, r"no image has a longer side of 99 pixels"),
         ({"wood": {"clusters": 7}}, r"there are 6, and wood.clusters is 7"),
