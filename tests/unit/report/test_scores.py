@@ -263,13 +263,6 @@ def test_a_wrong_experiment_is_one_sentence(changes, message):
         parse_spec(specification(experiments=[experiment]))
 
 
-def test_files_need_not_be_there_before_the_work():
-    values = specification(truth="/nowhere/masks")
-    assert parse_spec(values, check_files=False).truth == "/nowhere/masks"
-    with pytest.raises(InputError, match="'colour'"):
-        parse_spec({**values, "colour": 1}, check_files=False)
-
-
 def test_names_and_roles_are_unique():
     first = specification()["experiments"][0]
     with pytest.raises(InputError, match="named twice"):
