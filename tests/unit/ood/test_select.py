@@ -73,7 +73,7 @@ def test_undecided_images_of_the_ranking_are_no_random_control(tmp_path):
     drawn = select_random_ood(
         *([tmp_path / "manifest"], [scores], tmp_path / "random.csv"),
         **{"count": 1, "seed": 0, "threshold": 0.5, "policy": "decisions"},
-        **{"ranking": tmp_path / "ranking", "decisions": tmp_path / "decisions.csv"},
+        **{"ranking": tmp_path / "ranking", "answers": tmp_path / "decisions.csv"},
     )
     assert list(drawn["image_id"]) == ["b"]
 
