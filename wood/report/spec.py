@@ -11,7 +11,7 @@ from wood.report.membership import experiments_of, full_rows, is_side
 from wood.runtime.errors import InputError
 
 ROLES = ("baseline", "control", "wood", "other")
-STAGES = ("classifier", "irnet", "segmentation")
+TRAININGS = ("classifier", "irnet", "segmentation")  # stages that leave a log
 
 
 @dataclass(frozen=True)
@@ -213,9 +213,9 @@ def _check(spec: Spec) -> None:
                 raise InputError(f"report: the family {family!r} has more than one {role}.")
     for log in spec.logs:
         _check_role(log.role, log.name)
-        if log.stage not in STAGES:
+        if log.stage not in TRAININGS:
             raise InputError(
-                f"{log.name}: the stage {log.stage!r} is not one of {', '.join(STAGES)}."
+                f"{log.name}: the stage {log.stage!r} is not one of {', '.join(TRAININGS)}."
             )
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from wood.report.columns import SEED
 from wood.report.comparison import SEED_CLAIM, compare, headlines
-from wood.report.scores import STAGES, Measure, Scores
+from wood.report.entry import STAGES
+from wood.report.scores import Measure, Scores
 from wood.report.spec import parse_spec
 from wood.report.summary import find_experiments, main, summary_table
 from wood.runtime.errors import InputError
