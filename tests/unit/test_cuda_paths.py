@@ -33,7 +33,7 @@ from wood.segmentation.inference import segment_images
 from wood.segmentation.tiles import Tiling
 from wood.segmentation.train import train_segmentation
 from wood.training import state as training_state
-from wood.workflow.config import merge
+from wood.workflow.resolve import merge
 
 CLASSES = ["cat", "dog"]
 BACKBONE = "test_resnet"

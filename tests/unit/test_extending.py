@@ -31,8 +31,9 @@ from wood.runtime.store import read_json
 from wood.scoring.seeds import score_seeds
 from wood.seeds.methods import METHODS, POSITIVE, Method
 from wood.seeds.pyramid import level
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
 from wood.workflow import start
+from wood.workflow.checks import check
 from wood.workflow.inputs import Inputs
 from wood.workflow.targets import Targets
 
@@ -83,7 +84,7 @@ def test_a_localization_methods_settings_are_checked(monkeypatch):
         localization = {"gradcam": {**own, **changes}}
         added = {"localizations": localization, "experiments": {"mine": experiment}}
         added["classifiers"] = {"seam": {"architecture": "seam"}}
-        settings.check(settings.merge(BASE, added))
+        check(settings.merge(BASE, added))
 
     checked("cam")
     with pytest.raises(InputError, match=r"localizations\.gradcam\.powre is not a known key"):
@@ -212,7 +213,7 @@ class Plain(Backbone):
 
 def test_a_family_of_backbones(files, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setitem(FAMILIES, "plain", lambda name, stride, weights, detach: Plain())
-    settings.check(settings.merge(BASE, {"classifier": {"backbone": "plain", "weights": None}}))
+    check(settings.merge(BASE, {"classifier": {"backbone": "plain", "weights": None}}))
     torch.manual_seed(0)
     model = build_classifier("plain", CLASSES, 16, None)
     metadata = {"backbone": "plain", "output_stride": 16, "class_names": CLASSES}

@@ -5,17 +5,14 @@ from. Nothing here is a measurement of the machine at hand.
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wood.workflow import resolve as settings
 from wood.workflow.downloads import downloads
 from wood.workflow.files import image_set_file
 from wood.workflow.paths import Paths
-
-Tree = Mapping[str, Any]
+from wood.workflow.resolve import Tree
 
 # Images of an image set that is not there yet: Pascal VOC 2012, train_aug with SBD.
 VOC_IMAGES = {"train": 1464, "val": 1449, "trainval": 2913, "train_aug": 10_582, "test": 1456}
@@ -165,7 +162,7 @@ def _collection(config: Tree) -> Stage:
 
 def _classifiers(config: Tree) -> Stage:
     stage = Stage("classifiers")
-    for name, seed_count in _trained(config).items():
+    for name, seed_count in settings.trained(config).items():
         chosen = settings.classifier(config, name)
         if chosen["published"]:
             continue
@@ -187,7 +184,7 @@ def _maps(config: Tree) -> Stage:
     for name in settings.experiments(config, "seeds"):
         chosen = settings.experiment(config, name)
         key = (chosen["classifier"], chosen["localization"])
-        made[key] = max(made.get(key, 0), _repeats(config, chosen))
+        made[key] = max(made.get(key, 0), settings.repeats(config, chosen))
     for (classifier, localization), seed_count in made.items():
         way = config["localizations"][localization]
         passes = sum(scale**2 * _climbs(way, scale) for scale in way["scales"])
@@ -201,13 +198,13 @@ def _masks(config: Tree) -> Stage:
     stage, pixels, number = Stage("pseudo-masks"), _pixels(config), images(config, "train")
     for name in set(settings.owners(config).values()):
         chosen = settings.experiment(config, name)
-        runs, irnet = number * _repeats(config, chosen), chosen["pseudo"]["irnet"]
+        runs, irnet = number * settings.repeats(config, chosen), chosen["pseudo"]["irnet"]
         training = irnet["training"]["epochs"] * irnet["crop"] ** 2 * 2.7
         boundaries = 2 * 2.9 * pixels
         stage.tflop += runs * (training + boundaries) * _work(irnet) / TFLOP
         stage.core_seconds += runs * (CRF_SECONDS + WALK_SECONDS) * pixels / PIXELS
         stage.gigabytes += runs * pixels * MASKS_OF_PIXEL / 1e9
-        stage.gigabytes += _repeats(config, chosen) * _megabytes(irnet) / 1e3
+        stage.gigabytes += settings.repeats(config, chosen) * _megabytes(irnet) / 1e3
     return stage
 
 
@@ -215,7 +212,7 @@ def _networks(config: Tree) -> Stage:
     stage, pixels, number = Stage("networks, predictions"), _pixels(config), images(config, "val")
     for name in settings.experiments(config, "segmentation"):
         chosen = settings.experiment(config, name)
-        network, seed_count = chosen["segmentation"], _repeats(config, chosen)
+        network, seed_count = chosen["segmentation"], settings.repeats(config, chosen)
         training, inference = network["training"], network["inference"]
         seen = 1 + 0.75**2 + 0.5**2 if network["multi_scale_training"] else 1
         trained = training["iterations"] * training["batch_size"] * 6 * seen * network["crop"] ** 2
@@ -233,27 +230,6 @@ def _climbs(way: Tree, scale: float) -> float:
     if way["method"] != "advcam":
         return 1
     return 1 + 3 * (way["half_scale_iterations"] if scale == 0.5 else way["iterations"])
-
-
-def _trained(config: Tree) -> dict[str, int]:
-    """The classifiers that are trained, each with its number of seeds."""
-    found: dict[str, int] = {}
-
-    def add(name: str | None, seed_count: int) -> None:
-        while name is not None:
-            found[name] = max(found.get(name, 0), seed_count)
-            name = settings.classifier(config, name)["init"]
-
-    for name in settings.experiments(config, "seeds"):
-        chosen = settings.experiment(config, name)
-        add(chosen["classifier"], _repeats(config, chosen))
-    if config["ood"]["source"] == "openimages":
-        add(config["ood"]["classifier"], config["ood"]["select"]["seeds"])
-    return found
-
-
-def _repeats(config: Tree, experiment: Tree) -> int:
-    return len(config["seeds"][: experiment["repeats"]])
 
 
 def _work(network: Tree) -> float:

@@ -27,7 +27,9 @@ from wood.report.scores import Scores
 from wood.report.spec import parse_spec
 from wood.runtime.errors import InputError
 from wood.runtime.store import save_tensors
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.grids import expanded
 
 
 def entry(name, role="other", paper=None, family="CAM", panels=None):
@@ -101,8 +103,8 @@ def papers_configuration():
     for name in ("voc12", "paper"):
         overlay = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
         config = settings.merge(config, overlay)
-    settings.check(config)
-    return settings.expanded(config)
+    check(config)
+    return expanded(config)
 
 
 def test_every_published_row_that_can_be_ours_is_named_by_an_experiment():

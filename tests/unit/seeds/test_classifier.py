@@ -23,7 +23,7 @@ from wood.runtime.store import load_tensors
 from wood.seeds.classifier import guessing_loss, train_classifier
 from wood.seeds.features import extract_features
 from wood.seeds.wood_loss import WoodLoss
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
 
 CLASSES = ["cat", "dog"]
 WHOLE = {"long_side": 40, "max_batch_pixels": 10_000, "max_failed_fraction": 0.0}

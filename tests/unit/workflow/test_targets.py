@@ -12,11 +12,12 @@ from snakemake.resources import Resource, Resources
 from snakemake.sourcecache import LocalSourceFile, SourceCache
 
 from tests.places import ROOT
+from wood.report.entry import STAGES
 from wood.report.items import ITEMS
 from wood.workflow import planning
-from wood.workflow.config import STAGES, merge
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs, sources
+from wood.workflow.resolve import merge
 from wood.workflow.resources import asks, memory
 from wood.workflow.start import configuration
 from wood.workflow.targets import Targets
