@@ -11,8 +11,9 @@ from PIL import Image
 from torch import nn
 
 from tests.unit.report.test_items import only
-from tests.unit.report.test_page import Reader, written  # noqa: F401
-from tests.unit.seeds.test_localize import CAM, CLASSES, SIZES, files, make  # noqa: F401
+from tests.unit.report.test_page import Reader
+from tests.unit.seeds.photographs import CLASSES, SIZES
+from tests.unit.seeds.test_localize import CAM, make
 from tests.unit.workflow.test_targets import BASE
 from wood.data.prepare import prepare_csv, prepare_list
 from wood.models.backbone import Backbone
@@ -64,7 +65,7 @@ def gradcam(model, images, classes, device, *, settings, max_batch_pixels):
 GRADCAM = Method("Grad-CAM", lambda: gradcam, ("cam",), settings={"power": POSITIVE})
 
 
-def test_a_localization_method(files, tmp_path, monkeypatch):  # noqa: F811
+def test_a_localization_method(files, tmp_path, monkeypatch):
     """Of a linear head after the pooling, Grad-CAM is CAM but for a factor, which cancels."""
     monkeypatch.setitem(METHODS, "gradcam", GRADCAM)
     own = {"method": "gradcam", "scales": [1.0], "power": 1.0}
@@ -110,7 +111,7 @@ RECALL_OF_HALF_B = Item(
 )
 
 
-def test_a_table(written, tmp_path, monkeypatch):  # noqa: F811
+def test_a_table(written, tmp_path, monkeypatch):
     """Its page, its place on the page of all, its target's rule, its row in the documentation."""
     monkeypatch.setitem(ITEMS, "recall-b", RECALL_OF_HALF_B)
     values = only(written, RECALL_OF_HALF_B.files)
@@ -139,7 +140,7 @@ def test_a_table(written, tmp_path, monkeypatch):  # noqa: F811
 # A data set with masks of its own: an overlay, here over two photographs.
 
 
-def test_a_data_set(tmp_path, files, monkeypatch):  # noqa: F811
+def test_a_data_set(tmp_path, files, monkeypatch):
     for name, value in {"a": 1, "b": 0, "d": 1}.items():
         mask = np.full(SIZES[name][::-1], value, np.uint8)
         for folder, pixels in (("masks", mask), ("images", Image.open(files / f"{name}.png"))):
@@ -211,7 +212,7 @@ class Plain(Backbone):
         return maps[1:]
 
 
-def test_a_family_of_backbones(files, tmp_path, monkeypatch):  # noqa: F811
+def test_a_family_of_backbones(files, tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "plain", lambda name, stride, weights, detach: Plain())
     check(settings.merge(BASE, {"classifier": {"backbone": "plain", "weights": None}}))
     torch.manual_seed(0)

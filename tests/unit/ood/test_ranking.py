@@ -2,10 +2,10 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
+from tests.unit.ood.shards import SHARDS, score_shard
 from tests.unit.openimages import write_image
 from wood.data.lists import read_image_list
 from wood.ood.hard_ood import (
@@ -17,53 +17,11 @@ from wood.ood.hard_ood import (
     select_unreviewed_ood,
 )
 from wood.ood.ranking import COLUMNS as RANKING_COLUMNS
-from wood.ood.ranking import rank
 from wood.ood.statistics import count_looks, images_to_check, review_statistics
 from wood.runtime.errors import InputError
 from wood.runtime.store import write_table
 
 CLASSES = ["cat", "dog"]
-
-
-def score_shard(path, rows):
-    """Write one shard of (image_id, class, score)."""
-    table = pd.DataFrame(rows, columns=["image_id", "class", "score"])
-    table["score"] = table["score"].astype(np.float32)
-    table["path"] = "/images/" + table["image_id"] + ".jpg"
-    write_table(path, table.assign(split="train"))
-    return path
-
-
-def candidate_list(path, ids):
-    table = pd.DataFrame({"image_id": ids})
-    for name in ("license", "author", "url", "labels"):
-        table[name] = [f"{name} of {image_id}" for image_id in ids]
-    write_table(path, table)
-    return path
-
-
-@pytest.fixture
-def ranked(tmp_path):
-    """Ranks two shards with these scores; returns the ranking and the folder."""
-
-    def make(*shards, **settings):
-        paths = [
-            score_shard(tmp_path / f"scores-{number}.parquet", rows)
-            for number, rows in enumerate(shards)
-        ]
-        ids = [row[0] for rows in shards for row in rows]
-        known = candidate_list(tmp_path / "candidates.parquet", ids)
-        output = tmp_path / "ranking.parquet"
-        rank(paths, known, output, tmp_path / "ranking.csv", **settings)
-        return pd.read_parquet(output)
-
-    return make
-
-
-SHARDS = (
-    [("b", "cat", 0.75), ("a", "dog", 0.75), ("low", "cat", 0.4999)],
-    [("c", "cat", 0.9), ("edge", "dog", 0.5), ("d", "cat", 0.6)],
-)
 
 
 def test_the_ranking_is_by_score_then_id_at_or_above_the_threshold(ranked, tmp_path):
