@@ -31,7 +31,7 @@ from wood.seeds import advcam
 from wood.seeds.seam import SeamLoss
 from wood.seeds.wood_loss import WoodLoss
 from wood.segmentation.train import DeepLabLoss
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
 
 ROOT = Path(__file__).parents[1]
 CUDA = torch.device("cuda", 0)

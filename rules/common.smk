@@ -7,7 +7,7 @@ sys.path.insert(0, workflow.basedir)
 from wood.runtime.digest import code_digest, keep_digests
 from wood.runtime.environment import pin_instruction_set, share_with_jobs
 from wood.workflow import live, planning, start
-from wood.workflow.config import named_inputs
+from wood.workflow.files import named_inputs
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs
 from wood.workflow.resources import asks

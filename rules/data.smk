@@ -8,7 +8,7 @@ if config["data"]["source"] == "demo":
             images=directory(f"{paths.voc}/JPEGImages"),
             annotations=directory(f"{paths.voc}/Annotations"),
             image_sets=directory(f"{paths.voc}/ImageSets"),
-            masks=directory(f"{paths.voc}/SegmentationClass"),
+            masks=directory(paths.devkit_masks),
             pool=directory(paths.demo("openimages")),
             truth=paths.demo("review-truth.csv"),
         log:

@@ -4,14 +4,12 @@ from wood.ood.hard_ood import select_hard_ood
 from wood.runtime.jobs import job
 
 with job(snakemake.log[0]):
-    policy = snakemake.params.policy
     select_hard_ood(
         snakemake.input.ranking,
         snakemake.output.list,
         snakemake.output.statistics,
-        policy=policy,
-        decisions=snakemake.input.answers if policy == "decisions" else None,
-        truth=snakemake.input.answers if policy == "truth" else None,
+        policy=snakemake.params.policy,
+        answers=snakemake.input.answers,
         images=snakemake.input.images,
         classes=snakemake.params.classes,
         minimum=snakemake.params.minimum,

@@ -56,7 +56,9 @@ from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors, read_json, save_tensors
 from wood.scoring.per_image import read_counts
 from wood.scoring.thresholds import threshold_value
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.grids import expanded
 from wood.workflow.overlays import read_overlay
 
 QUICK = {"timeout": 0.3, "retries": 1, "backoff": 0.01, "max_bytes": 200_000, "max_seconds": 5}
@@ -197,8 +199,8 @@ def _settings(folder: Path) -> Iterator[Entrance]:
 
     def overlay(path: Path) -> None:
         config = settings.merge(base, read_overlay(path))
-        settings.check(config)
-        settings.expanded(config)
+        check(config)
+        expanded(config)
 
     names = read_label_names(_mirror(folder) / BUCKET["label names"])
     hierarchy = read_hierarchy(_mirror(folder) / BUCKET["hierarchy"])

@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 from tests.places import ROOT
 from wood.ood.perturbation import climb
 from wood.seeds.wood_loss import WoodLoss
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
 
 CLASSES = ["bottle", "cat", "dog"]
 CLUSTERS, BATCH, FEATURES = 10, 4, 6

@@ -13,7 +13,7 @@ import yaml
 from tests.places import ROOT
 from tests.unit.broken import cases
 from wood.runtime.errors import InputError
-from wood.workflow import config as settings
+from wood.workflow.checks import check
 
 SEED = 0
 MOST_SECONDS = 5
@@ -83,7 +83,7 @@ def test_broken_configurations_are_refused_by_the_key():
         else:
             del place[key[-1]]
         try:
-            settings.check(config)
+            check(config)
         except InputError as error:
             sentences.append(str(error))
     assert len(sentences) >= 40
@@ -95,4 +95,4 @@ def test_broken_configurations_are_refused_by_the_key():
 @pytest.mark.parametrize("value", [[], "text", 3, None, {"dataset": 3}])
 def test_what_is_no_configuration_is_refused(value):
     with pytest.raises(InputError):
-        settings.check(value)
+        check(value)

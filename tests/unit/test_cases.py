@@ -192,7 +192,7 @@ def test_answers_for_other_images_are_an_error(tmp_path, policy, names):
             append_decision(path, Decision(name, "accept", "cat", "ann", "2024-05-01T10:00:00Z"))
     with pytest.raises(InputError, match="the files do not belong together") as raised:
         select_hard_ood(
-            ranked, tmp_path / "h.csv", tmp_path / "s.json", policy=policy, **{policy: path}
+            ranked, tmp_path / "h.csv", tmp_path / "s.json", policy=policy, answers=path
         )
     said = str(raised.value)
     assert str(ranked) in said

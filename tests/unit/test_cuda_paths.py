@@ -30,9 +30,10 @@ from wood.seeds.epochs import extract_epoch_features
 from wood.seeds.features import extract_features
 from wood.seeds.localize import localize
 from wood.segmentation.inference import segment_images
+from wood.segmentation.tiles import Tiling
 from wood.segmentation.train import train_segmentation
 from wood.training import state as training_state
-from wood.workflow.config import merge
+from wood.workflow.resolve import merge
 
 CLASSES = ["cat", "dog"]
 BACKBONE = "test_resnet"
@@ -237,7 +238,7 @@ def test_cam_and_advcam(folder, wood, maps):
         assert plain.maps.shape == adversarial.maps.shape
 
 
-def test_pseudo_masks_and_a_segmentation_network(folder, maps):
+def test_pseudo_masks_and_a_segmentation_network(folder, maps, monkeypatch):
     images, names = folder / "train.csv", CLASSES
     make_ir_labels(
         *(maps, images, folder / "ir"),
@@ -275,6 +276,7 @@ def test_pseudo_masks_and_a_segmentation_network(folder, maps):
         seed=0,
         checkpoint=folder / "net-checkpoint",
     )
+    monkeypatch.setattr("wood.segmentation.inference.TILING", Tiling(64, 16))
     for merging in ("max", "mean"):
         segment_images(
             *(images, folder / "net.safetensors", folder / merging),
@@ -284,8 +286,6 @@ def test_pseudo_masks_and_a_segmentation_network(folder, maps):
             crf=DEEPLAB_CRF,
             crf_output=folder / f"{merging}-crf",
             workers=1,
-            tile_side=64,
-            tile_margin=16,
         )
         assert len(list((folder / f"{merging}-crf").glob("*.png"))) == 8
 

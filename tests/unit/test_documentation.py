@@ -12,7 +12,8 @@ from snakemake.cli import get_argument_parser, parse_config
 from tests.places import ROOT
 from wood.cli import COMMANDS, make_parser
 from wood.report.items import ITEMS, documented
-from wood.workflow.config import check, merge, typed
+from wood.workflow.checks import check
+from wood.workflow.resolve import merge, typed
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 from tests.unit.report.test_items import only
-from tests.unit.report.test_page import Reader, written  # noqa: F401
-from tests.unit.seeds.test_localize import CAM, CLASSES, SIZES, files, make  # noqa: F401
+from tests.unit.report.test_page import Reader
+from tests.unit.seeds.photographs import CLASSES, SIZES
+from tests.unit.seeds.test_localize import CAM, make
 from tests.unit.workflow.test_targets import BASE
 from wood.data.prepare import prepare_csv, prepare_list
 from wood.models.architectures import ARCHITECTURES, Architecture
@@ -34,8 +35,10 @@ from wood.runtime.store import read_json
 from wood.scoring.seeds import score_seeds
 from wood.seeds.methods import METHODS, POSITIVE, Method
 from wood.seeds.pyramid import level
-from wood.workflow import config as settings
 from wood.workflow import costs, start
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.grids import expanded
 from wood.workflow.inputs import Inputs
 from wood.workflow.targets import Targets
 
@@ -66,7 +69,7 @@ def gradcam(model, images, classes, device, *, settings, max_batch_pixels):
 GRADCAM = Method("Grad-CAM", lambda: gradcam, ("cam",), settings={"power": POSITIVE})
 
 
-def test_a_localization_method(files, tmp_path, monkeypatch):  # noqa: F811
+def test_a_localization_method(files, tmp_path, monkeypatch):
     """Of a linear head after the pooling, Grad-CAM is CAM but for a factor, which cancels."""
     monkeypatch.setitem(METHODS, "gradcam", GRADCAM)
     own = {"method": "gradcam", "scales": [1.0], "power": 1.0}
@@ -86,7 +89,7 @@ def test_a_localization_methods_settings_are_checked(monkeypatch):
         localization = {"gradcam": {**own, **changes}}
         added = {"localizations": localization, "experiments": {"mine": experiment}}
         added["classifiers"] = {"seam": {"architecture": "seam"}}
-        settings.check(settings.merge(BASE, added))
+        check(settings.merge(BASE, added))
 
     checked("cam")
     with pytest.raises(InputError, match=r"localizations\.gradcam\.powre is not a known key"):
@@ -100,7 +103,7 @@ def test_a_localization_methods_settings_are_checked(monkeypatch):
 def test_a_localization_methods_cost_is_its_own(monkeypatch):
     def passes(method, **own):
         monkeypatch.setitem(METHODS, "cam", method)
-        stages = costs.stages(settings.expanded(settings.merge(BASE, own)))
+        stages = costs.stages(expanded(settings.merge(BASE, own)))
         return next(stage.tflop for stage in stages if stage.name == "localization maps")
 
     once, advcam = METHODS["cam"], METHODS["advcam"]
@@ -124,9 +127,9 @@ class ScaledClassifier(CamClassifier):
 def test_an_architecture(tmp_path, monkeypatch):
     chosen = settings.merge(BASE, {"classifiers": {"mine": {"architecture": "scaled"}}})
     with pytest.raises(InputError, match=r"classifiers\.mine\.architecture is 'scaled', which"):
-        settings.check(chosen)
+        check(chosen)
     monkeypatch.setitem(ARCHITECTURES, "scaled", Architecture(lambda: ScaledClassifier))
-    settings.check(chosen)
+    check(chosen)
     about = {"backbone": "test_resnet", "class_names": CLASSES, "output_stride": 16}
     model = build_classifier(**about, weights=None, architecture="scaled").eval()
     save_classifier(tmp_path / "scaled.safetensors", model, about)
@@ -149,7 +152,7 @@ RECALL_OF_HALF_B = Item(
 )
 
 
-def test_a_table(written, tmp_path, monkeypatch):  # noqa: F811
+def test_a_table(written, tmp_path, monkeypatch):
     """Its page, its place on the page of all, its target's rule, its row in the documentation."""
     monkeypatch.setitem(ITEMS, "recall-b", RECALL_OF_HALF_B)
     values = only(written, RECALL_OF_HALF_B.files)
@@ -168,7 +171,7 @@ def test_a_table(written, tmp_path, monkeypatch):  # noqa: F811
     pages = [Reader((tmp_path / page).read_text()) for page in ("a.html", "index.html")]
     assert pages[0].tables["tiny-recall-b.csv"] == pages[1].tables["tiny-recall-b.csv"]
     assert re.fullmatch(pattern("csv"), "recall-b")
-    assert "| `snakemake recall-b` | none | the seeds' recall on half B |" in documented()
+    assert "| `recall-b` | none | the seeds' recall on half B |" in documented()
     experiment = {**written["experiments"][0], "paper": {"Z": "IRN"}}
     with pytest.raises(InputError, match="Table Z has no row 'IRN'"):
         parse_spec({**written, "experiments": [experiment]})
@@ -178,7 +181,7 @@ def test_a_table(written, tmp_path, monkeypatch):  # noqa: F811
 # A data set with masks of its own: an overlay, here over two photographs.
 
 
-def test_a_data_set(tmp_path, files, monkeypatch):  # noqa: F811
+def test_a_data_set(tmp_path, files, monkeypatch):
     for name, value in {"a": 1, "b": 0, "d": 1}.items():
         mask = np.full(SIZES[name][::-1], value, np.uint8)
         for folder, pixels in (("masks", mask), ("images", Image.open(files / f"{name}.png"))):
@@ -213,6 +216,7 @@ def test_a_data_set(tmp_path, files, monkeypatch):  # noqa: F811
     )  # fmt: skip
     [image_set] = inputs.image_set_files("evaluation")
     prepare_list(image_set, data["images"], output_list=tmp_path / "evaluation.csv")
+    torch.manual_seed(0)
     model = build_classifier("tf_efficientnet_lite0", ["otter", "heron"], 16, None)
     metadata = {"backbone": "tf_efficientnet_lite0", "output_stride": 16}
     metadata["class_names"] = targets.config["classes"]
@@ -250,9 +254,9 @@ class Plain(Backbone):
         return maps[1:]
 
 
-def test_a_family_of_backbones(files, tmp_path, monkeypatch):  # noqa: F811
+def test_a_family_of_backbones(files, tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "plain", lambda name, stride, weights, detach: Plain())
-    settings.check(settings.merge(BASE, {"classifier": {"backbone": "plain", "weights": None}}))
+    check(settings.merge(BASE, {"classifier": {"backbone": "plain", "weights": None}}))
     torch.manual_seed(0)
     model = build_classifier("plain", CLASSES, 16, None)
     metadata = {"backbone": "plain", "output_stride": 16, "class_names": CLASSES}

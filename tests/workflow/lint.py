@@ -35,7 +35,7 @@ def lint(overlays: list[Path]) -> str:
 
 
 def main() -> None:
-    start.settings.check_files = lambda config: None
+    start.check_files = lambda config: None
     found = {}
     for name in [None, *sorted(OVERLAYS)]:
         names = [*UNDER.get(name, []), name] if name else []

@@ -11,8 +11,8 @@ from tests.places import ROOT
 from tests.workflow.workflow import Workflow
 from wood.data.masks import load_target
 from wood.data.voc import annotated_classes
+from wood.report.entry import STAGES
 from wood.runtime.store import read_json
-from wood.workflow.config import STAGES
 
 CLASSES = ["boat", "horse", "train"]
 

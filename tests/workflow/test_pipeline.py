@@ -12,7 +12,7 @@ from tests.workflow.workflow import Workflow
 from wood.data.lists import read_image_list
 from wood.data.masks import VOC_CLASSES
 from wood.runtime.store import load_tensors, read_json
-from wood.workflow.config import merge
+from wood.workflow.resolve import merge
 
 AFTER_WOOD = {
     "train_classifier", "localize", "score_seeds", "ir_labels", "train_irnet", "walk",

@@ -35,7 +35,9 @@ from wood.seeds.features import extract_features
 from wood.seeds.localize import localize
 from wood.segmentation.inference import segment_images
 from wood.segmentation.train import train_segmentation
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.grids import expanded
 from wood.workflow.inputs import training_of_network
 
 FILES = ("config.yaml", "configs/voc12.yaml", "tests/workflow/rehearsal.yaml")
@@ -101,7 +103,7 @@ def merged(names: Sequence[str]) -> dict:
 def test_the_whole_rehearsal_cuts_every_training():
     """An experiment with iterations of its own would take days."""
     files = (FILES[0], FILES[1], "configs/paper.yaml", FILES[2], PAPER_CUTS)
-    config = settings.expanded(merged(files))
+    config = expanded(merged(files))
     assert "advcam-wood-wide" in config["experiments"]
     assert len(settings.experiments(config, "seeds")) > 40
     for name in settings.experiments(config, "segmentation"):
@@ -119,7 +121,7 @@ def short(tmp_path_factory):
     folder = tmp_path_factory.mktemp("short")
     world = World(folder, write_weights(folder / "weights"))
     config = settings.merge(merged(FILES), world.weights_overlay(folder))
-    settings.check(config)
+    check(config)
     image, _ = photograph(IMAGE, OF_SBD[IMAGE])
     image.save(folder / f"{IMAGE}.jpg")
     images = pd.DataFrame({"image_id": [IMAGE], "path": [str(folder / f"{IMAGE}.jpg")]})

@@ -17,7 +17,7 @@ from tests.workflow.workflow import SMALL
 from wood.data.masks import VOC_CLASSES
 from wood.runtime import digest
 from wood.runtime.knobs import KNOBS
-from wood.workflow.config import merge
+from wood.workflow.resolve import merge
 
 # What follows from each step, from the last to the first.
 PAGE = {"report_page"}

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from wood.data.lists import read_image_list
 from wood.maps import LocalizationMaps, read_maps
 from wood.runtime.errors import InputError
@@ -46,10 +44,6 @@ def read_seeds(
     for image in read_maps(maps, class_names, classifier):
         if image.image_id not in paths:
             raise InputError(f"{images}: the image {image.image_id!r} of {maps} is not listed.")
-        if not torch.isfinite(image.maps).all():
-            raise InputError(
-                f"{maps}: the localization maps of the image {image.image_id!r} are not finite."
-            )
         seeds.append(Seed(image, paths[image.image_id]))
     return seeds
 

@@ -29,19 +29,16 @@ def refine(
     scores: np.ndarray,
     *,
     parameters: Mapping[str, Any],
-    num_labels: int | None = None,
 ) -> np.ndarray:
     """Refine label scores to agree with the edges of an image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         scores: (L, H, W) probabilities that sum to 1 over the labels; or (H, W) integer labels
-            0..L-1, each of which is taken to be right with probability `gt_prob`, the others
-            sharing the rest.
+            0..L-1, L the largest + 1, each of which is taken to be right with probability
+            `gt_prob`, the others sharing the rest.
         parameters: `iterations`; `gaussian` with `sxy` (pixels) and `compat`; `bilateral` with
             `sxy`, `srgb` and `compat`; for integer labels `gt_prob` in (0, 1).
-        num_labels: L for integer labels, if labels without a pixel are to count; by default the
-            largest label + 1.
 
     Returns:
         (L, H, W) float32 probabilities. Where there is but one label nothing is computed: it has
@@ -50,7 +47,7 @@ def refine(
     Raises:
         ValueError: shapes that do not belong together, or scores that are not finite.
     """
-    [refined] = refine_each(image, [scores], parameters=parameters, num_labels=num_labels)
+    [refined] = refine_each(image, [scores], parameters=parameters)
     return refined
 
 
@@ -62,6 +59,8 @@ def refine_each(
     num_labels: int | None = None,
 ) -> list[np.ndarray]:
     """Refine several scores of one image, each as `refine` does; its kernels are computed once.
+
+    `num_labels`: L for integer labels, if labels without a pixel are to count.
 
     Raises:
         ValueError: as `refine`, or scores that are not all of one number of labels.

@@ -40,7 +40,6 @@ def prepare_voc(
     image_sets: str | Path | None = None,
     all_classes: Sequence[str] = VOC_CLASSES,
     keep_unlabelled: bool = False,
-    require_every_class: bool = True,
     max_failed_fraction: float = 0.01,
 ) -> None:
     """Write the image list, and the image-level labels if asked for, of one image set.
@@ -56,8 +55,8 @@ def prepare_voc(
 
     Raises InputError if the devkit or the list is missing, empty or names an image twice or one
     that is not there, if an annotation names a class outside `all_classes`, if more than
-    `max_failed_fraction` of the annotations are unreadable, if no image is left, or (with
-    `require_every_class` and labels) if a class has no image or is on every one.
+    `max_failed_fraction` of the annotations are unreadable, if no image is left, or (with labels)
+    if a class has no image or is on every one.
     """
     _check_class_list(classes, all_classes)
     if not (keep_unlabelled and output_labels is None):
@@ -75,7 +74,7 @@ def prepare_voc(
     _check_failures(failures, len(image_ids), max_failed_fraction)
     if not keep_unlabelled:
         labels = _drop_unlabelled(labels, f"{voc_root}: the image set {image_set!r}")
-    if output_labels is not None and require_every_class:
+    if output_labels is not None:
         _check_every_class(labels, f"{voc_root}: the image set {image_set!r}")
     _write(output_list, output_labels, paths, labels)
 
@@ -87,7 +86,6 @@ def prepare_csv(
     classes: Sequence[str],
     output_list: str | Path,
     output_labels: str | Path | None = None,
-    require_every_class: bool = True,
 ) -> None:
     """Write the image list and image-level labels of one's own images.
 
@@ -97,8 +95,8 @@ def prepare_csv(
 
     Raises InputError naming the file with its row and column if the CSV is missing or empty, a
     column is missing, a value is not 0 or 1, an id is empty, listed twice or not a plain file
-    name, or an id has no image or several; and if no image shows a
-    class, or (with `require_every_class`) a class has no image or is on every one.
+    name, or an id has no image or several; and if no image shows a class, or a class has no image
+    or is on every one.
     """
     _check_class_list(classes, classes)
     table = read_table(csv, ["image_id", *classes], "label file")
@@ -109,8 +107,7 @@ def prepare_csv(
     paths = _find_images(labels.index, images_folder, f"{csv} names")
     if not labels.any(axis=None):
         raise InputError(f"{csv} has no image of the classes {', '.join(labels.columns)}.")
-    if require_every_class:
-        _check_every_class(labels, str(csv))
+    _check_every_class(labels, str(csv))
     _write(output_list, output_labels, paths, labels)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from wood.data.masks import IGNORE
 from wood.models.backbone import Backbone
 from wood.models.backbones import create_backbone
 from wood.models.folding import folded
@@ -24,6 +25,8 @@ ARCHITECTURE = "deeplab-v2"
 # image. `stretched`: edges on edges, and smaller scales sampled by the factor itself rather than by
 # the ratio of the rounded sizes, both as deeplab-pytorch does (`libs/models/msc.py`, `main.py`).
 ALIGNMENTS = ("cells", "stretched")
+
+SCALES = (0.5, 0.75)  # of the multi-scale form, beside 1
 
 
 class Aspp(nn.Module):
@@ -123,15 +126,14 @@ def at_pixels(logits: Tensor, size: Sequence[int], cell: float, alignment: str) 
 def multi_scale_logits(
     network: nn.Module,
     images: Tensor,
-    scales: Sequence[float] = (0.5, 0.75),
     alignment: str = "cells",
 ) -> list[Tensor]:
-    """Return the logits at scale 1, at each of `scales`, and their maximum on the grid of scale 1.
+    """Return the logits at scale 1, at each of `SCALES`, and their maximum on the grid of scale 1.
 
     DeepLab-v2's MSC: every one of them has a loss in training, the maximum is the prediction.
     """
     whole = network(images)
-    others = [network(rescale_images(images, scale, alignment)) for scale in scales]
+    others = [network(rescale_images(images, scale, alignment)) for scale in SCALES]
     resized = [
         functional.interpolate(x, size=whole.shape[-2:], mode="bilinear", align_corners=False)
         for x in others
@@ -146,7 +148,7 @@ def labels_at_cells(target: Tensor, size: Sequence[int]) -> Tensor:
     ].long()
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy over the pixels that are not ignored, on the grid of the logits.
 
     Args:
@@ -157,14 +159,12 @@ def segmentation_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -
         A scalar; 0 where every pixel is ignored.
     """
     small = labels_at_cells(target, logits.shape[-2:])
-    total = functional.cross_entropy(
-        logits.float(), small, ignore_index=ignore_index, reduction="sum"
-    )
-    valid = mean_over_processes((small != ignore_index).sum())
+    total = functional.cross_entropy(logits.float(), small, ignore_index=IGNORE, reduction="sum")
+    valid = mean_over_processes((small != IGNORE).sum())
     return total / valid.clamp(min=1)
 
 
-def balanced_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+def balanced_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy with as much weight on an image's objects as on its background.
 
     The mean over an image's background pixels, and the mean over those of its objects, added; 0 for
@@ -177,10 +177,10 @@ def balanced_loss(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Te
     """
     small = labels_at_cells(target, logits.shape[-2:])
     of_pixels = functional.cross_entropy(
-        logits.float(), small, ignore_index=ignore_index, reduction="none"
+        logits.float(), small, ignore_index=IGNORE, reduction="none"
     )
     background = small == 0
-    objects = ~background & (small != ignore_index)
+    objects = ~background & (small != IGNORE)
     total = logits.new_zeros(len(logits), dtype=torch.float32)
     for part in (background, objects):
         pixels = part.sum(dim=(1, 2)).clamp(min=1)

@@ -124,14 +124,13 @@ def refuse_nan(state: State, source: str | Path) -> None:
             raise InputError(f"{source}: the weights {name!r} hold NaN or infinity.")
 
 
-def download(url: str, folder: str | Path | None = None) -> Path:
-    """Fetch a weights file once and return where it lies (torch's cache unless `folder` is given).
+def download(url: str) -> Path:
+    """Fetch a weights file once and return where it lies, in torch's cache.
 
     Raises:
         InputError: see `fetch_weights`.
     """
-    folder = Path(folder) if folder else Path(torch.hub.get_dir()) / "checkpoints"
-    return fetch_weights([url], folder / file_name(url))
+    return fetch_weights([url], Path(torch.hub.get_dir()) / "checkpoints" / file_name(url))
 
 
 def fetch_weights(

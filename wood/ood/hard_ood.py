@@ -33,8 +33,7 @@ def select_hard_ood(
     statistics: str | Path,
     *,
     policy: str,
-    decisions: str | Path | Sequence[str | Path] | None = None,
-    truth: str | Path | None = None,
+    answers: str | Path | Sequence[str | Path] | None = None,
     images: Sequence[str | Path] = (),
     classes: Sequence[str] = (),
     minimum: int = 1,
@@ -49,8 +48,8 @@ def select_hard_ood(
             which reviewers disagree, where the stricter answer (reject) wins.
         policy: "decisions" (a person's; undecided images are not used), "truth" (a file answers in
             a person's place), or "none" (no pruning).
-        decisions: one or several decisions.csv; policy "decisions".
-        truth: CSV of image id and foreground class, empty where there is none; policy "truth".
+        answers: one or several decisions.csv; with the policy "truth" a CSV of image id and
+            foreground class, empty where there is none; with "none" it is not read.
         images: the manifests of all candidates (see `download_images`), to count the photographs.
         classes: the foreground classes, for the order in the statistics.
         minimum: fewest images that the next steps can use, such as the number of clusters K.
@@ -62,19 +61,19 @@ def select_hard_ood(
             together, or there are too few accepted images.
     """
     ranked = read_table(ranking)
-    answers, history, disagreements = _answers(
-        ranking, ranked, policy, decisions, truth, max_unmatched_fraction
+    decided, history, disagreements = _answers(
+        ranking, ranked, policy, answers, max_unmatched_fraction
     )
     chosen = ranked
     if policy != "none":
-        accepted = answers.loc[answers["decision"] == ACCEPT, "image_id"]
+        accepted = decided.loc[decided["decision"] == ACCEPT, "image_id"]
         chosen = ranked[ranked["image_id"].isin(accepted)]
     if len(chosen) < max(1, minimum):
-        raise InputError(_too_few(ranking, policy, len(ranked), len(answers), len(chosen), minimum))
+        raise InputError(_too_few(ranking, policy, len(ranked), len(decided), len(chosen), minimum))
     write_hard_ood(output, chosen)
     stats = review_statistics(
         ranked,
-        answers,
+        decided,
         policy=policy,
         photographs=_count_photographs(images),
         used=len(chosen),
@@ -90,8 +89,7 @@ def _answers(
     ranking: str | Path,
     ranked: pd.DataFrame,
     policy: str,
-    decisions: str | Path | Sequence[str | Path] | None,
-    truth: str | Path | None,
+    answers: str | Path | Sequence[str | Path] | None,
     most_unmatched: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, list[dict[str, Any]]]:
     """Return the answers to ranked images, the history they come from, and disagreements.
@@ -101,7 +99,7 @@ def _answers(
     if policy == "none":
         return pd.DataFrame({"image_id": [], "decision": []}, dtype=object), None, []
     if policy == "truth":
-        files = _files(truth, "truth")
+        files = _files(answers, policy)
         known = read_truth(files[0])
         check_join(ranked["image_id"], known.index, [ranking], files, most_unmatched)
         named = ranked["image_id"][ranked["image_id"].isin(known.index)]
@@ -109,14 +107,14 @@ def _answers(
         return pd.DataFrame({"image_id": named.to_numpy(), "decision": decided}), None, []
     if policy != "decisions":
         raise InputError(f"ood.review.policy: {policy!r} is none of {', '.join(POLICIES)}.")
-    files = _files(decisions, "decisions")
+    files = _files(answers, policy)
     histories = [read_history(file) for file in files]
     history = pd.concat(histories, ignore_index=True).drop_duplicates() if files else None
-    answers, conflicts = merge(files)
+    settled, conflicts = merge(files)
     log_disagreements(conflicts)
-    check_join(answers["image_id"], ranked["image_id"], files, [ranking], most_unmatched)
-    answers = answers[answers["image_id"].isin(ranked["image_id"])]
-    return answers, history, conflicts.to_dict("records")
+    check_join(settled["image_id"], ranked["image_id"], files, [ranking], most_unmatched)
+    settled = settled[settled["image_id"].isin(ranked["image_id"])]
+    return settled, history, conflicts.to_dict("records")
 
 
 def check_join(
@@ -218,8 +216,7 @@ def select_random_ood(
     threshold: float | Mapping[str, float],
     policy: str,
     ranking: str | Path | None = None,
-    decisions: str | Path | Sequence[str | Path] | None = None,
-    truth: str | Path | None = None,
+    answers: str | Path | Sequence[str | Path] | None = None,
 ) -> pd.DataFrame:
     """Take random candidates without a foreground object: the control of the hard OoD set.
 
@@ -236,7 +233,7 @@ def select_random_ood(
         seed: of the sample.
         threshold: p(c) from which a candidate is hard; or one for each class.
         ranking: the candidates that a reviewer is shown, which are hard whatever their score.
-        policy, decisions, truth: as in `select_hard_ood`.
+        policy, answers: as in `select_hard_ood`.
 
     Raises:
         InputError: fewer than `count` candidates are taken for free of foreground objects.
@@ -245,13 +242,13 @@ def select_random_ood(
     images = pd.concat([read_table(path) for path in manifests], ignore_index=True)
     images = images.merge(scored, on="image_id")
     if policy == "decisions":
-        answers, _ = merge(_files(decisions, "decisions"))
-        accepted = answers.loc[answers["decision"] == ACCEPT, "image_id"]
+        settled, _ = merge(_files(answers, policy))
+        accepted = settled.loc[settled["decision"] == ACCEPT, "image_id"]
         shown = [] if ranking is None else read_table(ranking, ["image_id"])["image_id"]
         easy = images["score"] < class_thresholds(images["class"], threshold)
         free = images["image_id"].isin(accepted) | (easy & ~images["image_id"].isin(shown))
     elif policy == "truth":
-        known = read_truth(_files(truth, "truth")[0])
+        known = read_truth(_files(answers, policy)[0])
         free = images["image_id"].isin(known.index[known == ""])
     elif policy == "none":
         free = pd.Series(True, index=images.index)

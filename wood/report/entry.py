@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from wood.report.columns import Column, Quantity
 
+STAGES = ("seeds", "pseudo_masks", "segmentation")  # that are scored, in their order
 STAGE_OF = {
     "seeds": "seeds",
     "maps": "seeds",

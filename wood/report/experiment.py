@@ -9,7 +9,7 @@ from wood.report.pictures import example_grid
 from wood.report.plots import class_colour
 from wood.report.render import STAGE_TITLES, flatten, render
 from wood.report.scores import Measure, Scores
-from wood.report.spec import STAGES, Experiment, Spec
+from wood.report.spec import TRAININGS, Experiment, Spec
 from wood.report.tables import NOTHING, Cell, Table, number
 from wood.runtime.store import atomic_directory, write_text
 
@@ -46,7 +46,7 @@ def _page(spec: Spec, scores: Scores, experiment: Experiment) -> str:
             "thresholds": figures.threshold_curves(alone, scores, [experiment]),
             "training": [
                 (STAGE_TITLES[stage], drawn)
-                for stage in STAGES
+                for stage in TRAININGS
                 if (drawn := figures.training_curves(logs, stage))
             ],
             "grid": grid,

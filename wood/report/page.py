@@ -25,7 +25,7 @@ from wood.report.pictures import prediction_grid, seed_grids
 from wood.report.plots import class_colour
 from wood.report.render import STAGE_TITLES, flatten, render
 from wood.report.scores import Scores
-from wood.report.spec import STAGES, Experiment, Spec, parse_spec
+from wood.report.spec import TRAININGS, Experiment, Spec, parse_spec
 from wood.runtime.store import write_text
 
 ROLE_TITLES = {"baseline": "without", "control": "control", "wood": "with W-OoD"}
@@ -106,7 +106,7 @@ def _context(spec: Spec, scores: Scores) -> dict[str, Any]:
         "curves": figures.threshold_curves(spec, scores),
         "training": [
             (STAGE_TITLES[stage], drawn)
-            for stage in STAGES
+            for stage in TRAININGS
             if (drawn := figures.training_curves(logs, stage))
         ],
         "settings": flatten(spec.config),

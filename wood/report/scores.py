@@ -10,13 +10,13 @@ import pandas as pd
 
 from wood.data.tables import write_table
 from wood.report.columns import CURVE, MEAN, METRICS, Quantity
+from wood.report.entry import STAGES
 from wood.report.spec import Experiment, Spec
 from wood.runtime.errors import InputError
 from wood.runtime.store import content_of, read_json
 from wood.scoring.bootstrap import difference_interval
 from wood.scoring.per_image import ImageCounts, read_counts
 
-STAGES = ("seeds", "pseudo_masks", "segmentation")
 COLUMNS = (
     "stage",
     "family",

@@ -11,7 +11,7 @@ from wood.report.membership import experiments_of, full_rows, is_side
 from wood.runtime.errors import InputError
 
 ROLES = ("baseline", "control", "wood", "other")
-STAGES = ("classifier", "irnet", "segmentation")
+TRAININGS = ("classifier", "irnet", "segmentation")  # stages that leave a log
 
 
 @dataclass(frozen=True)
@@ -144,13 +144,10 @@ class Spec:
 Kind = TypeVar("Kind")
 
 
-def parse_spec(
-    values: Mapping[str, Any], *, check_files: bool = True, need_experiments: bool = True
-) -> Spec:
+def parse_spec(values: Mapping[str, Any], *, need_experiments: bool = True) -> Spec:
     """Turn nested plain dictionaries into a `Spec`.
 
-    Without `check_files` the files may still be missing: a workflow can so refuse a wrong
-    specification before it makes them. Some figures show no experiment (`need_experiments`).
+    Some figures show no experiment (`need_experiments`).
 
     Raises:
         InputError: a key is unknown or missing, a role, stage or paper row does not exist, a name
@@ -167,10 +164,9 @@ def parse_spec(
     if need_experiments and not spec.experiments:
         raise InputError("report: no experiment is named.")
     _check(spec)
-    if check_files:
-        for path in _paths(spec):
-            if not Path(path).exists():
-                raise InputError(f"{path}: no such file or folder.")
+    for path in _paths(spec):
+        if not Path(path).exists():
+            raise InputError(f"{path}: no such file or folder.")
     return replace(spec, experiments=_in_order(spec))
 
 
@@ -217,9 +213,9 @@ def _check(spec: Spec) -> None:
                 raise InputError(f"report: the family {family!r} has more than one {role}.")
     for log in spec.logs:
         _check_role(log.role, log.name)
-        if log.stage not in STAGES:
+        if log.stage not in TRAININGS:
             raise InputError(
-                f"{log.name}: the stage {log.stage!r} is not one of {', '.join(STAGES)}."
+                f"{log.name}: the stage {log.stage!r} is not one of {', '.join(TRAININGS)}."
             )
 
 

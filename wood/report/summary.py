@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from wood.report.comparison import Headline, headlines, member
-from wood.report.scores import STAGES, Scores, points
+from wood.report.entry import STAGES
+from wood.report.scores import Scores, points
 from wood.report.spec import Experiment, Run, Spec
 from wood.runtime.errors import InputError
 

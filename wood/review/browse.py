@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 MARK = "wood_browse"
+ADDRESS = "127.0.0.1"
+MOST_IMAGES = 500  # of an experiment that are shown, the first of its shards
 LAYERS = ("seed", "ir_label", "boundary", "mask")
 
 
@@ -44,8 +46,6 @@ def browse(
     all_classes: Sequence[str] = VOC_CLASSES,
     dataset: str,
     database: str | Path,
-    most_images: int = 500,
-    address: str = "127.0.0.1",
     port: int | None = None,
     wait: bool = True,
 ) -> None:
@@ -59,17 +59,16 @@ def browse(
         class_names: C foreground classes.
         dataset: the dataset's name.
         database: folder of the MongoDB of our own.
-        most_images: images shown, the first of the shards.
-        address, port: where the App listens; without a port the first free one from 5151.
+        port: where the App listens; without one the first free port from 5151.
         wait: serve the App until Ctrl-C; otherwise the dataset is made and nothing is served.
 
     Raises:
         InputError: a broken shard or mask, a taken port, a dataset of that name that is something
             else, or a database that does not start or is another's.
     """
-    port = free_port(address, port) if wait else None
+    port = free_port(ADDRESS, port) if wait else None
     plugins = Path(database) / "plugins"
-    page = "" if port is None else page_address(dataset, address, port)
+    page = "" if port is None else page_address(dataset, ADDRESS, port)
     with only_one(database, page), foreground():
         plugins.mkdir(parents=True, exist_ok=True)
         use_database(database, plugins)
@@ -80,13 +79,13 @@ def browse(
                 rows = layers_of(
                     files, images, truth=truth, class_names=class_names, all_classes=all_classes
                 )
-                add_experiment(shown, name, islice(rows, most_images))
+                add_experiment(shown, name, islice(rows, MOST_IMAGES))
             compare(shown, list(experiments), class_names)
             if port is not None:
-                with app_server(address, port) as server:
+                with app_server(ADDRESS, port) as server:
                     server.serve()
                     print(f"The App is at {page}; Ctrl-C ends it.", flush=True)
-                    wait_until_interrupted(address, port, "run the same command again.")
+                    wait_until_interrupted(ADDRESS, port, "run the same command again.")
         finally:
             disconnect()
 

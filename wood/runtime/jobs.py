@@ -14,6 +14,7 @@ from typing import Any
 
 from wood.runtime.environment import check_instruction_set
 from wood.runtime.errors import InputError
+from wood.runtime.progress import SHOWS_PROGRESS
 from wood.runtime.sentences import printable, reason
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def fail(sentence: str, log: str | Path) -> None:
     if os.environ.get("WOOD_DEBUG"):
         traceback.print_exc()
     # Where the run draws its progress (wood.workflow.live), it says so itself at the end.
-    if "WOOD_LIVE" not in os.environ or not sys.stderr.isatty():
+    if SHOWS_PROGRESS not in os.environ or not sys.stderr.isatty():
         print(f"Error: {printable(sentence)} (log: {log})", file=sys.stderr)
     logging.shutdown()
     raise SystemExit(1) from None

@@ -19,11 +19,12 @@ Item = TypeVar("Item")
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 30
+SHOWS_PROGRESS = "WOOD_LIVE"  # set where the run itself shows its progress (`wood.workflow.live`)
 
 
 def progress(iterable: Iterable[Item], total: int | None, description: str) -> Iterator[Item]:
     """Yield from `iterable`, showing how far it is."""
-    if sys.stderr.isatty() and "WOOD_LIVE" not in os.environ:
+    if sys.stderr.isatty() and SHOWS_PROGRESS not in os.environ:
         from tqdm import tqdm
 
         yield from tqdm(iterable, total=total, desc=description, dynamic_ncols=True)
@@ -56,7 +57,7 @@ class Transfer:
     def advance(self, count: int) -> None:
         """Say that `count` more bytes have come."""
         self.done += count
-        if sys.stderr.isatty() and "WOOD_LIVE" not in os.environ:
+        if sys.stderr.isatty() and SHOWS_PROGRESS not in os.environ:
             if self.bar is None:
                 from tqdm import tqdm
 

@@ -93,7 +93,6 @@ def score_seeds(
     threshold: float | str,
     split: str,
     output: str | Path,
-    thresholds: Sequence[float] = THRESHOLDS,
     all_classes: Sequence[str] = VOC_CLASSES,
     published_sweep: Sequence[float] | None = None,
 ) -> None:
@@ -110,11 +109,11 @@ def score_seeds(
         output: JSON with `split`, `images`, `missing` (of them without maps, all background),
             `threshold`, `configured` (the summary of `SegmentationScores` there), `oracle` (the
             `threshold` with the best mIoU on these masks, and its `summary`), `curve` (threshold,
-            miou, precision, recall, f1) and `halves` (images, configured, oracle of each half:
-            a threshold chosen on A can be scored on B); of a chosen threshold `chosen`, how, and
-            with `published_sweep` the `published` of it. Beside it lie the pixel counts of each
-            image at the configured threshold (`wood.scoring.per_image`, step "seed").
-        thresholds: the thresholds of the curve; the configured one is added.
+            miou, precision, recall, f1: at `THRESHOLDS` and the configured one) and `halves`
+            (images, configured, oracle of each half: a threshold chosen on A can be scored on B);
+            of a chosen threshold `chosen`, how, and with `published_sweep` the `published` of it.
+            Beside it lie the pixel counts of each image at the configured threshold
+            (`wood.scoring.per_image`, step "seed").
         all_classes: the data set's full class list.
         published_sweep: the lowest and highest threshold that a published program tries on all
             scored images, of which it reports the best: `published` has this `range`, the
@@ -125,7 +124,7 @@ def score_seeds(
     other classes or has an image that an earlier one had.
     """
     number = float(threshold_value(threshold))
-    grid = sorted({float(value) for value in (*thresholds, number)})
+    grid = sorted({float(value) for value in (*THRESHOLDS, number)})
     image_ids, _ = with_targets(image_list, target_dir)
     read = _targets_and_maps(map_shards, target_dir, image_ids, class_names, all_classes)
     counts, per_image, missing = _counted(read, class_names, grid, grid.index(number))

@@ -25,6 +25,7 @@ from wood.runtime.pool import Outcome, parallel_map, successes
 from wood.runtime.progress import progress
 from wood.runtime.store import atomic_directory
 from wood.segmentation.tiles import (
+    TILING,
     MaskAssembly,
     ScoredTile,
     Tiling,
@@ -140,8 +141,6 @@ def segment_images(
     crf: Mapping[str, Any] | None = None,
     crf_output: str | Path | None = None,
     workers: int = 1,
-    tile_side: int = 1024,
-    tile_margin: int = 192,
     max_failed_fraction: float = 0.0,
 ) -> None:
     """Write a palette PNG `<image_id>.png` of each image's size for one shard of an image list.
@@ -156,7 +155,6 @@ def segment_images(
         crf: parameters of `wood.crf.refine`; None for no dense CRF.
         crf_output: folder of the masks after the CRF, written in the same pass.
         workers: processes for the CRF.
-        tile_side, tile_margin: see `Tiling`; they bound the memory whatever an image's size.
         max_failed_fraction: share of images that may fail, and then are listed and left out.
 
     Raises:
@@ -165,7 +163,7 @@ def segment_images(
     """
     if (crf is None) != (crf_output is None):
         raise InputError("crf and crf_output belong together.")
-    method, tiling = MultiScale(tuple(scales), flip, merge), Tiling(tile_side, tile_margin)
+    method = MultiScale(tuple(scales), flip, merge)
     device = find_device()
     model, metadata = load_to_predict(network, device)
     if class_names is not None:
@@ -174,7 +172,7 @@ def segment_images(
     loaded = progress(
         readable_images(listed, max_failed_fraction, workers), len(listed), "segmentation"
     )
-    scored = score_tiles(model, loaded, method, tiling, device)
+    scored = score_tiles(model, loaded, method, TILING, device)
     with ExitStack() as folders:
         plain = MaskAssembly(_writer(folders.enter_context(atomic_directory(output))))
         if crf is None:

@@ -14,14 +14,13 @@ from wood.data.masks import save_mask
 from wood.models.deeplab import DeepLabV2, load_to_predict
 from wood.runtime.devices import find_device
 from wood.segmentation.inference import MultiScale, score_tiles
-from wood.segmentation.tiles import MaskAssembly, Tiling, labels_of
+from wood.segmentation.tiles import TILING, MaskAssembly, labels_of
 
 
 def predict(
     network: DeepLabV2,
     image: Image.Image,
     method: MultiScale | None = None,
-    tiling: Tiling | None = None,
     *,
     name: str = "image",
 ) -> np.ndarray:
@@ -33,9 +32,7 @@ def predict(
     masks: list[np.ndarray] = []
     assembly = MaskAssembly(lambda _, mask: masks.append(mask))
     device = next(network.parameters()).device
-    for tile in score_tiles(
-        network, [(name, image)], method or MultiScale(), tiling or Tiling(), device
-    ):
+    for tile in score_tiles(network, [(name, image)], method or MultiScale(), TILING, device):
         assembly.add(tile, labels_of(tile))
     return masks[0]
 

@@ -32,6 +32,9 @@ class Tiling:
             )
 
 
+TILING = Tiling()  # bounds the memory whatever an image's size
+
+
 @dataclass(frozen=True)
 class Tile:
     """A window of an image, and the part of it that is kept; (top, left, bottom, right) pixels."""

@@ -5,10 +5,8 @@ from. Nothing here is a measurement of the machine at hand.
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wood.models.architectures import ARCHITECTURES
 from wood.seeds.methods import METHODS
@@ -16,8 +14,7 @@ from wood.workflow import resolve as settings
 from wood.workflow.downloads import downloads
 from wood.workflow.files import image_set_file
 from wood.workflow.paths import Paths
-
-Tree = Mapping[str, Any]
+from wood.workflow.resolve import Tree
 
 # Images of an image set that is not there yet: Pascal VOC 2012, train_aug with SBD.
 VOC_IMAGES = {"train": 1464, "val": 1449, "trainval": 2913, "train_aug": 10_582, "test": 1456}
@@ -167,7 +164,7 @@ def _collection(config: Tree) -> Stage:
 
 def _classifiers(config: Tree) -> Stage:
     stage = Stage("classifiers")
-    for name, seed_count in _trained(config).items():
+    for name, seed_count in settings.trained(config).items():
         chosen = settings.classifier(config, name)
         if chosen["published"]:
             continue
@@ -189,7 +186,7 @@ def _maps(config: Tree) -> Stage:
     for name in settings.experiments(config, "seeds"):
         chosen = settings.experiment(config, name)
         key = (chosen["classifier"], chosen["localization"])
-        made[key] = max(made.get(key, 0), _repeats(config, chosen))
+        made[key] = max(made.get(key, 0), settings.repeats(config, chosen))
     for (classifier, localization), seed_count in made.items():
         way = config["localizations"][localization]
         of_scale = METHODS[way["method"]].passes
@@ -204,13 +201,13 @@ def _masks(config: Tree) -> Stage:
     stage, pixels, number = Stage("pseudo-masks"), _pixels(config), images(config, "train")
     for name in set(settings.owners(config).values()):
         chosen = settings.experiment(config, name)
-        runs, irnet = number * _repeats(config, chosen), chosen["pseudo"]["irnet"]
+        runs, irnet = number * settings.repeats(config, chosen), chosen["pseudo"]["irnet"]
         training = irnet["training"]["epochs"] * irnet["crop"] ** 2 * 2.7
         boundaries = 2 * 2.9 * pixels
         stage.tflop += runs * (training + boundaries) * _work(irnet) / TFLOP
         stage.core_seconds += runs * (CRF_SECONDS + WALK_SECONDS) * pixels / PIXELS
         stage.gigabytes += runs * pixels * MASKS_OF_PIXEL / 1e9
-        stage.gigabytes += _repeats(config, chosen) * _megabytes(irnet) / 1e3
+        stage.gigabytes += settings.repeats(config, chosen) * _megabytes(irnet) / 1e3
     return stage
 
 
@@ -218,7 +215,7 @@ def _networks(config: Tree) -> Stage:
     stage, pixels, number = Stage("networks, predictions"), _pixels(config), images(config, "val")
     for name in settings.experiments(config, "segmentation"):
         chosen = settings.experiment(config, name)
-        network, seed_count = chosen["segmentation"], _repeats(config, chosen)
+        network, seed_count = chosen["segmentation"], settings.repeats(config, chosen)
         training, inference = network["training"], network["inference"]
         seen = 1 + 0.75**2 + 0.5**2 if network["multi_scale_training"] else 1
         trained = training["iterations"] * training["batch_size"] * 6 * seen * network["crop"] ** 2
@@ -229,27 +226,6 @@ def _networks(config: Tree) -> Stage:
         stage.gigabytes += seed_count * _megabytes(network) / 1e3
         stage.gigabytes += seed_count * number * pixels * MASKS_OF_PIXEL / 1e9
     return stage
-
-
-def _trained(config: Tree) -> dict[str, int]:
-    """The classifiers that are trained, each with its number of seeds."""
-    found: dict[str, int] = {}
-
-    def add(name: str | None, seed_count: int) -> None:
-        while name is not None:
-            found[name] = max(found.get(name, 0), seed_count)
-            name = settings.classifier(config, name)["init"]
-
-    for name in settings.experiments(config, "seeds"):
-        chosen = settings.experiment(config, name)
-        add(chosen["classifier"], _repeats(config, chosen))
-    if config["ood"]["source"] == "openimages":
-        add(config["ood"]["classifier"], config["ood"]["select"]["seeds"])
-    return found
-
-
-def _repeats(config: Tree, experiment: Tree) -> int:
-    return len(config["seeds"][: experiment["repeats"]])
 
 
 def _work(network: Tree) -> float:

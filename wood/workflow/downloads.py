@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from wood.data import fetch
 from wood.runtime.download import file_name
 from wood.workflow import resolve as settings
-
-Tree = Mapping[str, Any]
+from wood.workflow.resolve import Tree
 
 # Where weights go that a configuration names by their address.
 WEIGHTS = "data/weights"
@@ -76,7 +74,7 @@ def named_weights(config: Tree) -> dict[str, str]:
         if (path := weights_file(value)) is not None:
             found.setdefault(path, key)
 
-    for name in _trained(config):
+    for name in settings.trained(config):
         chosen = settings.classifier(config, name)
         if chosen["init"] is None and chosen["published"] is None:
             add(f"classifiers.{name}.weights", chosen["weights"])
@@ -98,22 +96,6 @@ def weights_problems(config: Tree) -> Iterator[str]:
                 f"Configuration: {key} is {path}, which does not exist, and downloads.weights has "
                 f"no address for {Path(path).name}."
             )
-
-
-def _trained(config: Tree) -> list[str]:
-    """The classifiers that a run trains: those of experiments, F_in, and what they start from."""
-    experiments = settings.experiments(config, "seeds")
-    names = [settings.experiment(config, name)["classifier"] for name in experiments]
-    if config["ood"]["source"] == "openimages":
-        names.append(config["ood"]["classifier"])
-    found: list[str] = []
-    while names:
-        name = names.pop(0)
-        if name not in found:
-            found.append(name)
-            parent = settings.classifier(config, name)["init"]
-            names += [parent] if parent else []
-    return found
 
 
 def _weights_entry(config: Tree, path: str) -> Tree | None:

@@ -7,12 +7,12 @@ from typing import Any
 from wood.runtime.errors import InputError
 from wood.scoring.thresholds import BESIDE_OOD, HALF_A
 from wood.workflow.downloads import downloads, weights_problems
+from wood.workflow.paths import masks_of
 from wood.workflow.resolve import (
     Tree,
     classifier,
     experiment,
     experiments,
-    has_evaluation,
     present,
 )
 
@@ -70,6 +70,27 @@ def file_problems(config: Tree) -> Iterator[str]:
                 f"Configuration: experiments.{name}.threshold is {BESIDE_OOD}, which needs OoD "
                 "images, but ood.source is none."
             )
+
+
+def has_masks(config: Tree) -> bool:
+    """Return whether there are pixel masks to score against; without, evaluation drops out."""
+    data = config["data"]
+    if data["source"] == "demo" or data["masks"] is not None:
+        return True
+    if data["source"] == "csv":
+        return False
+    return Path(masks_of(data["voc_root"])).is_dir() or bool(downloads(config).voc)
+
+
+def has_evaluation(config: Tree) -> bool:
+    """Return whether there are images, with masks, that seeds and pseudo-masks are scored on."""
+    return has_masks(config) and config["data"]["evaluation"] is not None
+
+
+def has_val(config: Tree) -> bool:
+    """Return whether there are images that a segmentation network is run on."""
+    data = config["data"]
+    return data["val"] is not None and (data["source"] != "csv" or data["image_sets"] is not None)
 
 
 def named_inputs(config: Tree) -> dict[str, str]:

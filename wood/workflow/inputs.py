@@ -5,7 +5,8 @@ from typing import Any
 
 from wood.data.voc import FETCHED_SETS, IMAGE_SETS
 from wood.runtime.knobs import only_knobs, without_knobs
-from wood.workflow import config as settings
+from wood.scoring.thresholds import has_margins
+from wood.workflow import resolve as settings
 from wood.workflow.downloads import weights_file
 from wood.workflow.files import image_set_file, is_derived
 from wood.workflow.functions import of_job
@@ -55,7 +56,7 @@ class Inputs(Parameters):
     @property
     def fetched_devkit(self) -> dict[str, str]:
         """The folders of a devkit that is fetched."""
-        return {**self.devkit, "masks": f"{self.paths.voc}/SegmentationClass"}
+        return {**self.devkit, "masks": self.paths.devkit_masks}
 
     @property
     def fetched_sets(self) -> list[str]:
@@ -211,7 +212,7 @@ class Inputs(Parameters):
     @of_job
     def threshold_of_ir_labels(self, wildcards: Any) -> list[str]:
         """Return that file where thresholds of the IR labels follow from it."""
-        waits = settings.has_margins(self.experiment(wildcards)["pseudo"])
+        waits = has_margins(self.experiment(wildcards)["pseudo"])
         return self.chosen_threshold(wildcards) if waits else []
 
     @of_job
@@ -266,9 +267,6 @@ class Inputs(Parameters):
     def walk(self, wildcards: Any) -> dict[str, Any]:
         """Return the settings of the random walk and of the masks made from it."""
         keys = ("radius", "beta", "exp_times", "mask_threshold", "power")
-        return self._pseudo(wildcards, keys)
-
-    def _pseudo(self, wildcards: Any, keys: tuple[str, ...]) -> dict[str, Any]:
         chosen = self.experiment(wildcards)["pseudo"]
         return {key: chosen[key] for key in keys}
 

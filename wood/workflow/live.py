@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from wood.runtime.progress import SHOWS_PROGRESS
+
 BAR = 20
 SECONDS_BETWEEN_DRAWINGS = 1.0
-SHOWS_PROGRESS = "WOOD_LIVE"  # for `wood.runtime.progress`: the run itself shows it
 
 
 class LiveHandler(logging.Handler):

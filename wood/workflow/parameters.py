@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from wood.runtime.knobs import only_knobs
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
 from wood.workflow.functions import of_job
 from wood.workflow.targets import Targets
 
@@ -100,8 +100,13 @@ class Parameters:
     def candidates(self) -> dict[str, Any]:
         """Which photographs are candidates."""
         openimages = self.config["ood"]["openimages"]
-        shares = ("max_unlabelled_fraction",)
-        keys = ("class_map", "machine_threshold", "splits", "max_candidates", *shares)
+        keys = (
+            "class_map",
+            "machine_threshold",
+            "splits",
+            "max_candidates",
+            "max_unlabelled_fraction",
+        )
         return {
             "classes": self.config["classes"],
             **{key: openimages[key] for key in keys},

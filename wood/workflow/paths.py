@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def masks_of(voc: str) -> str:
+    """Return the folder of a devkit's true masks."""
+    return f"{voc}/SegmentationClass"
+
+
 @dataclass(frozen=True)
 class Paths:
     """The files of one data set.
@@ -26,7 +31,7 @@ class Paths:
         """Return the paths that a checked configuration stands for."""
         results = f"results/{config['dataset']}"
         voc = config["data"]["voc_root"] or f"{results}/demo/VOCdevkit/VOC2012"
-        masks = config["data"]["masks"] or f"{voc}/SegmentationClass"
+        masks = config["data"]["masks"] or masks_of(voc)
         pool = config["ood"]["openimages"]["base"] or f"{results}/demo/openimages"
         return cls(results, voc, masks, pool)
 
@@ -53,6 +58,11 @@ class Paths:
     def threshold(self, way: str, name: str = "{experiment}", seed: int | str = "{seed}") -> str:
         """Return the threshold that is chosen in a way for a family, on its baseline."""
         return f"{self.results}/thresholds/{way}/{name}/seed-{seed}.json"
+
+    @property
+    def devkit_masks(self) -> str:
+        """The true masks of the devkit."""
+        return masks_of(self.voc)
 
     @property
     def true_masks(self) -> str:

@@ -17,13 +17,16 @@ from typing import Any
 from wood.review.similar import SCREEN
 from wood.runtime.provenance import gpu_possible
 from wood.runtime.store import read_table
-from wood.workflow import config as settings
 from wood.workflow import costs
-from wood.workflow.config import Tree
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
 from wood.workflow.downloads import downloads
 from wood.workflow.files import file_problems
+from wood.workflow.grids import expanded
+from wood.workflow.overlays import read_overlays
 from wood.workflow.paths import Paths
 from wood.workflow.pipeline import pipeline_file
+from wood.workflow.resolve import Tree
 from wood.workflow.resources import LARGEST_MB, LARGEST_MB_OF_THREAD
 from wood.workflow.review import expected_looks
 
@@ -273,9 +276,9 @@ def read_configuration(files: Sequence[Path]) -> dict[str, Any]:
     Raises:
         InputError: a file is not there, or something is wrong with what it says.
     """
-    config = reduce(settings.merge, settings.read_overlays([pipeline_file("config.yaml"), *files]))
-    settings.check(config)
-    return settings.expanded(config)
+    config = reduce(settings.merge, read_overlays([pipeline_file("config.yaml"), *files]))
+    check(config)
+    return expanded(config)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,11 +5,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from wood.report.entry import STAGES
 from wood.report.items import ITEMS
 from wood.report.membership import experiments_of, what_to_add
 from wood.runtime.knobs import without_knobs
 from wood.scoring.per_image import counts_path
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
 from wood.workflow.targets import Targets
 
 REPORT = Path(__file__).parents[1] / "report"
@@ -80,7 +81,7 @@ class ReportInputs:
 
     def counts(self) -> list[str]:
         """Return the pixel counts beside the score files, for intervals over images."""
-        scores = (score for stage in settings.STAGES for score in self.targets.scores(stage))
+        scores = (score for stage in STAGES for score in self.targets.scores(stage))
         return [str(counts_path(score)) for score in scores]
 
     def files(self, specification: Any) -> list[str]:
@@ -114,9 +115,13 @@ class ReportInputs:
 
     def _collection(self) -> dict[str, Any] | None:
         """The collection of hard OoD; None without one."""
-        files = {**self.targets.hard_ood(), **self.targets.cluster_sheets()}
+        files = self._sheets()
         seconds = self.config["ood"]["review"]["seconds_per_image"]
         return {**files, "seconds_per_image": seconds} if files else None
+
+    def _sheets(self) -> dict[str, str]:
+        """The files of the collection, by the names that the page uses."""
+        return {**self.targets.hard_ood(), **self.targets.cluster_sheets()}
 
     def _entry(self, key: str) -> dict[str, str]:
         """What the page says of a table or figure."""
@@ -162,7 +167,7 @@ class ReportInputs:
             run["masks"] = self.targets.pseudo_masks(name, seed)
         if name in reaches("segmentation") and self.targets.has_val:
             run["predictions"] = self.paths.experiment("predictions/plain", name, seed)
-        for stage in settings.STAGES:
+        for stage in STAGES:
             score = self.paths.score(stage, name, seed)
             if score in self.targets.scores(stage):
                 run[stage] = score
@@ -208,7 +213,7 @@ class ReportInputs:
     def _item(self, key: str) -> dict[str, Any]:
         """What `wood.report.item.build_item` makes a table or figure from, and no more."""
         item = ITEMS[key]
-        sheets = {**self.targets.hard_ood(), **self.targets.cluster_sheets()}
+        sheets = self._sheets()
         files = {name: self.paths.data(file) for name, file in self._lists(item.files).items()}
         judges = {"maps": self.targets.has_evaluation, "predictions": self.targets.has_masks}
         features = self.targets.epoch_features() if "epoch_features" in item.files else None
@@ -251,7 +256,7 @@ class ReportInputs:
         if "epoch_features" in item.files:
             made = self.targets.epoch_features()
         elif item.stage is None:
-            sheets = {**self.targets.hard_ood(), **self.targets.cluster_sheets()}
+            sheets = self._sheets()
             made = sheets.get(item.files[-1])
         return None if made else what_to_add(item)
 

@@ -6,16 +6,14 @@ line; its resolved parameters are what its rules depend on.
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from wood.report.entry import STAGES
 from wood.runtime.errors import InputError
 from wood.runtime.knobs import without_knobs
 from wood.scoring.thresholds import BESIDE_OOD, HALF_A, has_margins, with_margins
-
-STAGES = ("seeds", "pseudo_masks", "segmentation")
 
 NAMED = ("classifiers", "localizations", "experiments")  # whose entries have names of the user's
 
@@ -106,14 +104,11 @@ def classifier(config: Tree, name: str) -> dict[str, Any]:
     """
     resolved = merge(config["classifier"], {})
     for link in likes(config, name):
-        own = config["classifiers"][link]
-        resolved = merge(merge(resolved, _preset(config, link)), own)
+        resolved = merge(merge(resolved, _preset(config, link)), config["classifiers"][link])
     for how_it_is_written in ("like", "preset"):
         resolved.pop(how_it_is_written, None)
-    if resolved["wood"] == "none":
-        resolved["wood"] = None
-    elif resolved["wood"] is not None:
-        resolved["wood"] = merge(config["wood"], resolved["wood"])
+    own = resolved["wood"]
+    resolved["wood"] = None if own == "none" else merge(config["wood"], own)
     return resolved
 
 
@@ -236,6 +231,31 @@ def _last_stage(config: Tree, name: str) -> str:
     return {**config["experiment"], **(config["experiments"][name] or {})}["until"]
 
 
+def trained(config: Tree) -> dict[str, int]:
+    """Return the classifiers that a run trains, each with its number of seeds.
+
+    They are those of experiments, F_in, and what these start from.
+    """
+    wanted: list[tuple[str, int]] = []
+    for name in experiments(config, "seeds"):
+        chosen = experiment(config, name)
+        wanted.append((chosen["classifier"], repeats(config, chosen)))
+    if config["ood"]["source"] == "openimages":
+        wanted.append((config["ood"]["classifier"], config["ood"]["select"]["seeds"]))
+    found: dict[str, int] = {}
+    for name, seed_count in wanted:
+        if found.get(name, 0) < seed_count:
+            found[name] = seed_count
+            parent = classifier(config, name)["init"]
+            wanted += [(parent, seed_count)] if parent else []
+    return found
+
+
+def repeats(config: Tree, settings: Tree) -> int:
+    """Return how many training seeds an experiment is run with."""
+    return len(config["seeds"][: settings["repeats"]])
+
+
 def needed_hard_ood(config: Tree) -> int:
     """Return how many hard OoD images the classifiers need at least: one per cluster, a batch."""
     needed = [1]
@@ -267,29 +287,6 @@ def uses_distance(settings: Tree) -> bool:
 def ood_images(settings: Tree) -> str | None:
     """Return which OoD images a classifier takes: hard, random or unreviewed; None without."""
     return settings["wood"]["images"] if settings["wood"] else None
-
-
-def has_masks(config: Tree) -> bool:
-    """Return whether there are pixel masks to score against; without, evaluation drops out."""
-    data = config["data"]
-    if data["source"] == "demo" or data["masks"] is not None:
-        return True
-    if data["source"] == "csv":
-        return False
-    from wood.workflow.downloads import downloads
-
-    return (Path(data["voc_root"]) / "SegmentationClass").is_dir() or bool(downloads(config).voc)
-
-
-def has_evaluation(config: Tree) -> bool:
-    """Return whether there are images, with masks, that seeds and pseudo-masks are scored on."""
-    return has_masks(config) and config["data"]["evaluation"] is not None
-
-
-def has_val(config: Tree) -> bool:
-    """Return whether there are images that a segmentation network is run on."""
-    data = config["data"]
-    return data["val"] is not None and (data["source"] != "csv" or data["image_sets"] is not None)
 
 
 def data_set_classes(config: Tree) -> list[str]:

@@ -1,8 +1,6 @@
 """The run before the review: a person has to answer, and everything else can be done already."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -10,8 +8,7 @@ from wood.ood.decisions import ACCEPT, merge
 from wood.runtime.errors import InputError
 from wood.runtime.store import read_table
 from wood.workflow import resolve as settings
-
-Tree = Mapping[str, Any]
+from wood.workflow.resolve import Tree
 
 # Of the reviewed images that show a foreground object; measured on the six classes of the mini set.
 REJECTED_SHARE = 0.39

@@ -9,7 +9,11 @@ from typing import Any
 
 from wood.runtime.errors import InputError
 from wood.runtime.locks import hold_results, record_owner, remove_stale_locks
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.files import check_files
+from wood.workflow.grids import expanded
+from wood.workflow.overlays import read_overlays
 from wood.workflow.review import is_pending, what_to_do
 from wood.workflow.targets import Targets
 
@@ -29,12 +33,12 @@ def configuration(
     """
     config = settings.merge(merged, settings.typed(given))
     try:
-        overlays = settings.read_overlays(files)
-        settings.check(config)
-        settings.check_files(config)
+        overlays = read_overlays(files)
+        check(config)
+        check_files(config)
     except InputError as error:
         raise SystemExit(f"Error: {error}") from None
-    config = settings.expanded(settings.in_order_of(config, overlays))
+    config = expanded(settings.in_order_of(config, overlays))
     settings.sort_keys(config)
     return config
 

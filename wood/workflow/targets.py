@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import Any
 
-from wood.workflow import config as settings
-from wood.workflow import review
+from wood.workflow import files, review
+from wood.workflow import resolve as settings
 from wood.workflow.paths import Paths
 
 
@@ -41,17 +41,17 @@ class Targets:
     @cached_property
     def has_masks(self) -> bool:
         """Whether there are pixel masks to score against."""
-        return settings.has_masks(self.config)
+        return files.has_masks(self.config)
 
     @cached_property
     def has_evaluation(self) -> bool:
         """Whether there are images, with masks, that seeds and pseudo-masks are scored on."""
-        return settings.has_evaluation(self.config)
+        return files.has_evaluation(self.config)
 
     @cached_property
     def has_val(self) -> bool:
         """Whether there are validation images."""
-        return settings.has_val(self.config)
+        return files.has_val(self.config)
 
     @cached_property
     def image_shards(self) -> list[str]:

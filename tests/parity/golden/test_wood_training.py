@@ -14,7 +14,7 @@ from wood.ood.losses import distances
 from wood.ood.perturbation import climb
 from wood.seeds.wood_loss import WoodLoss
 from wood.training.loop import make_optimizer
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
 
 STEPS = [("step0", "k50"), ("step1", "k50"), ("step0", "k12")]
 

@@ -52,7 +52,7 @@ def test_one_field_serves_several_scores():
     together = refine_each(image, several, parameters=IR_LABEL_CRF, num_labels=3)
 
     for labels, refined in zip(several, together, strict=True):
-        alone = refine(image, labels, parameters=IR_LABEL_CRF, num_labels=3)
+        [alone] = refine_each(image, [labels], parameters=IR_LABEL_CRF, num_labels=3)
         np.testing.assert_array_equal(refined, alone)
     with pytest.raises(ValueError, match="different numbers of labels"):
         refine_each(image, [several[0], np.zeros((4, 40, 60))], parameters=IR_LABEL_CRF)
@@ -81,7 +81,8 @@ def test_energies_are_those_of_the_reference_implementation():
 def test_labels_without_a_pixel_count_when_they_are_named():
     labels = np.zeros((10, 12), np.int64)
     labels[:, 6:] = 1
-    refined = refine(np.zeros((10, 12, 3), np.uint8), labels, parameters=IR_LABEL_CRF, num_labels=4)
+    image = np.zeros((10, 12, 3), np.uint8)
+    [refined] = refine_each(image, [labels], parameters=IR_LABEL_CRF, num_labels=4)
     assert refined.shape == (4, 10, 12)
     assert set(np.unique(refined.argmax(axis=0))) <= {0, 1}
 

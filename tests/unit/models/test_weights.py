@@ -79,18 +79,19 @@ def test_hostile_files_are_refused_at_once(tmp_path):
         assert "\n" not in sentence
 
 
-def test_weights_are_fetched_whole_or_not_at_all(server, tmp_path):
+def test_weights_are_fetched_whole_or_not_at_all(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: tmp_path)
     buffer = io.BytesIO()
     torch.save({"a": torch.ones(3)}, buffer)
     content = buffer.getvalue()
     server.answers["/net.pth"] = good(content)
-    path = download(f"{server.base}/net.pth", tmp_path / "good")
+    path = download(f"{server.base}/net.pth")
     assert torch.equal(read_state(path)["a"], torch.ones(3))
     digest = hashlib.sha256(content).hexdigest()
-    assert (tmp_path / "good" / "net.pth.sha256").read_text().split() == [digest]
+    assert (tmp_path / "checkpoints" / "net.pth.sha256").read_text().split() == [digest]
     path.write_bytes(content + b"x")
     with pytest.raises(InputError, match="its SHA-256 is"):
-        download(f"{server.base}/net.pth", tmp_path / "good")
+        download(f"{server.base}/net.pth")
     for number, answer in enumerate(
         [
             raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + content[:100]),
@@ -106,4 +107,4 @@ def test_weights_are_fetched_whole_or_not_at_all(server, tmp_path):
             fetch_weights([f"{server.base}/net.pth"], folder / "net.pth", retries=1, backoff=0.01)
         assert not list(folder.glob("[!.]*"))
     with pytest.raises(InputError, match="names no file"):
-        download(server.base, tmp_path)
+        download(server.base)

@@ -161,7 +161,7 @@ def test_a_wrong_word_in_a_decisions_file(tmp_path, ends):
             tmp_path / "out/hard_ood.csv",
             tmp_path / "out/review_stats.json",
             policy="decisions",
-            decisions=decisions,
+            answers=decisions,
         )
     )
     assert f"{decisions}, line 2: 'yes' is not a decision, write accept, reject, undo" in said

@@ -79,14 +79,10 @@ def test_the_command_fetches_the_photographs_upright_and_nothing_twice(
     assert server.count(gone) == 1
     assert main(command) == 0
     assert server.count(cat) == 1
-    prepare_csv(
-        output,
-        folder / "validation",
-        classes=["cat"],
-        output_list=tmp_path / "train.csv",
-        require_every_class=False,
-    )
-    assert len(pd.read_csv(tmp_path / "train.csv")) == 2
+    write_image(folder / "validation" / "room.jpg", size=(32, 24))
+    output.write_text(f"{output.read_text()}room,0\n")
+    prepare_csv(output, folder / "validation", classes=["cat"], output_list=tmp_path / "train.csv")
+    assert len(pd.read_csv(tmp_path / "train.csv")) == 3
 
 
 def test_photographs_of_a_folder_stay_there(mirror, tmp_path, capsys):

@@ -2,10 +2,10 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
+from tests.unit.ood.shards import SHARDS, score_shard
 from tests.unit.openimages import write_image
 from wood.data.lists import read_image_list
 from wood.ood.hard_ood import (
@@ -17,53 +17,11 @@ from wood.ood.hard_ood import (
     select_unreviewed_ood,
 )
 from wood.ood.ranking import COLUMNS as RANKING_COLUMNS
-from wood.ood.ranking import rank
 from wood.ood.statistics import count_looks, images_to_check, review_statistics
 from wood.runtime.errors import InputError
 from wood.runtime.store import write_table
 
 CLASSES = ["cat", "dog"]
-
-
-def score_shard(path, rows):
-    """Write one shard of (image_id, class, score)."""
-    table = pd.DataFrame(rows, columns=["image_id", "class", "score"])
-    table["score"] = table["score"].astype(np.float32)
-    table["path"] = "/images/" + table["image_id"] + ".jpg"
-    write_table(path, table.assign(split="train"))
-    return path
-
-
-def candidate_list(path, ids):
-    table = pd.DataFrame({"image_id": ids})
-    for name in ("license", "author", "url", "labels"):
-        table[name] = [f"{name} of {image_id}" for image_id in ids]
-    write_table(path, table)
-    return path
-
-
-@pytest.fixture
-def ranked(tmp_path):
-    """Ranks two shards with these scores; returns the ranking and the folder."""
-
-    def make(*shards, **settings):
-        paths = [
-            score_shard(tmp_path / f"scores-{number}.parquet", rows)
-            for number, rows in enumerate(shards)
-        ]
-        ids = [row[0] for rows in shards for row in rows]
-        known = candidate_list(tmp_path / "candidates.parquet", ids)
-        output = tmp_path / "ranking.parquet"
-        rank(paths, known, output, tmp_path / "ranking.csv", **settings)
-        return pd.read_parquet(output)
-
-    return make
-
-
-SHARDS = (
-    [("b", "cat", 0.75), ("a", "dog", 0.75), ("low", "cat", 0.4999)],
-    [("c", "cat", 0.9), ("edge", "dog", 0.5), ("d", "cat", 0.6)],
-)
 
 
 def test_the_ranking_is_by_score_then_id_at_or_above_the_threshold(ranked, tmp_path):
@@ -140,7 +98,7 @@ def test_only_accepted_images_are_hard_ood(ranked, tmp_path):
         manifest(tmp_path / "images-1.parquet", ["edge", "low"]),
         manifest(tmp_path / "images-2.parquet", ["gone"], status="missing"),
     ]
-    table, stats = select(tmp_path, policy="decisions", decisions=file, images=images)
+    table, stats = select(tmp_path, policy="decisions", answers=file, images=images)
     assert list(table.columns) == COLUMNS
     assert list(table["image_id"]) == ["a", "edge"]
     assert list(table["class"]) == ["dog", "dog"]
@@ -168,7 +126,7 @@ def test_reviewers_who_disagree_reject(ranked, tmp_path):
     one = decisions(tmp_path / "ann.csv", [("c", "accept", "cat", "Ann", moment(0))])
     rows = [("c", "reject", "cat", "Bob", moment(0)), ("a", "accept", "dog", "Bob", moment(1))]
     two = decisions(tmp_path / "bob.csv", rows)
-    table, stats = select(tmp_path, policy="decisions", decisions=[one, two])
+    table, stats = select(tmp_path, policy="decisions", answers=[one, two])
     assert list(table["image_id"]) == ["a"]
     assert stats["disagreements"] == [{"image_id": "c", "accepted_by": "Ann", "rejected_by": "Bob"}]
 
@@ -177,9 +135,9 @@ def test_too_few_decisions_say_what_to_run(ranked, tmp_path):
     ranked(*SHARDS)
     file = decisions(tmp_path / "d.csv", [("a", "accept", "dog", "Ann", moment(0))])
     with pytest.raises(InputError, match=r"4 images are not decided yet: run `snakemake review`"):
-        select(tmp_path, policy="decisions", decisions=file, minimum=2)
+        select(tmp_path, policy="decisions", answers=file, minimum=2)
     with pytest.raises(InputError, match="5 images are not decided yet"):
-        select(tmp_path, policy="decisions", decisions=tmp_path / "none-yet.csv")
+        select(tmp_path, policy="decisions", answers=tmp_path / "none-yet.csv")
     assert not (tmp_path / "hard_ood.csv").exists()
 
 
@@ -188,18 +146,18 @@ def test_a_truth_file_answers_for_every_image(ranked, tmp_path, header):
     ranked(*SHARDS)
     truth = tmp_path / "truth.csv"
     truth.write_text(f"{header}\nc,cat\na,\nb,\nd,\nedge,dog\n")
-    table, stats = select(tmp_path, policy="truth", truth=truth)
+    table, stats = select(tmp_path, policy="truth", answers=truth)
     assert list(table["image_id"]) == ["a", "b", "d"]
     assert (stats["checked"], stats["rejected"], stats["policy"]) == (5, 2, "truth")
     with pytest.raises(InputError, match="3 hard OoD images are accepted, at least 4 needed"):
-        select(tmp_path, policy="truth", truth=truth, minimum=4)
+        select(tmp_path, policy="truth", answers=truth, minimum=4)
 
 
 def test_images_that_the_truth_does_not_know_are_not_used(ranked, tmp_path):
     ranked(*SHARDS)
     truth = tmp_path / "truth.csv"
     truth.write_text("ImageID,foreground_class\na,\n")
-    settings = {"policy": "truth", "truth": truth}
+    settings = {"policy": "truth", "answers": truth}
     with pytest.raises(InputError, match="only 1 of its 5 images, such as 'c', is in"):
         select(tmp_path, **settings)
     table, stats = select(tmp_path, **settings, max_unmatched_fraction=0.9)
@@ -328,7 +286,7 @@ def test_the_random_control_takes_reviewed_images_of_any_score(tmp_path):
     def control(seed, count=20):
         path = tmp_path / f"random-{seed}.csv"
         select_random_ood(
-            *files, path, count=count, seed=seed, threshold=0.5, policy="truth", truth=truth
+            *files, path, count=count, seed=seed, threshold=0.5, policy="truth", answers=truth
         )
         return path.read_bytes(), set(pd.read_csv(path, dtype=str)["image_id"])
 
@@ -350,7 +308,7 @@ def test_the_random_control_takes_no_hard_candidate_that_nobody_accepted(tmp_pat
     decisions = tmp_path / "decisions.csv"
     rows = [f"{name},{name[:6]},cat,me,2026-01-01T00:00:00Z" for name in ("accepted", "rejected")]
     decisions.write_text("\n".join(["image_id,decision,class,reviewer,time", *rows]) + "\n")
-    drawn = {"seed": 0, "threshold": 0.5, "policy": "decisions", "decisions": decisions}
+    drawn = {"seed": 0, "threshold": 0.5, "policy": "decisions", "answers": decisions}
     table = select_random_ood(*files, tmp_path / "random.csv", count=2, **drawn)
     assert set(table["image_id"]) == {"accepted", "easy"}
     assert list(table["class"]) == ["cat", "cat"]

@@ -115,9 +115,9 @@ def hard_ood(tmp_path):
     return tmp_path / "hard_ood.csv"
 
 
-def colours(path, row, columns, tile=64):
+def colours(path, row, columns):
     """The colours in the middle of the tiles of one row."""
-    sheet = Image.open(path).convert("RGB")
+    sheet, tile = Image.open(path).convert("RGB"), 128
     middle = 6 + row * (tile + 22) + tile // 2
     return [sheet.getpixel((120 + column * (tile + 6) + tile // 2, middle)) for column in columns]
 
@@ -126,17 +126,17 @@ RED, LIME, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 
 
 def test_the_contact_sheet_shows_the_hardest_of_each_class_first(hard_ood, tmp_path):
-    contact_sheet(hard_ood, tmp_path / "sheet.png", per_class=2, tile=64)
+    contact_sheet(hard_ood, tmp_path / "sheet.png", per_class=2)
     assert colours(tmp_path / "sheet.png", 0, range(2)) == [BLUE, LIME]
     assert colours(tmp_path / "sheet.png", 1, range(2)) == [YELLOW, (255, 255, 255)]
-    contact_sheet(hard_ood, tmp_path / "sheet.jpg", per_class=2, tile=64)
+    contact_sheet(hard_ood, tmp_path / "sheet.jpg", per_class=2)
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.format == "JPEG"
 
 
 def test_the_cluster_sheet_has_a_row_for_each_cluster(hard_ood, tmp_path):
     clusters = dict(zip(["h0", "h1", "h2", "h3"], [4, 1, 1, 1], strict=True))
-    cluster_sheet(hard_ood, clusters, tmp_path / "sheet.png", tile=64)
+    cluster_sheet(hard_ood, clusters, tmp_path / "sheet.png")
     assert colours(tmp_path / "sheet.png", 0, range(3)) == [LIME, BLUE, YELLOW]
     assert colours(tmp_path / "sheet.png", 1, range(1)) == [RED]
     with pytest.raises(InputError, match="'h9' has a cluster, but is not listed"):
@@ -144,14 +144,14 @@ def test_the_cluster_sheet_has_a_row_for_each_cluster(hard_ood, tmp_path):
 
 
 def test_the_cluster_sheet_shows_the_images_that_have_a_cluster(hard_ood, tmp_path):
-    cluster_sheet(hard_ood, {"h3": 0, "h1": 0}, tmp_path / "sheet.png", tile=64)
+    cluster_sheet(hard_ood, {"h3": 0, "h1": 0}, tmp_path / "sheet.png")
     white = (255, 255, 255)
     assert colours(tmp_path / "sheet.png", 0, range(3)) == [LIME, YELLOW, white]
 
 
 def test_an_image_gone_from_the_disk_leaves_a_blank(hard_ood, tmp_path):
     (tmp_path / "h2.png").unlink()
-    contact_sheet(hard_ood, tmp_path / "sheet.png", per_class=3, tile=64)
+    contact_sheet(hard_ood, tmp_path / "sheet.png", per_class=3)
     shown = colours(tmp_path / "sheet.png", 0, range(3))
     assert shown[0] not in (RED, LIME, BLUE)
     assert shown[1:] == [LIME, RED]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.ood.test_ranking import SHARDS, candidate_list, ranked, score_shard  # noqa: F401
+from tests.unit.ood.shards import SHARDS, candidate_list, score_shard
 from tests.workflow.plan import plan
 from wood.ood.averages import mean_scores
 from wood.ood.hard_ood import select_random_ood
@@ -55,7 +55,7 @@ def test_scores_of_others_are_refused(tmp_path, other, words):
         mean_scores([one, shard(tmp_path / "1", **other)], tmp_path / "mean")
 
 
-def test_a_number_per_class_comes_whatever_the_score(ranked):  # noqa: F811
+def test_a_number_per_class_comes_whatever_the_score(ranked):
     assert list(ranked(*SHARDS, count=3)["image_id"]) == ["c", "a", "b", "d", "edge"]
     assert list(ranked(*SHARDS, count=4)["image_id"]) == ["c", "a", "b", "d", "edge", "low"]
     assert list(ranked(*SHARDS, count=1)["image_id"]) == ["c", "a"]
@@ -73,7 +73,7 @@ def test_undecided_images_of_the_ranking_are_no_random_control(tmp_path):
     drawn = select_random_ood(
         *([tmp_path / "manifest"], [scores], tmp_path / "random.csv"),
         **{"count": 1, "seed": 0, "threshold": 0.5, "policy": "decisions"},
-        **{"ranking": tmp_path / "ranking", "decisions": tmp_path / "decisions.csv"},
+        **{"ranking": tmp_path / "ranking", "answers": tmp_path / "decisions.csv"},
     )
     assert list(drawn["image_id"]) == ["b"]
 

@@ -7,7 +7,9 @@ import yaml
 from tests.places import ROOT
 from wood.data.lists import subset
 from wood.runtime.errors import InputError
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.grids import expanded
 
 SECTION = {
     "baseline": "irn", "wood": "irn-wood", "ood": [5, 30], "total": 100,
@@ -23,7 +25,7 @@ def config():
 
 def panels(config):
     """Each experiment of Fig. 5 with its panels."""
-    config = settings.expanded(config)
+    config = expanded(config)
     shown = {name: settings.experiment(config, name) for name in config["experiments"]}
     return {name: chosen["panels"] for name, chosen in shown.items() if chosen["panels"]}
 
@@ -43,7 +45,7 @@ def test_panels_have_the_numbers_of_images_that_the_paper_varies(config):
 
 
 def test_a_part_starts_from_f_in_of_the_same_images(config):
-    config = settings.expanded(config)
+    config = expanded(config)
     wood = settings.classifier(config, "part-in-70-ood-30-1")
     kept = {"subset_seed": 1, "rejects": False}
     assert wood["data"] == {"in": 70, "ood": 30, **kept}
@@ -55,7 +57,7 @@ def test_a_part_starts_from_f_in_of_the_same_images(config):
 
 
 def test_all_of_d_in_starts_from_the_one_f_in(config):
-    config = settings.expanded(config)
+    config = expanded(config)
     wood = settings.classifier(config, "part-ood-5-0")
     assert (wood["init"], wood["data"]["in"], wood["data"]["ood"]) == ("cam", None, 5)
     assert wood["wood"]["clusters"] == 5, "no more clusters than OoD images"
@@ -63,15 +65,15 @@ def test_all_of_d_in_starts_from_the_one_f_in(config):
 
 
 def test_what_is_expanded_is_a_right_configuration_and_twice_is_once(config):
-    settings.check(config)
-    once = settings.expanded(config)
-    assert settings.expanded(once) == once
-    settings.check(once)
+    check(config)
+    once = expanded(config)
+    assert expanded(once) == once
+    check(once)
 
 
 def test_without_sizes_nothing_is_added(config):
     config["figure5"] = {**SECTION, "ood": [], "few": None}
-    assert settings.expanded(config) == config
+    assert expanded(config) == config
 
 
 def test_experiments_know_their_panels(config):
@@ -96,7 +98,7 @@ def test_experiments_know_their_panels(config):
 def test_a_wrong_section_is_named(config, change, match):
     config["figure5"] = {**SECTION, **change}
     with pytest.raises(InputError, match=match):
-        settings.check(config)
+        check(config)
 
 
 def test_parts_are_drawn_by_their_seed_and_grow():

@@ -11,7 +11,8 @@ import torch
 import yaml
 
 from tests.places import ROOT
-from tests.unit.report.test_page import CLASSES, Reader, written  # noqa: F401
+from tests.unit.report.small_run import CLASSES
+from tests.unit.report.test_page import Reader
 from tests.unit.report.test_scores import write_scores
 from wood.report import builders, figures, item_tables, plots, tables
 from wood.report.builders import class_that_loses_most
@@ -27,7 +28,9 @@ from wood.report.scores import Scores
 from wood.report.spec import parse_spec
 from wood.runtime.errors import InputError
 from wood.runtime.store import save_tensors
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.grids import expanded
 
 
 def entry(name, role="other", paper=None, family="CAM", panels=None):
@@ -101,8 +104,8 @@ def papers_configuration():
     for name in ("voc12", "paper"):
         overlay = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
         config = settings.merge(config, overlay)
-    settings.check(config)
-    return settings.expanded(config)
+    check(config)
+    return expanded(config)
 
 
 def test_every_published_row_that_can_be_ours_is_named_by_an_experiment():
@@ -238,7 +241,7 @@ def test_fig_7_is_a_page_with_its_data(tmp_path):
     assert "train, hard OoD" in paths["svg"].read_text()
 
 
-def only(written, files):  # noqa: F811
+def only(written, files):
     """The specification with the files of each run that an item is made from."""
     experiments = [
         {
@@ -252,7 +255,7 @@ def only(written, files):  # noqa: F811
 
 @pytest.mark.parametrize("key", ["table1", "figure3", "figure4", "figure6", "figureA1",
                                  "figureA3", "figureA4", "figure2"])  # fmt: skip
-def test_a_page_needs_only_its_files(written, tmp_path, key):  # noqa: F811
+def test_a_page_needs_only_its_files(written, tmp_path, key):
     build_item(key, only(written, ITEMS[key].files), tmp_path / "a.html", csv=(
         tmp_path / "a.csv" if key in ("table1", "figure6") else None))  # fmt: skip
     reader = Reader((tmp_path / "a.html").read_text())
@@ -263,7 +266,7 @@ def test_a_page_needs_only_its_files(written, tmp_path, key):  # noqa: F811
     assert bool(pictures) == (key not in ("table1", "figure6"))
 
 
-def test_a_table_as_csv_has_all_digits(written, tmp_path):  # noqa: F811
+def test_a_table_as_csv_has_all_digits(written, tmp_path):
     build_item("table1", only(written, ("seeds",)), tmp_path / "a.html", csv=tmp_path / "a.csv")
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
     assert rows[0]["Paper, Table 1: mIoU"] == "49.5"
@@ -271,7 +274,7 @@ def test_a_table_as_csv_has_all_digits(written, tmp_path):  # noqa: F811
     assert "49.8" in (tmp_path / "a.html").read_text()
 
 
-def test_the_class_that_loses_most(written):  # noqa: F811
+def test_the_class_that_loses_most(written):
     spec = parse_spec(written)
     scores = Scores(spec)
     name, change = class_that_loses_most(spec, scores, spec.experiments)
@@ -328,7 +331,7 @@ def test_an_experiment_of_no_role_is_in_table_1_unless_it_is_an_ablation():
     ]
 
 
-def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path):  # noqa: F811
+def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path):
     values = {**written, "experiment_pages": "experiments"}
     values["experiments"] = [
         {**e, "settings": {"classifier": {"wood": {"clusters": 7}}}} for e in written["experiments"]
@@ -355,7 +358,7 @@ def test_each_experiment_has_a_page_that_the_main_one_links(written, tmp_path): 
     assert "No training log" in others.text
 
 
-def test_recall_and_precision_stand_per_class_and_experiment(written, tmp_path):  # noqa: F811
+def test_recall_and_precision_stand_per_class_and_experiment(written, tmp_path):
     build_item("recall", only(written, ("seeds",)), tmp_path / "a.html", csv=tmp_path / "a.csv")
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
     assert [(row["Method"], row["Metric"]) for row in rows] == [
@@ -372,7 +375,7 @@ def test_recall_and_precision_stand_per_class_and_experiment(written, tmp_path):
             assert float(row[name]) == pytest.approx(expected, abs=1e-4)
 
 
-def test_the_page_and_the_target_show_the_same_rows(written, tmp_path):  # noqa: F811
+def test_the_page_and_the_target_show_the_same_rows(written, tmp_path):
     """With an experiment of no role, an ablation, and one that stops before the masks."""
     baseline, control, wood = (dict(e) for e in written["experiments"])
     control["runs"] = [{k: v for k, v in control["runs"][0].items() if k in ("seed", "seeds")}]
@@ -396,7 +399,7 @@ def test_the_page_and_the_target_show_the_same_rows(written, tmp_path):  # noqa:
         assert [row[0] for row in rows[2:]] == [*(f"title of {name}" for name in names), "mine"]
 
 
-def test_a_row_says_what_it_rests_on(written, tmp_path):  # noqa: F811
+def test_a_row_says_what_it_rests_on(written, tmp_path):
     experiment = {**written["experiments"][0], "basis": ["preset reference-code"]}
     values = {**written, "experiments": [experiment]}
     build_item("table1", only(values, ("seeds",)), tmp_path / "a.html", csv=tmp_path / "a.csv")

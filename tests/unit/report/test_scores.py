@@ -7,7 +7,8 @@ import pytest
 
 from wood.report.columns import SEED
 from wood.report.comparison import SEED_CLAIM, compare, headlines
-from wood.report.scores import STAGES, Measure, Scores
+from wood.report.entry import STAGES
+from wood.report.scores import Measure, Scores
 from wood.report.spec import parse_spec
 from wood.report.summary import find_experiments, main, summary_table
 from wood.runtime.errors import InputError
@@ -261,13 +262,6 @@ def test_a_wrong_experiment_is_one_sentence(changes, message):
     experiment = specification()["experiments"][0] | changes
     with pytest.raises(InputError, match=message):
         parse_spec(specification(experiments=[experiment]))
-
-
-def test_files_need_not_be_there_before_the_work():
-    values = specification(truth="/nowhere/masks")
-    assert parse_spec(values, check_files=False).truth == "/nowhere/masks"
-    with pytest.raises(InputError, match="'colour'"):
-        parse_spec({**values, "colour": 1}, check_files=False)
 
 
 def test_names_and_roles_are_unique():

@@ -20,8 +20,8 @@ from wood.runtime.environment import (
 from wood.runtime.errors import InputError
 from wood.runtime.jobs import checkpoint_path
 from wood.runtime.provenance import provenance
-from wood.workflow.config import merge
 from wood.workflow.inputs import Inputs
+from wood.workflow.resolve import merge
 from wood.workflow.targets import Targets
 
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())

@@ -11,7 +11,7 @@ from benchmarks import memory
 from tests.places import ROOT
 from wood.ood.losses import distance_loss
 from wood.runtime.devices import PRECISION
-from wood.workflow.config import merge
+from wood.workflow.resolve import merge
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from wood.models.deeplab import DeepLabV2
 from wood.models.irnet import IRNet
 from wood.models.seam import SeamClassifier
 from wood.runtime.devices import PRECISION, autocast, use_precision
-from wood.workflow.config import merge
 from wood.workflow.inputs import Inputs
+from wood.workflow.resolve import merge
 from wood.workflow.targets import Targets
 
 CPU = torch.device("cpu")

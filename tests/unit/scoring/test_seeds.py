@@ -13,6 +13,7 @@ from wood.data.prepare import prepare_voc
 from wood.maps import LocalizationMaps, write_maps
 from wood.metrics import SegmentationScores
 from wood.runtime.errors import InputError
+from wood.scoring import seeds
 from wood.scoring.evaluation import score_masks
 from wood.scoring.seeds import score_seeds
 
@@ -74,10 +75,13 @@ class World:
     def score(self, **settings):
         output = self.root / "scores" / "seeds.json"
         settings = {"class_names": CLASSES, "threshold": 0.3, "split": "train", **settings}
-        score_seeds(
-            self.shards, self.root / "masks", self.list, output=output, thresholds=GRID, **settings
-        )
+        score_seeds(self.shards, self.root / "masks", self.list, output=output, **settings)
         return json.loads(output.read_text())
+
+
+@pytest.fixture(autouse=True)
+def _few_thresholds(monkeypatch):
+    monkeypatch.setattr(seeds, "THRESHOLDS", GRID)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.unit.seeds.test_classifier import WHOLE, data, train  # noqa: F401
+from tests.unit.seeds.small_training import WHOLE, train
 from wood.data.lists import read_image_list, write_image_list
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
@@ -33,7 +33,7 @@ def test_a_pair_without_ood_images_is_named(asked, match):
         choose_pair(asked, {"cat": 3}, "list")
 
 
-def test_the_same_images_at_every_epoch(data, tmp_path):  # noqa: F811
+def test_the_same_images_at_every_epoch(data, tmp_path):
     chosen = train(data, tmp_path, {}, keep_epochs=True)
     listed = read_image_list(data / "ood.csv")
     listed["class"] = ["cat", "dog", "dog", "cat", "dog", "cat"]

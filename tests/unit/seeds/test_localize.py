@@ -6,20 +6,16 @@ import pytest
 import torch
 from PIL import Image
 
-from wood.data.labels import write_labels
-from wood.data.lists import write_image_list
+from tests.unit.seeds.photographs import CLASSES, LABELS, SIZES
 from wood.data.photographs import batches_of_one_size, readable_images
 from wood.data.transforms import normalize, rescale
 from wood.maps import read_maps
-from wood.models.classifiers import build_classifier, save_classifier
+from wood.models.classifiers import build_classifier
 from wood.runtime.errors import InputError
 from wood.seeds.localize import localize
 from wood.seeds.methods import METHODS, Method
 from wood.seeds.pyramid import level, pyramids
 
-CLASSES = ["cat", "dog", "person"]
-SIZES = {"a": (64, 48), "b": (64, 48), "c": (50, 67), "d": (64, 48), "e": (50, 67)}  # width, height
-LABELS = {"a": [1, 0, 1], "b": [0, 1, 0], "c": [0, 0, 0], "d": [1, 1, 1], "e": [0, 0, 1]}
 CAM = {"method": "cam", "scales": [0.5, 1.0]}
 ADVCAM = {
     "method": "advcam",
@@ -31,29 +27,6 @@ ADVCAM = {
     "regularizer": 7,
     "mask_threshold": 0.5,
 }
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("files")
-    rng = np.random.default_rng(0)
-    for image_id, (width, height) in SIZES.items():
-        pixels = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
-        pixels.resize((width, height), Image.Resampling.BICUBIC).save(folder / f"{image_id}.png")
-    paths = [str(folder / f"{image_id}.png") for image_id in SIZES]
-    images = pd.DataFrame({"image_id": list(SIZES), "path": paths})
-    write_image_list(folder / "images.csv", images)
-    table = pd.DataFrame.from_dict(LABELS, "index", bool, CLASSES).rename_axis("image_id")
-    write_labels(folder / "labels.parquet", table)
-    torch.manual_seed(0)
-    model = build_classifier("tf_efficientnet_lite0", CLASSES, 16, "package")
-    metadata = {
-        "backbone": "tf_efficientnet_lite0",
-        "output_stride": 16,
-        "class_names": CLASSES,
-    }
-    save_classifier(folder / "model.safetensors", model, metadata)
-    return folder
 
 
 def make(files, output, settings, **changed):

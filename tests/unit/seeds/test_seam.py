@@ -28,7 +28,7 @@ from wood.runtime.store import load_tensors
 from wood.seeds.classifier import train_classifier, use_published
 from wood.seeds.features import extract_features
 from wood.seeds.localize import localize
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
 
 CLASSES = ["red", "green"]
 SEAM = {

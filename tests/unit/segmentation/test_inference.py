@@ -137,13 +137,14 @@ def test_tiles_cover_every_pixel_once_with_their_context():
         assert (covered == 1).all()
 
 
-def test_an_image_in_tiles_gets_the_mask_of_the_whole_image():
+def test_an_image_in_tiles_gets_the_mask_of_the_whole_image(monkeypatch):
     network = small_network()
     image = smooth_image(400, 300)
-    method = MultiScale((1.0,), False, "max")
-    whole = predict(network, image, method, Tiling(400, 0))
-    tiled = predict(network, image, method, Tiling(256, 96))
-    narrow = predict(network, image, method, Tiling(64, 0))
+    masks = []
+    for tiling in (Tiling(400, 0), Tiling(256, 96), Tiling(64, 0)):
+        monkeypatch.setattr("wood.segmentation.predict.TILING", tiling)
+        masks.append(predict(network, image, MultiScale((1.0,), False, "max")))
+    whole, tiled, narrow = masks
     assert len(np.unique(whole)) > 1
     assert (whole == tiled).mean() > 0.999
     assert (whole == narrow).mean() < (whole == tiled).mean()
@@ -158,7 +159,8 @@ def test_the_network_never_sees_more_than_a_tile(monkeypatch, photographs):
         return original(network, image, method, device)
 
     monkeypatch.setattr(inference, "class_probabilities", watched)
-    segment(photographs, tile_side=32, tile_margin=8)
+    monkeypatch.setattr(inference, "TILING", Tiling(32, 8))
+    segment(photographs)
     assert max(max(size) for size in seen) == 32
 
 
@@ -212,12 +214,16 @@ def test_unreadable_images_are_left_out_up_to_a_share(photographs, caplog):
         ({"merge": "sum"}, "max or mean"),
         ({"scales": []}, "scales"),
         ({"crf": DEEPLAB_CRF}, "crf_output"),
-        ({"tile_side": 64, "tile_margin": 32}, "no room"),
     ],
 )
 def test_wrong_settings_are_refused_in_a_sentence(photographs, changes, message):
     with pytest.raises(InputError, match=message):
         segment(photographs, **changes)
+
+
+def test_a_tile_has_room_for_its_margins():
+    with pytest.raises(InputError, match="no room"):
+        Tiling(64, 32)
 
 
 def test_the_command_writes_a_mask_or_says_what_is_wrong(photographs, capsys):

@@ -9,7 +9,12 @@ from tests.places import ROOT
 from wood.ood.metadata import FILES
 from wood.runtime.errors import InputError
 from wood.runtime.web import USER_AGENT
-from wood.workflow import config as settings
+from wood.scoring.thresholds import has_margins
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.files import check_files
+from wood.workflow.grids import expanded
+from wood.workflow.overlays import read_overlays
 
 
 @pytest.fixture
@@ -41,7 +46,7 @@ OVERLAYS = [
 def test_shipped_configurations_are_complete(config, name):
     if name:
         config = overlaid(config, *UNDER.get(name, []), name)
-    settings.check(config)
+    check(config)
 
 
 def test_variants_of_the_study_have_one_budget(config):
@@ -61,7 +66,7 @@ def test_variants_of_the_study_have_one_budget(config):
 
 
 def test_the_eight_combinations_of_losses_are_named(config):
-    ablations = settings.expanded(overlaid(config, "ablations"))
+    ablations = expanded(overlaid(config, "ablations"))
     found = {}
     for name in settings.experiments(ablations, "seeds"):
         chosen = settings.experiment(ablations, name)
@@ -104,7 +109,7 @@ def test_values_of_the_paper_stand_in_its_configuration(config):
 
 @pytest.mark.parametrize("over", [[], ["paper"]])
 def test_no_threshold_of_the_demo_reaches_the_papers_configuration(config, over):
-    paper = settings.expanded(overlaid(config, "voc12", *over))
+    paper = expanded(overlaid(config, "voc12", *over))
     experiments = settings.experiments(paper, "seeds")
     thresholds = {name: settings.experiment(paper, name)["threshold"] for name in experiments}
     assert thresholds == dict.fromkeys(experiments, "half-a")
@@ -162,7 +167,7 @@ def test_deeplabs_published_values_stand_in_the_papers_configuration(config):
     """kazuto1011/deeplab-pytorch, configs/voc12.yaml, and AdvCAM's author in AdvCAM issue 9."""
     paper = overlaid(config, "voc12")
     published = overlaid(paper, "deeplab-pytorch")
-    settings.check(published)
+    check(published)
     advcams, network = (
         settings.experiment(each, "advcam-wood")["segmentation"] for each in (paper, published)
     )
@@ -188,9 +193,9 @@ def test_a_test_set_is_for_the_server_and_its_classes(config):
     config["data"] |= {"source": "voc", "voc_root": "devkit", "test": "test"}
     config["ood"]["openimages"]["base"] = "pool"
     with pytest.raises(InputError, match="VOC's 20 classes only"):
-        settings.check(config)
+        check(config)
     config["classes"] = settings.data_set_classes(config)
-    settings.check(config)
+    check(config)
 
 
 def test_the_names_of_open_images_files_are_the_library_s_own(config):
@@ -200,10 +205,10 @@ def test_the_names_of_open_images_files_are_the_library_s_own(config):
 
 def test_the_steps_of_a_scale_lead_from_its_lowest_to_its_highest(config):
     config["experiment"]["segmentation"] |= {"scale": [0.5, 2.0], "scale_step": 0.25}
-    settings.check(config)
+    check(config)
     config["experiment"]["segmentation"]["scale_step"] = 0.4
     with pytest.raises(InputError, match=r"irn\.segmentation\.scale_step is 0\.4, which does not"):
-        settings.check(config)
+        check(config)
 
 
 def change(config, path, value):
@@ -215,10 +220,10 @@ def change(config, path, value):
 
 def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
     config["experiments"]["irn"]["localization"] = "advcam"
-    settings.check(config)
+    check(config)
     config["classifier"]["architecture"] = "seam"
     with pytest.raises(InputError, match=r"experiments\.irn takes AdvCAM of a classifier .*'seam'"):
-        settings.check(config)
+        check(config)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +294,7 @@ def test_advcam_is_for_the_architecture_that_it_is_derived_for(config):
 def test_a_wrong_value_is_one_sentence_with_its_key(config, path, value, message):
     change(config, path, value)
     with pytest.raises(InputError) as error:
-        settings.check(config)
+        check(config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -302,13 +307,13 @@ def test_a_missing_key_is_named(config, path):
         part = part[folder]
     del part[key]
     with pytest.raises(InputError, match=rf"Configuration: {path} is missing"):
-        settings.check(config)
+        check(config)
 
 
 def test_a_distance_loss_needs_a_classifier_to_start_from(config):
     config["classifiers"]["cam-wood"]["init"] = None
     with pytest.raises(InputError, match="cam-wood has a distance loss, so it needs `init`"):
-        settings.check(config)
+        check(config)
 
 
 def test_overrides_reach_deep_and_leave_the_base_alone(config):
@@ -325,7 +330,7 @@ def test_a_preset_comes_over_the_base_and_under_what_a_classifier_says(config):
     ood = settings.classifier(config, "cam-wood")["wood"]
     assert (ood["perturbation"], ood["ood_weight"], ood["clusters"]) == (0.07, 2.0, 20)
     assert ood["kmeans"] == {"start": "first", "starts": 1, "iterations": 10}
-    settings.check(config)  # bottle is none of the classes: the preset suits any
+    check(config)  # bottle is none of the classes: the preset suits any
 
 
 def test_a_preset_holds_settings_of_any_part_and_comes_over_what_a_classifier_is_like(config):
@@ -335,7 +340,7 @@ def test_a_preset_holds_settings_of_any_part_and_comes_over_what_a_classifier_is
     assert (resolved["wood"]["clusters"], resolved["init"]) == (7, "cam")
     assert (resolved["training"]["epochs"], resolved["training"]["lr"]) == (1, 0.4)
     assert not {"like", "preset"} & set(resolved), "how it is written changes no result"
-    settings.check(config)
+    check(config)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +358,7 @@ def test_a_preset_holds_settings_of_any_part_and_comes_over_what_a_classifier_is
 def test_an_old_key_is_named_with_the_new_one(config, path, value, message):
     change(config, path, value)
     with pytest.raises(InputError) as error:
-        settings.check(config)
+        check(config)
     assert message in str(error.value)
 
 
@@ -364,7 +369,7 @@ def test_a_classifier_is_one_line_over_another(config):
     assert short["init"] == "cam"
     assert (short["wood"]["clusters"], short["training"]["epochs"]) == (30, 1)
     assert short["training"]["lr"] == wood["training"]["lr"]
-    settings.check(config)
+    check(config)
 
 
 @pytest.mark.parametrize("images", ["random", "unreviewed"])
@@ -372,7 +377,7 @@ def test_other_than_hard_images_need_candidates_to_take(config, images):
     config["classifiers"]["cam-wood"]["wood"] = {"images": images}
     config["ood"] |= {"source": "list", "list": "a", "images": "b"}
     with pytest.raises(InputError, match=rf"images is {images}, but ood\.source is list"):
-        settings.check(config)
+        check(config)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +387,7 @@ def test_other_than_hard_images_need_candidates_to_take(config, images):
 def test_a_row_that_the_papers_table_lacks_stops_before_the_work(config, paper, message):
     config["experiments"]["irn"]["paper"] = paper
     with pytest.raises(InputError, match=r"experiments\.irn\.paper: the paper's .*" + message):
-        settings.check(config)
+        check(config)
 
 
 def test_the_report_is_told_what_a_row_rests_on(config):
@@ -400,7 +405,7 @@ def test_the_report_is_told_what_a_row_rests_on(config):
 
 def test_an_overlay_drops_a_name(config):
     config["experiments"]["irn-more"] = None
-    settings.check(config)
+    check(config)
     assert settings.experiments(config, "seeds") == [
         "irn", "irn-wood", "irn-cls-ood", "advcam", "advcam-wood"
     ]  # fmt: skip
@@ -428,7 +433,7 @@ def test_experiments_with_equal_pseudo_masks_share_them(config):
 def test_a_path_that_is_not_there_is_named_with_its_key(config, tmp_path):
     config["data"]["masks"] = str(tmp_path / "masks")
     with pytest.raises(InputError, match=r"data\.masks is .*masks, which does not exist"):
-        settings.check_files(config)
+        check_files(config)
 
 
 def test_what_the_command_line_gives_has_types():
@@ -462,7 +467,7 @@ def test_what_the_command_line_gives_has_types():
 def test_what_only_the_last_rule_would_find_is_named_at_the_start(config, path, value, message):
     change(config, path, value)
     with pytest.raises(InputError) as error:
-        settings.check(config)
+        check(config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -487,7 +492,7 @@ def test_thresholds_of_ir_labels_follow_the_seeds_threshold_by_their_margins(con
 def test_a_threshold_chosen_on_half_a_is_that_of_the_familys_baseline(config):
     config["experiment"]["threshold"] = "half-a"
     config["experiments"]["other"] = {"classifier": "cam-wood", "family": "of its own"}
-    settings.check(config)
+    check(config)
     found = {name: settings.threshold_baseline(config, name) for name in config["experiments"]}
     assert found == {
         "irn": "irn", "irn-more": "irn", "irn-wood": "irn", "irn-cls-ood": "irn", "other": "irn",
@@ -495,33 +500,33 @@ def test_a_threshold_chosen_on_half_a_is_that_of_the_familys_baseline(config):
     }  # fmt: skip
     config["experiments"]["advcam-wood"]["threshold"] = "half-a"
     assert settings.threshold_baseline(config, "advcam-wood") == "advcam"
-    assert settings.has_margins(settings.experiment(config, "irn")["pseudo"])
+    assert has_margins(settings.experiment(config, "irn")["pseudo"])
     config["experiments"]["irn"] = None
     with pytest.raises(InputError, match="no baseline of its family"):
-        settings.check(config)
+        check(config)
 
 
 def test_without_masks_no_threshold_is_chosen(config, tmp_path):
     config["experiments"]["irn"]["threshold"] = "half-a"
     config["data"] |= {"evaluation": None}
     with pytest.raises(InputError, match=r"irn\.threshold is half-a, which needs the pixel masks"):
-        settings.check_files(config)
+        check_files(config)
 
 
 def test_a_threshold_beside_ood_images_needs_some(config):
     config["experiments"] = {"irn": config["experiments"]["irn"] | {"threshold": "beside-ood"}}
     config["ood"]["source"] = "none"
     with pytest.raises(InputError, match=r"irn\.threshold is beside-ood, which needs OoD images"):
-        settings.check_files(config)
+        check_files(config)
 
 
 def test_a_key_that_stands_twice_is_named_with_its_file_and_line(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text("gpus: 1\nwood:\n  clusters: 3\n  clusters: 4\n")
     with pytest.raises(InputError, match=r"twice\.yaml: line 4: .* 'clusters' is in line 3 too"):
-        settings.read_overlays([ROOT / "config.yaml", path])
+        read_overlays([ROOT / "config.yaml", path])
     path.write_text("base: &base {a: 1}\nother: {<<: *base, a: 2}\n")
-    settings.read_overlays([path])
+    read_overlays([path])
 
 
 BRACES = ["/a/{set}/x", "a}b", "{", "{b}", "a {0}"]
@@ -538,11 +543,11 @@ def test_what_has_braces_is_named_by_its_key(config, key, text):
     for part in reversed(key.split(".")):
         change = {part: change}
     with pytest.raises(InputError, match=rf"{re.escape(key)} is .*braces for a wildcard"):
-        settings.check_files(settings.merge(config, change))
+        check_files(settings.merge(config, change))
 
 
 @pytest.mark.parametrize("text", BRACES)
 def test_a_class_with_braces_is_named(config, text):
     changed = settings.merge(config, {"classes": [*config["classes"], text]})
     with pytest.raises(InputError, match=r"classes is .*braces for a wildcard"):
-        settings.check_files(changed)
+        check_files(changed)

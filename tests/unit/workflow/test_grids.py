@@ -5,7 +5,9 @@ import yaml
 
 from tests.places import ROOT
 from wood.runtime.errors import InputError
-from wood.workflow import config as settings
+from wood.workflow import resolve as settings
+from wood.workflow.checks import check
+from wood.workflow.grids import expanded
 
 GRID = {
     "points": [{"K": [2, 3], "tau": 0.5}, {"K": 4, "tau": 0.25}],
@@ -22,23 +24,23 @@ def config():
 
 
 def test_each_point_is_a_classifier_and_an_experiment(config):
-    settings.check(config)
-    whole = settings.expanded(config)
+    check(config)
+    whole = expanded(config)
     added = [name for name in whole["experiments"] if name not in config["experiments"]]
     assert added == ["k2-0.5", "k3-0.5", "k4-0.25"]
     wood = settings.classifier(whole, "k4-0.25")["wood"]
     assert (wood["clusters"], wood["top_fraction"]) == (4, 0.25), "values, not text"
     experiment = settings.experiment(whole, "k3-0.5")
     assert (experiment["classifier"], experiment["title"]) == ("k3-0.5", "K = 3")
-    assert settings.expanded(whole) == whole, "twice is once"
+    assert expanded(whole) == whole, "twice is once"
 
 
 def test_what_is_said_under_a_name_comes_over_the_grid_and_null_drops_it(config):
     config["classifiers"]["k2-0.5"] = {"wood": {"top_fraction": 0.75}}
     config["classifiers"]["k3-0.5"] = None
     config["experiments"]["k3-0.5"] = None
-    settings.check(config)
-    whole = settings.expanded(config)
+    check(config)
+    whole = expanded(config)
     wood = settings.classifier(whole, "k2-0.5")["wood"]
     assert (wood["clusters"], wood["top_fraction"]) == (2, 0.75)
     assert "k3-0.5" not in settings.experiments(whole, "seeds")
@@ -50,7 +52,7 @@ def test_a_list_within_a_list_is_one_value(config):
         "name": "{name}",
         "classifier": {"like": "cam-wood", "wood": {"losses": "{losses}"}},
     }
-    whole = settings.expanded(config)
+    whole = expanded(config)
     assert settings.classifier(whole, "x")["wood"]["losses"] == ["cls_in", "dist_in"]
     assert "x" not in whole["experiments"]
 
@@ -67,15 +69,15 @@ def test_a_list_within_a_list_is_one_value(config):
 def test_a_wrong_grid_is_named(config, change, message):
     config["grids"]["some"] = {**GRID, **change}
     with pytest.raises(InputError, match=message):
-        settings.check(config)
+        check(config)
 
 
 def test_items_come_under_what_the_configuration_says_itself(config):
     config["items"] = ["table4", "tableA2"]
     config["experiments"]["k50"] = None
     config["classifiers"]["k30"] = {"training": {"epochs": 7}}
-    settings.check(config)
-    whole = settings.expanded(config)
+    check(config)
+    whole = expanded(config)
     there = settings.experiments(whole, "seeds")
     assert {"k20", "k30", "k70", "by-class", "tau-30-lambda-0.004"} < set(there)
     assert "k50" not in there

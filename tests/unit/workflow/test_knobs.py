@@ -9,9 +9,9 @@ from tests.places import ROOT
 from wood.runtime.jobs import checkpoint_path
 from wood.runtime.knobs import KNOBS, only_knobs, with_knobs, without_knobs
 from wood.runtime.provenance import config_hash
-from wood.workflow.config import merge
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs
+from wood.workflow.resolve import merge
 from wood.workflow.targets import Targets
 
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())

@@ -9,8 +9,8 @@ from tests.devkit import make_devkit
 from tests.places import ROOT
 from wood.cli import main
 from wood.workflow import costs
-from wood.workflow.config import merge
 from wood.workflow.preflight import Machine, driver, read_configuration, screen, this_machine
+from wood.workflow.resolve import merge
 from wood.workflow.resources import LARGEST_MB, LARGEST_MB_OF_THREAD
 
 SMALL = Machine(free=10**9, memory=4 * 10**9, cores=2)

@@ -12,12 +12,12 @@ from snakemake.resources import Resource, Resources
 from snakemake.sourcecache import LocalSourceFile, SourceCache
 
 from tests.places import ROOT
+from wood.report.entry import STAGES
 from wood.report.items import ITEMS
-from wood.report.spec import parse_spec
 from wood.workflow import planning
-from wood.workflow.config import STAGES, merge
 from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs, sources
+from wood.workflow.resolve import merge
 from wood.workflow.resources import asks, memory
 from wood.workflow.start import configuration
 from wood.workflow.targets import Targets
@@ -118,7 +118,7 @@ def test_each_experiment_is_scored_at_the_stages_that_it_reaches():
 )
 def test_pictures_without_scores_show_a_threshold_that_is_a_number(threshold, drawn):
     page = ReportInputs(targets({"experiment": {"threshold": threshold}})).page
-    assert parse_spec(page, check_files=False).threshold == drawn
+    assert page["threshold"] == drawn
 
 
 def test_without_masks_nothing_is_scored_and_without_val_no_network():
