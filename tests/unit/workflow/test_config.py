@@ -480,10 +480,10 @@ def test_thresholds_of_ir_labels_follow_the_seeds_threshold_by_their_margins(con
         assert not [key for key in pseudo if "margin" in key]
         return [pseudo[key] for key in keys]
 
-    assert thresholds("irn") == [0.68, 0.44], "the demo's"
-    assert thresholds("advcam") == [0.74, 0.5], "of its own threshold"
+    assert thresholds("irn") == [0.75, 0.51], "the demo's"
+    assert thresholds("advcam") == [0.85, 0.61], "of its own threshold"
     config["experiments"]["advcam"]["pseudo"] = {"foreground_threshold": 0.3}
-    assert thresholds("advcam") == [0.3, 0.5]
+    assert thresholds("advcam") == [0.3, 0.61]
     config["experiments"]["advcam"]["threshold"] = 0.95
     config["experiments"]["advcam"]["pseudo"] = {"foreground_threshold": None}
     assert thresholds("advcam") == [1.0, 0.83], "a score is at most 1"
