@@ -9,7 +9,7 @@ import torch
 from wood.models.architectures import ARCHITECTURES
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
-from wood.models.folding import folded
+from wood.models.folding import to_predict
 from wood.models.weights import read_model
 from wood.runtime.store import save_tensors
 
@@ -59,5 +59,4 @@ def load_classifier(path: str | Path) -> tuple[CamClassifier, dict[str, Any]]:
 def load_to_predict(path: str | Path, device: torch.device) -> tuple[CamClassifier, dict[str, Any]]:
     """Load a classifier that no longer trains, ready on `device`: its batch norm is folded."""
     model, metadata = load_classifier(path)
-    model.backbone = folded(model.backbone)
-    return model.requires_grad_(False).to(device, memory_format=torch.channels_last), metadata
+    return to_predict(model, device), metadata

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from wood.data.masks import IGNORE
 from wood.models.backbone import Backbone
 from wood.models.backbones import create_backbone
-from wood.models.folding import folded
+from wood.models.folding import to_predict
 from wood.models.weights import read_model
 from wood.runtime.devices import at_least_single, full_precision
 from wood.runtime.errors import InputError
@@ -209,8 +209,7 @@ def load_network(path: str | Path) -> tuple[DeepLabV2, dict[str, Any]]:
 def load_to_predict(path: str | Path, device: torch.device) -> tuple[DeepLabV2, dict[str, Any]]:
     """Load a network that no longer trains, ready on `device`: its batch norm is folded."""
     network, metadata = load_network(path)
-    network.backbone = folded(network.backbone)
-    return network.to(device, memory_format=torch.channels_last), metadata
+    return to_predict(network, device), metadata
 
 
 def network_without_weights(metadata: Mapping[str, Any]) -> DeepLabV2:

@@ -49,6 +49,12 @@ def folded(backbone: Backbone) -> Backbone:
     return _frozen(backbone)
 
 
+def to_predict(model: nn.Module, device: torch.device) -> nn.Module:
+    """Make a model on a `backbone` ready on `device`, for what no longer trains it."""
+    model.backbone = folded(model.backbone)
+    return model.requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+
 def _frozen(backbone: Backbone) -> Backbone:
     return copy.deepcopy(backbone).eval().requires_grad_(False)
 

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from wood.data.labels import label_matrix, read_labels
-from wood.data.lists import read_image_list, subset
 from wood.ood.clusters import class_centers, group_centers, kmeans
-from wood.ood.images import ood_images
+from wood.ood.images import in_images, ood_images
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
 from wood.runtime.store import content_of, load_tensors, save_tensors
@@ -81,10 +80,7 @@ def make_centers(
     Raises:
         InputError: fewer different OoD images than clusters, or fewer images than `data` asks for.
     """
-    chosen = subset(
-        read_image_list(images), data["in"], data["subset_seed"], f"{images} (classifier.data.in)"
-    )
-    inside, inside_ids = _rows(features_in, chosen["image_id"])
+    inside, inside_ids = _rows(features_in, in_images(images, data)["image_id"])
     outside, outside_ids = _rows(features_ood, ood_images(ood_list, wood, data)["image_id"])
     matrix = label_matrix(read_labels(labels), inside_ids, labels)
     try:

@@ -11,6 +11,20 @@ from wood.data.lists import read_image_list, subset
 from wood.runtime.errors import InputError
 
 
+def in_images(listing: str | Path, data: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the images of D_in that a classifier uses, in the order of their list.
+
+    Args:
+        listing: image list.
+        data: `in`, how many are drawn at random, or None for all; `subset_seed`.
+
+    Raises:
+        InputError: there are fewer images than asked for.
+    """
+    what = f"{listing} (classifier.data.in)"
+    return subset(read_image_list(listing), data["in"], data["subset_seed"], what)
+
+
 def ood_images(
     listing: str | Path, wood: Mapping[str, Any], data: Mapping[str, Any]
 ) -> pd.DataFrame:

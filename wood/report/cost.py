@@ -236,7 +236,7 @@ def _scored(
 
 def _kind(experiment: Experiment) -> str | None:
     """Hard or unreviewed; None for an experiment without the hard candidates."""
-    images = (experiment.wood or {}).get("images", "hard") if experiment.wood else None
+    images = experiment.wood.get("images", "hard") if experiment.wood else None
     return None if images == "random" else images
 
 

@@ -72,9 +72,10 @@ def processor() -> tuple[str, set[str]]:
     try:
         with open("/proc/cpuinfo") as file:
             for line in file:
+                if not line.strip():
+                    break  # the next processors say the same
                 key, _, value = line.partition(":")
-                if key.strip():
-                    found.setdefault(key.strip(), value.strip())
+                found.setdefault(key.strip(), value.strip())
     except OSError:
         pass
     flags = set(found.get("flags", "").split())
@@ -88,8 +89,10 @@ def check_instruction_set(name: str | None) -> None:
     Raises:
         InputError: the libraries would silently take kernels of a smaller set.
     """
+    if name not in INSTRUCTION_SETS:
+        return
     model, known = processor()
-    if name in INSTRUCTION_SETS and known and name not in known:
+    if known and name not in known:
         raise InputError(
             f"Configuration: cpu_isa is {name}, which this processor ({model}) does not have; "
             f"it has {', '.join(sorted(known))}."

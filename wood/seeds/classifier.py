@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from wood.data.labels import label_matrix, read_labels
-from wood.data.lists import read_image_list, subset
 from wood.data.photographs import Photographs
 from wood.data.transforms import Augmentation, Normalization
 from wood.models.backbone import freeze_first_stages
@@ -21,7 +20,7 @@ from wood.models.cam import CamClassifier, resize_head
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
 from wood.models.convert import published_classifier
 from wood.ood.centers import find_centers
-from wood.ood.images import ood_images
+from wood.ood.images import in_images, ood_images
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
 from wood.runtime.jobs import kept_epochs
@@ -133,9 +132,7 @@ class ClassifierTraining:
     def _read_data(self) -> None:
         """Read the lists and labels: D_in, its (N, C) labels, and D_ood."""
         data = self.settings["data"]
-        every = read_image_list(self.images)
-        what = f"{self.images} (classifier.data.in)"
-        self.inside = subset(every, data["in"], data["subset_seed"], what)
+        self.inside = in_images(self.images, data)
         self.known = read_labels(self.labels)
         if list(self.known.columns) != list(self.class_names):
             raise InputError(f"{self.labels}: the classes are not those of the configuration.")

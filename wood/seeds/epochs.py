@@ -9,9 +9,8 @@ import pandas as pd
 import torch
 
 from wood.data.labels import label_matrix, read_labels
-from wood.data.lists import read_image_list, subset
 from wood.models.classifiers import load_to_predict
-from wood.ood.images import ood_images
+from wood.ood.images import in_images, ood_images
 from wood.runtime.devices import find_device
 from wood.runtime.errors import InputError
 from wood.runtime.store import save_tensors
@@ -85,9 +84,7 @@ def extract_epoch_features(
     outside = ood_images(ood_list, wood, data)
     if "class" not in outside.columns:
         raise InputError(f"{ood_list}: the column 'class' is missing.")
-    inside = subset(
-        read_image_list(images), data["in"], data["subset_seed"], f"{images} (classifier.data.in)"
-    )
+    inside = in_images(images, data)
     pair = choose_pair(classes, outside["class"].value_counts().to_dict(), str(ood_list))
     alone = _alone(inside, pair, images, labels)
     sets = _draw_sets(alone, outside, count, np.random.default_rng(seed))

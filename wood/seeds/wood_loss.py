@@ -19,7 +19,7 @@ RUNAWAY_GROWTH = 2
 
 
 class WoodLoss:
-    """Eq. 4: L = L_cls + lambda * L_d, with the terms that `ood["losses"]` names.
+    """Eq. 4: L = L_cls + lambda * L_d, with the terms that `wood["losses"]` names.
 
     Args:
         wood: settings, as `wood` in config.yaml; or None for F_in and the control.
