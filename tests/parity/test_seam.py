@@ -15,7 +15,7 @@ from torch.nn import functional
 from tests.published import seam_wide_resnet38
 from wood.models import seam
 from wood.models.backbones import create_backbone
-from wood.models.convert import convert_seam
+from wood.models.published import convert_seam
 from wood.models.seam import SeamClassifier, View, correlate, strongest_classes
 from wood.seeds.seam import SeamLoss, consistency, cross_loss, min_pooling_loss, normalize, shrink
 

@@ -456,6 +456,8 @@ def test_new_decisions_make_the_list_anew(tmp_path):
         ("wood.affinity.random_walk", {"seeds_with_crf"} | IR_LABELS),
         ("wood.ood.ranking", RANKING),
         ("wood.ood.losses", F_IN),
+        ("wood.models.irnet", IRNET),
+        ("wood.models.deeplab", NETWORK),
         ("wood.segmentation.inference", NETWORK - {"train_segmentation"}),
         ("wood.report.plots", PAGE),
         ("wood.ood.decisions", HARD_OOD),

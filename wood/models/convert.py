@@ -8,7 +8,7 @@ configuration), and so are a classifier's (`published`).
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +16,23 @@ from torch import Tensor
 
 from wood.data.masks import VOC_CLASSES
 from wood.models.backbones import create_backbone
-from wood.models.cam import CamClassifier
-from wood.models.classifiers import build_classifier, save_classifier
+from wood.models.classifiers import save_classifier
 from wood.models.deeplab import DeepLabV2, network_without_weights, save_network
 from wood.models.irnet import IRNet, save_irnet
-from wood.models.weights import (
-    State,
-    convert_caffe_resnet,
-    convert_resnet,
-    convert_wide_resnet38,
-    load_into,
-    published_head,
-    read_state,
+from wood.models.published import (
+    CLASSIFIERS,
+    RESNET_PARTS,
+    below,
+    by_tensor,
+    published_classifier,
+    refuse,
 )
-from wood.runtime.errors import InputError
+from wood.models.weights import State, convert_caffe_resnet, convert_resnet, load_into, read_state
 
-# The network stands in the published files whole, as stages, and once more in lists of modules.
-RESNET_PARTS = r"(resnet50|stage[1-5]|backbone|conv1|bn1|layer[1-4])\."
-CAM_PARTS = rf"{RESNET_PARTS}|classifier\.weight|newly_added\.0\.weight"
 IRNET_PARTS = (
     rf"{RESNET_PARTS}|(fc_(edge|dp)\d|edge_layers|dp_layers|mean_shift)\."
     r"|path_indices\d+$|disp_target$"
 )
-
-SEAM_LAYERS = {"f8_3": "reduce_shallow", "f8_4": "reduce_deep", "f9": "embed"}
 
 IRNET_LAYERS = {
     "fc_edge6": "boundary_head",
@@ -53,35 +46,10 @@ IRNET_LAYERS |= {f"fc_dp{number}": f"shallow_stages.{number - 1}" for number in 
 IRNET_LAYERS |= {f"fc_dp{number}": f"deep_stages.{number - 3}" for number in (3, 4, 5)}
 
 
-def convert_cam(state: State, source: str | Path) -> dict[str, Tensor]:
-    """The CAM network of IRN, AdvCAM and W-OoD, under the names of our `CamClassifier`.
-
-    This and the next ones raise an InputError naming `source` and a tensor that they do not know.
-    """
-    unknown = [name for name in state if not re.match(CAM_PARTS, name)]
-    _refuse(unknown, source, "IRN's CAM network")
-    converted = _below("backbone", convert_resnet(state))
-    if (head := published_head(state)) is not None:
-        converted["head.weight"] = head
-    return converted
-
-
-def convert_seam(state: State, source: str | Path) -> dict[str, Tensor]:
-    """SEAM's network, under the names of our `SeamClassifier`, without the background's row."""
-
-    def own(name: str, tensor: Tensor) -> dict[str, Tensor]:
-        layer, _, kind = name.partition(".")
-        if name == "fc8.weight":
-            return {"head.weight": tensor[1:]}
-        return {f"{SEAM_LAYERS[layer]}.{kind}": tensor} if layer in SEAM_LAYERS else {}
-
-    return _by_tensor(state, source, "SEAM's network", own, convert_wide_resnet38)
-
-
 def convert_irnet(state: State, source: str | Path) -> dict[str, Tensor]:
     """IRNet of IRN, AdvCAM and W-OoD, under the names of our `IRNet`."""
-    _refuse([name for name in state if not re.match(IRNET_PARTS, name)], source, "IRNet")
-    converted = _below("backbone", convert_resnet(state))
+    refuse([name for name in state if not re.match(IRNET_PARTS, name)], source, "IRNet")
+    converted = below("backbone", convert_resnet(state))
     for name, tensor in state.items():
         for theirs, ours in IRNET_LAYERS.items():
             if name.startswith(f"{theirs}."):
@@ -106,43 +74,7 @@ def convert_deeplab(state: State, source: str | Path) -> dict[str, Tensor]:
         found = re.fullmatch(r"(?:base\.)?aspp\.c(\d)\.(weight|bias)", name)
         return {"aspp.branches.{}.{}".format(*found.groups()): tensor} if found else {}
 
-    return _by_tensor(state, source, "deeplab-pytorch's DeepLab-v2", own, convert_caffe_resnet)
-
-
-CLASSIFIERS: dict[str, tuple[Callable, dict[str, Any]]] = {
-    "cam": (convert_cam, {"backbone": "resnet50", "output_stride": 16, "detach_stages": True}),
-    "seam": (
-        convert_seam,
-        {"backbone": "wide_resnet38", "output_stride": 8, "detach_stages": False},
-    ),
-}
-
-
-def published_classifier(
-    path: str | Path, architecture: str, class_names: Sequence[str]
-) -> tuple[CamClassifier, dict[str, Any]]:
-    """Build the classifier of a published checkpoint, with the metadata of `save_classifier`.
-
-    Args:
-        path: weights of IRN's, AdvCAM's or W-OoD's CAM network, or of SEAM's.
-        architecture: one of `CLASSIFIERS`.
-        class_names: the classes it was trained for, in their order.
-
-    Raises:
-        InputError: the file cannot be read without unpickling, or a tensor is missing, unknown, or
-            of another shape.
-    """
-    if architecture not in CLASSIFIERS:
-        raise InputError(f"{path}: there are no published weights of {architecture!r} to convert.")
-    convert, network = CLASSIFIERS[architecture]
-    metadata: dict[str, Any] = {
-        "architecture": architecture,
-        **network,
-        "class_names": list(class_names),
-    }
-    model = build_classifier(**metadata, weights=None)
-    load_into(model, convert(read_state(path), path), path)
-    return model.eval(), metadata
+    return by_tensor(state, source, "deeplab-pytorch's DeepLab-v2", own, convert_caffe_resnet)
 
 
 def published_irnet(path: str | Path) -> IRNet:
@@ -168,33 +100,6 @@ def published_deeplab(
     network = network_without_weights(metadata)
     load_into(network, convert_deeplab(read_state(path), path), path)
     return network.eval(), metadata
-
-
-def _by_tensor(
-    state: State,
-    source: str | Path,
-    network: str,
-    own: Callable[[str, Tensor], dict[str, Tensor]],
-    backbone: Callable[[State], dict[str, Tensor]],
-) -> dict[str, Tensor]:
-    """Rename each tensor as one of the network's `own` layers, or else of its backbone."""
-    converted, unknown = {}, []
-    for name, tensor in state.items():
-        renamed = own(name, tensor) or _below("backbone", backbone({name: tensor}))
-        converted |= renamed
-        if not renamed:
-            unknown.append(name)
-    _refuse(unknown, source, network)
-    return converted
-
-
-def _refuse(unknown: Sequence[str], source: str | Path, network: str) -> None:
-    if unknown:
-        raise InputError(f"{source}: the tensor {unknown[0]!r} is not part of {network}.")
-
-
-def _below(part: str, state: State) -> dict[str, Tensor]:
-    return {f"{part}.{name}": tensor for name, tensor in state.items()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from wood.data.transforms import Augmentation, Normalization
 from wood.models.backbone import freeze_first_stages
 from wood.models.cam import CamClassifier, resize_head
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
-from wood.models.convert import published_classifier
+from wood.models.published import published_classifier
 from wood.ood.centers import find_centers
 from wood.ood.images import in_images, ood_images
 from wood.runtime.devices import find_device
@@ -58,7 +58,7 @@ def use_published(
 
     Args:
         weights: a file of the published code of IRN, AdvCAM, W-OoD or SEAM.
-        architecture: one of `wood.models.convert.CLASSIFIERS`.
+        architecture: one of `wood.models.published.CLASSIFIERS`.
         class_names: C foreground classes.
         output, log, epochs: see `ClassifierTraining`; log and folder are empty.
 

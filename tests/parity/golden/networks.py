@@ -4,9 +4,10 @@ from tests.parity.golden.recipe import check_weights, make_weights
 from tests.published import caffe_deeplab, irn_heads, seam_wide_resnet38
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
-from wood.models.convert import DEEPLAB, convert_cam, convert_deeplab, convert_irnet, convert_seam
+from wood.models.convert import DEEPLAB, convert_deeplab, convert_irnet
 from wood.models.deeplab import DeepLabV2
 from wood.models.irnet import IRNet
+from wood.models.published import convert_cam, convert_seam
 from wood.models.seam import SeamClassifier
 from wood.models.weights import load_into
 

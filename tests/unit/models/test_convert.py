@@ -11,14 +11,10 @@ from wood.data.masks import VOC_CLASSES
 from wood.models.backbones import create_backbone
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_classifier
-from wood.models.convert import (
-    convert_deeplab,
-    convert_irnet,
-    convert_seam,
-    published_classifier,
-)
+from wood.models.convert import convert_deeplab, convert_irnet
 from wood.models.deeplab import DeepLabV2, load_network
 from wood.models.irnet import IRNet, load_irnet
+from wood.models.published import convert_seam, published_classifier
 from wood.models.resnet import ResNet
 from wood.models.seam import SeamClassifier
 from wood.runtime.errors import InputError
