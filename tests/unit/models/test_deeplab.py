@@ -1,3 +1,8 @@
+import os
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +22,7 @@ from wood.models.deeplab import (
     segmentation_loss,
 )
 from wood.models.resnet import ResNet
+from wood.runtime.environment import INSTRUCTION_SETS, processor
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors, save_tensors
 from wood.segmentation.train import DeepLabLoss
@@ -27,6 +33,16 @@ METADATA = {
     "atrous_rates": [1, 2],
     "class_names": ["cat", "dog"],
 }
+
+TRAINING_STEP = """
+import torch
+from wood.models.backbones import create_backbone
+from wood.models.deeplab import DeepLabV2, balanced_loss
+torch.set_num_threads(1)
+network = DeepLabV2(create_backbone("tf_efficientnet_lite0", weights=None), 4, [3, 6, 9, 12])
+images = torch.rand(10, 3, 112, 112).to(memory_format=torch.channels_last)
+balanced_loss(network(images), torch.zeros(10, 112, 112, dtype=torch.long)).backward()
+"""
 
 
 @pytest.fixture
@@ -52,6 +68,26 @@ def test_aspp_is_the_sum_of_its_dilated_convolutions():
                 expected += torch.einsum("ld,bdhw->blhw", weight, shifted)
         expected += branch.bias[None, :, None, None]
     assert torch.allclose(aspp(features), expected, atol=1e-5)
+
+
+def test_no_kernel_of_a_training_step_cuts_its_sums_by_the_size_of_the_cache():
+    """oneDNN's brgemm convolution does, so processors of one instruction set round differently.
+
+    The stem's 27 values a sum fit into every cache.
+    """
+    if "avx2" not in processor()[1]:
+        pytest.skip("this processor has no AVX2")
+    pinned = {**INSTRUCTION_SETS["avx2"], "ONEDNN_VERBOSE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING_STEP],
+        env=os.environ | pinned,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kernels = re.findall(r"exec,cpu,convolution,([^,]+),.*?,(?:g\d+)?mb\d+_ic(\d+)", done.stdout)
+    assert len(kernels) > 40
+    assert {int(inputs) for kernel, inputs in kernels if "brg_conv" in kernel} == {3}
 
 
 def test_logits_have_the_backbones_stride():
