@@ -91,6 +91,7 @@ bench: env
 	$(BIN)/python -m benchmarks.random_walk
 	$(BIN)/python -m benchmarks.crf
 	$(BIN)/python -m benchmarks.boundaries
+	$(BIN)/python -m benchmarks.aspp
 	$(BIN)/python -m benchmarks.segmentation
 	$(BIN)/python -m benchmarks.candidates 2 20
 	$(BIN)/python -m benchmarks.download
