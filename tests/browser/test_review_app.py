@@ -32,6 +32,7 @@ window.addEventListener("keydown", (event) => {
   window.pressed.push([file.split("/").at(-1).split(".")[0], event.key, seen]);
 }, true);
 """
+MAPS_THERE = "return document.querySelectorAll('.wood-map').length"
 
 
 def image_id(number: int) -> str:
@@ -194,10 +195,9 @@ def one_by_one(page: ReviewPage, decisions: Path) -> None:
     page.press("o")
     page.press("h")
     first = until(lambda: len(page.on_stage()) == 1 and page.on_stage()[0], "one image")
-    map_there = "return document.querySelectorAll('.wood-map').length"
-    until(lambda: page.run(map_there) == 1, "the heatmap")
+    until(lambda: page.run(MAPS_THERE) == 1, "the heatmap")
     page.press("h")
-    assert page.run(map_there) == 0
+    assert page.run(MAPS_THERE) == 0
     page.press("2")
     page.wait_for_report(f"Object (猫): {first}")
     assert read_history(decisions)["found"].iloc[-1] == "猫"
@@ -294,22 +294,24 @@ def test_a_class_leaves_when_it_has_its_wanted_images(tmp_path, page, start):
 
 
 def test_a_page_outlives_silence_and_another_ranking(tmp_path, page, start):
-    """What a silent server did is not done twice, and a new command's ranking is shown."""
+    """A silent server's answer still counts, nothing is done twice, a new ranking is shown."""
     folder = write_ranking(tmp_path, 6)
     decisions, port = folder / "decisions.csv", str(free_port())
-    command = start(folder, "--port", port)
+    command = start(folder, "--port", port, "--maps", write_cams(tmp_path, 6))
     page.open(command.page())
     page.press("a")
     page.wait_for_report(f"No object: {image_id(0)}")
-    for key, answer in (("d", (1, "reject")), ("u", (1, "undo"))):
+    for keys, answer in (("hd", (1, "reject")), ("u", (1, "undo"))):
         (server,) = command.servers()
         server.suspend()
-        page.press(key)
+        page.press(keys)
         until(lambda: page.text("wood-trouble").startswith("NOTHING IS RECORDED"), "the trouble")
         server.resume()
         until(lambda: not page.waiting() and not page.text("wood-trouble"), "the server again")
         assert answers(decisions)[-1] == answer
+        until(lambda: page.run(MAPS_THERE) == 1, "the heatmap that was asked for in the silence")
     assert answers(decisions) == [(0, "accept"), (1, "reject"), (1, "undo")]
+    page.press("h")
 
     for server in command.servers():
         server.kill()

@@ -295,6 +295,7 @@
   const toggleHeat = () => {
     if (!review.state.heatmaps) return say("There is no classifier to make heatmaps.");
     heat = !heat;
+    say(heat ? "Heatmaps are on; the first takes a few seconds." : "Heatmaps are off.");
     for (const map of stage.querySelectorAll(".wood-map")) map.remove();
     if (heat) fetchHeat(shown);
   };

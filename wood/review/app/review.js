@@ -4,6 +4,7 @@
 (() => {
   const PLUGIN = "@wood/review";
   const SILENT = 8000; // ms until a silent server is called silent
+  const MADE = 120000; // ms; the first heatmap waits until PyTorch and the classifier are loaded
   const AGAIN = 1500; // ms until what was not recorded is sent again
   const MOST_SENT = 40; // presses in one request
   const BREAK = 120; // seconds; a longer gap is no time of looking
@@ -29,7 +30,7 @@
   };
 
   // Asked of the server itself: the App's own way needs it to have loaded everything.
-  const ask = async (operator, params = {}) => {
+  const ask = async (operator, params = {}, patience = SILENT) => {
     const response = await fetch("/operators/execute", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
@@ -38,7 +39,7 @@
         dataset_name: review.name,
         params,
       }),
-      signal: AbortSignal.timeout(SILENT),
+      signal: AbortSignal.timeout(patience),
     });
     const answer = await response.json();
     if (!response.ok || answer.error) throw new Error(answer.error ?? response.statusText);
@@ -200,7 +201,7 @@
     },
 
     async heatmaps(images) {
-      const made = await ask("heatmaps", { images });
+      const made = await ask("heatmaps", { images }, MADE);
       return made.heatmaps;
     },
 
