@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -18,6 +19,8 @@ from wood.runtime.progress import SHOWS_PROGRESS
 from wood.runtime.sentences import printable, reason
 
 logger = logging.getLogger(__name__)
+
+KILLED_WORKER = re.compile(r"DataLoader worker \(pid.*\) (is killed by signal|exited unexpectedly)")
 
 
 @contextmanager
@@ -50,11 +53,21 @@ def job(log: str | Path, threads: int = 1, gpus: int | str | None = None) -> Ite
     except (InputError, OSError, MemoryError) as error:
         fail(str(error) or "the memory does not suffice.", log)
     except Exception as error:
-        fail(
-            f"a fault in wood's own code, not in your input ({reason(error)}); please report it",
-            log,
-        )
+        fail(_what_failed(error), log)
     logging.shutdown()
+
+
+def _what_failed(error: Exception) -> str:
+    """Return the sentence for an error that no code of wood has foreseen.
+
+    Torch tells the death of a process that loads images in the text of a RuntimeError alone.
+    """
+    if KILLED_WORKER.search(str(error)):
+        return (
+            f"a process that loads images was killed ({reason(error)}): the memory did not "
+            "suffice, or the run was stopped. Fewer training.workers need less memory."
+        )
+    return f"a fault in wood's own code, not in your input ({reason(error)}); please report it"
 
 
 @contextmanager
