@@ -11,7 +11,8 @@ import pytest
 from wood.review.serving import free_port, page_address
 from wood.runtime.errors import InputError
 
-# A command that another one started, as Snakemake does, with an output that goes through `tee`.
+# A command that another one started, as Snakemake does, with an output that goes through `tee`. One
+# long sleep would miss a Ctrl-C that comes just before it.
 PARENT = """
 import subprocess, sys
 child = "import signal, time\\n" \
@@ -19,7 +20,8 @@ child = "import signal, time\\n" \
     "with foreground():\\n" \
     "    try:\\n" \
     "        print('open', flush=True)\\n" \
-    "        time.sleep(60)\\n" \
+    "        for _ in range(600):\\n" \
+    "            time.sleep(0.1)\\n" \
     "    except KeyboardInterrupt:\\n" \
     "        print('counts', flush=True)\\n"
 done = subprocess.run(
