@@ -65,12 +65,13 @@ def test_snakemake_understands_each_command(path):
         assert unknown == [], command
         for profile in options.profile or []:
             assert (ROOT / profile / "config.yaml").exists(), command
-        config = BASE
+        # Snakemake puts the overlays together first, and then over config.yaml.
+        over = {}
         for overlay in map(str, options.configfile):
             if overlay not in PLACEHOLDERS:
                 assert (ROOT / overlay).is_file(), command
-                config = merge(config, yaml.safe_load((ROOT / overlay).read_text()))
-        check(merge(config, typed(parse_config(options.config))))
+                over = merge(over, yaml.safe_load((ROOT / overlay).read_text()))
+        check(merge(BASE, merge(over, typed(parse_config(options.config)))))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
