@@ -20,11 +20,11 @@ import torch
 from PIL import Image
 
 from wood.affinity.inputs import Seed
-from wood.affinity.pseudo_masks import walk_seeds
+from wood.affinity.pseudo_masks import relative_scores, walk_seeds
 from wood.data.image_ids import file_of
 from wood.data.lists import half
 from wood.data.masks import VOC_CLASSES, load_target
-from wood.maps import LocalizationMaps, read_maps, upsample
+from wood.maps import LocalizationMaps, read_maps
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
 from wood.scoring.seeds import ThresholdCounts
@@ -54,17 +54,6 @@ def read_walks(
             yield image, values, class_names
 
 
-def walked(
-    image: LocalizationMaps, boundary: torch.Tensor, exp_times: int, beta: float, power: float
-) -> LocalizationMaps:
-    """Return the maps after the walk, with a maximum of 1 at the image's size."""
-    scores = walk_seeds([Seed(image, "")], boundary[None], RADIUS, beta, exp_times, power)[0]
-    large = upsample(scores, image.size)
-    highest = large.max() if large.numel() else large.new_zeros(())
-    relative = scores / highest.clamp(min=torch.finfo(scores.dtype).tiny)
-    return LocalizationMaps(image.image_id, image.size, image.classes, relative)
-
-
 def count(
     maps: Path,
     boundaries: Path,
@@ -80,9 +69,14 @@ def count(
             continue
         target = load_target(path, class_names, size=image.size, all_classes=all_classes)
         for setting in settings:
-            new = {name: ThresholdCounts(class_names, THRESHOLDS) for name in "AB"}
-            halves = counts.setdefault(setting, new)
-            halves[half(image.image_id)].update(target, walked(image, boundary, *setting))
+            if setting not in counts:
+                counts[setting] = {name: ThresholdCounts(class_names, THRESHOLDS) for name in "AB"}
+            exp_times, beta, power = setting
+            seed = Seed(image, "")
+            walked = walk_seeds([seed], boundary[None], RADIUS, beta, exp_times, power)[0]
+            scores = relative_scores(walked, image.size, threshold=0)[1:].numpy()
+            part = counts[setting][half(image.image_id)]
+            part.update_scores(target, image.classes.numpy(), scores)
     if not counts:
         raise InputError(f"{maps}: there is no image with a map and with a mask in {masks}.")
     return counts

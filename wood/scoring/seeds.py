@@ -52,12 +52,18 @@ class ThresholdCounts:
 
     def update(self, target: np.ndarray, maps: LocalizationMaps | None) -> None:
         """Count one image: its (H, W) target, and its maps (None: all background)."""
+        if maps is None:
+            self.update_scores(target, np.zeros(0, np.int64), np.zeros((0, *target.shape)))
+        else:
+            self.update_scores(target, maps.classes.numpy(), maps.upsampled().numpy())
+
+    def update_scores(self, target: np.ndarray, classes: np.ndarray, scores: np.ndarray) -> None:
+        """Count one image: its (H, W) target, and the scores (n, H, W) of n classes from 0."""
         best_class = np.zeros(target.shape, np.int64)
         below = np.zeros(target.shape, np.int64)
-        if maps is not None and len(maps.classes):
-            scores = maps.upsampled().numpy()
+        if len(classes):
             best = scores.argmax(axis=0)
-            best_class = maps.classes.numpy()[best]
+            best_class = classes[best]
             highest = np.take_along_axis(scores, best[None], axis=0)[0]
             below = np.searchsorted(self.thresholds, highest, side="left")
         counted = target != self.ignore_index
