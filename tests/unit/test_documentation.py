@@ -13,7 +13,7 @@ from tests.places import ROOT
 from wood.cli import COMMANDS, make_parser
 from wood.report.items import ITEMS, documented
 from wood.workflow.checks import check
-from wood.workflow.resolve import merge, typed
+from wood.workflow.resolve import over, typed
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))
@@ -65,13 +65,12 @@ def test_snakemake_understands_each_command(path):
         assert unknown == [], command
         for profile in options.profile or []:
             assert (ROOT / profile / "config.yaml").exists(), command
-        # Snakemake puts the overlays together first, and then over config.yaml.
-        over = {}
+        overlays = []
         for overlay in map(str, options.configfile):
             if overlay not in PLACEHOLDERS:
                 assert (ROOT / overlay).is_file(), command
-                over = merge(over, yaml.safe_load((ROOT / overlay).read_text()))
-        check(merge(BASE, merge(over, typed(parse_config(options.config)))))
+                overlays.append(yaml.safe_load((ROOT / overlay).read_text()))
+        check(over(BASE, [*overlays, typed(parse_config(options.config))]))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
@@ -102,7 +101,7 @@ def test_each_target_of_make_exists(path):
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_each_overlay_on_a_page_is_a_configuration(path):
     for text in blocks(path, "yaml"):
-        check(merge(BASE, yaml.safe_load(text)))
+        check(over(BASE, [yaml.safe_load(text)]))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)

@@ -10,7 +10,6 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +275,8 @@ def read_configuration(files: Sequence[Path]) -> dict[str, Any]:
     Raises:
         InputError: a file is not there, or something is wrong with what it says.
     """
-    config = reduce(settings.merge, read_overlays([pipeline_file("config.yaml"), *files]))
+    base, *overlays = read_overlays([pipeline_file("config.yaml"), *files])
+    config = settings.over(base, overlays)
     check(config)
     return expanded(config)
 

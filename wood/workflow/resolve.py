@@ -6,6 +6,7 @@ line; its resolved parameters are what its rules depend on.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import yaml
@@ -27,6 +28,14 @@ def merge(base: Tree, override: Tree) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
         merged[key] = merge(base[key], value) if both else _copied(value)
     return {key: merged[key] for key in [*base, *override]}
+
+
+def over(config: Tree, overlays: Sequence[Tree]) -> dict[str, Any]:
+    """Return `config` with overlays over it, which are first put together, as Snakemake does.
+
+    An entry that one overlay sets to null and a later one gives a value has the rest from `config`.
+    """
+    return merge(config, reduce(merge, overlays, {}))
 
 
 def _copied(value: Any) -> Any:

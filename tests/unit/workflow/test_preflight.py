@@ -142,6 +142,14 @@ def test_the_command_prints_the_screen(capsys, tmp_path):
     assert "none.yaml" in capsys.readouterr().err
 
 
+def test_an_experiment_that_one_overlay_drops_and_another_sets_is_read_as_snakemake_reads_it():
+    """`irn-more` is null in voc-mini-train and has a value in voc-mini-collection."""
+    names = ("voc-mini", "voc-mini-train", "voc-mini-collection")
+    config = read_configuration([ROOT / "configs" / f"{name}.yaml" for name in names])
+    found = config["experiments"]["irn-more"]
+    assert (found["classifier"], found["until"]) == ("cam-more", "seeds")
+
+
 def test_the_driver_is_named_as_far_as_it_is_known(tmp_path):
     assert driver(tmp_path / "none").startswith("a driver of unknown version")
     for kind in ("NVIDIA UNIX x86_64 Kernel Module", "NVIDIA UNIX Open Kernel Module for x86_64"):
