@@ -7,7 +7,8 @@
 
 A run that made the pseudo-masks has IRNet's boundaries, so only the walks are repeated. For each
 setting this prints the `mask_threshold` that is best on half A with the mIoU of both halves, and
-their mIoU at `--threshold`.
+their mIoU at `--threshold`. The boundaries are kept with 8 bits, so a score can differ from the
+pipeline's by 0.1.
 """
 
 import argparse
@@ -27,31 +28,29 @@ from wood.data.masks import VOC_CLASSES, load_target
 from wood.maps import LocalizationMaps, read_maps
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
-from wood.scoring.seeds import ThresholdCounts
+from wood.scoring.seeds import ThresholdCounts, best_of
 
-RADIUS = 5  # pixels at stride 4, IRN's
 THRESHOLDS = [step / 40 for step in range(2, 39)]
 
 Halves = Mapping[str, ThresholdCounts]
 
 
 def read_walks(
-    maps: Path, boundaries: Path
-) -> Iterator[tuple[LocalizationMaps, torch.Tensor, list[str]]]:
-    """Return each image's localization maps, its boundary map (h, w) in [0, 1], and the classes.
+    shards: Sequence[Path], boundaries: Path, class_names: Sequence[str]
+) -> Iterator[tuple[LocalizationMaps, torch.Tensor]]:
+    """Return each image's localization maps and its boundary map (h, w) in [0, 1].
 
     Raises:
-        InputError: a broken shard, or an image without a boundary map.
+        InputError: a broken shard or one of other classes, or an image without a boundary map.
     """
-    for shard in sorted(maps.glob("*.safetensors")):
-        class_names = load_tensors(shard)[1]["classes"]
-        for image in read_maps(shard):
+    for shard in shards:
+        for image in read_maps(shard, class_names):
             path = file_of(boundaries / shard.stem, image.image_id, ".png")
             if not path.exists():
                 raise InputError(f"{path}: no such file; the run has no boundary map of the image.")
             with Image.open(path) as boundary:
                 values = torch.from_numpy(np.asarray(boundary, np.float32) / 255)
-            yield image, values, class_names
+            yield image, values
 
 
 def count(
@@ -60,10 +59,17 @@ def count(
     masks: Path,
     settings: Sequence[tuple[int, float, float]],
     all_classes: Sequence[str] = VOC_CLASSES,
+    radius: int = 5,
 ) -> dict[tuple[int, float, float], Halves]:
-    """Return the counts of both halves at `THRESHOLDS`, by (exp_times, beta, power)."""
+    """Return the counts of both halves at `THRESHOLDS`, by (exp_times, beta, power).
+
+    Raises:
+        InputError: as `read_walks`, or no image has a map and a mask.
+    """
     counts: dict[tuple[int, float, float], Halves] = {}
-    for image, boundary, class_names in read_walks(maps, boundaries):
+    shards = sorted(maps.glob("*.safetensors"))
+    class_names = load_tensors(shards[0])[1]["classes"] if shards else []
+    for image, boundary in read_walks(shards, boundaries, class_names):
         path = file_of(masks, image.image_id, ".png")
         if not path.exists():
             continue
@@ -73,7 +79,7 @@ def count(
                 counts[setting] = {name: ThresholdCounts(class_names, THRESHOLDS) for name in "AB"}
             exp_times, beta, power = setting
             seed = Seed(image, "")
-            walked = walk_seeds([seed], boundary[None], RADIUS, beta, exp_times, power)[0]
+            walked = walk_seeds([seed], boundary[None], radius, beta, exp_times, power)[0]
             scores = relative_scores(walked, image.size, threshold=0)[1:].numpy()
             part = counts[setting][half(image.image_id)]
             part.update_scores(target, image.classes.numpy(), scores)
@@ -84,16 +90,16 @@ def count(
 
 def described(halves: Halves, threshold: float) -> str:
     """Return the best threshold of half A and the mIoU of both halves there and at `threshold`."""
-    curves = {
-        name: [100 * (scores.summary()["miou"] or 0.0) for scores in part.curve()]
-        for name, part in halves.items()
-    }
-    best = int(np.argmax(curves["A"]))
+    curves = {name: part.curve() for name, part in halves.items()}
+    best = best_of(curves["A"])
     given = int(np.argmin(np.abs(np.array(THRESHOLDS) - threshold)))
+    (a, b), (a_given, b_given) = (
+        [100 * (curves[name][place].summary()["miou"] or 0.0) for name in "AB"]
+        for place in (best, given)
+    )
     return (
-        f"best {THRESHOLDS[best]:.3f}: half A {curves['A'][best]:.1f}, half B "
-        f"{curves['B'][best]:.1f}; at {THRESHOLDS[given]:.3f}: {curves['A'][given]:.1f}, "
-        f"{curves['B'][given]:.1f}"
+        f"best {THRESHOLDS[best]:.3f}: half A {a:.1f}, half B {b:.1f}; "
+        f"at {THRESHOLDS[given]:.3f}: {a_given:.1f}, {b_given:.1f}"
     )
 
 
@@ -105,13 +111,19 @@ def main() -> None:
     parser.add_argument("--exp-times", type=int, nargs="+", default=[8])
     parser.add_argument("--beta", type=float, nargs="+", default=[10.0])
     parser.add_argument("--power", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--radius", type=int, default=5, help="of the walk and of IRNet")
     parser.add_argument("--threshold", type=float, default=0.35, help="mask_threshold of the run")
     parser.add_argument("--all-classes", nargs="+", default=VOC_CLASSES, help="data.all_classes")
     options = parser.parse_args()
     settings = list(product(options.exp_times, options.beta, options.power))
     try:
         counts = count(
-            options.maps, options.boundaries, options.masks, settings, options.all_classes
+            options.maps,
+            options.boundaries,
+            options.masks,
+            settings,
+            options.all_classes,
+            options.radius,
         )
     except InputError as error:
         raise SystemExit(f"Error: {error}") from None

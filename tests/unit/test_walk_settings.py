@@ -76,3 +76,11 @@ def test_masks_of_other_images_are_named(run, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no image with a map and with a mask"):
         count(folder / "maps", folder / "boundaries", tmp_path / "empty", [(3, 10.0, 1.0)], CLASSES)
+
+
+def test_a_shard_of_other_classes_is_named(run):
+    folder, images = run
+    other = folder / "maps" / "0001.safetensors"
+    write_maps(other, images[:1], class_names=["cat", "cow"], source="weights: cam")
+    with pytest.raises(InputError, match=r"0001\.safetensors: these maps were made for"):
+        count(folder / "maps", folder / "boundaries", folder / "masks", [(3, 10.0, 1.0)], CLASSES)

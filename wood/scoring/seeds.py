@@ -225,7 +225,7 @@ def choose_threshold(
     ):
         counts.update(target, maps)
     scores = counts.curve()
-    best = _best(scores)
+    best = best_of(scores)
     write_json(
         output,
         {
@@ -266,8 +266,8 @@ def _targets_and_maps(
         yield image_id, target(image_id, None), None
 
 
-def _best(scores: Sequence[SegmentationScores]) -> int:
-    """The lowest of equally good thresholds; half of a small set may have no image at all."""
+def best_of(scores: Sequence[SegmentationScores]) -> int:
+    """Return the place of the best mIoU, the first of equals; a set without images has 0."""
     mious = [part.summary()["miou"] or 0.0 for part in scores]
     return mious.index(max(mious))
 
@@ -279,7 +279,7 @@ def _best_between(
     inside = [index for index, value in enumerate(grid) if low <= value <= high]
     if not inside:
         raise InputError(f"published_sweep: no threshold of the curve is from {low} to {high}.")
-    best = inside[_best([scores[index] for index in inside])]
+    best = inside[best_of([scores[index] for index in inside])]
     return {"range": [low, high], "threshold": grid[best], "summary": scores[best].summary()}
 
 
@@ -301,7 +301,7 @@ def _point(threshold: float, scores: SegmentationScores) -> dict[str, float]:
 def _described(
     scores: Sequence[SegmentationScores], grid: Sequence[float], configured: int
 ) -> dict[str, Any]:
-    best = _best(scores)
+    best = best_of(scores)
     return {
         "images": scores[0].images,
         "configured": scores[configured].summary(),
