@@ -28,6 +28,7 @@ from wood.data.masks import VOC_CLASSES, load_target
 from wood.maps import LocalizationMaps, read_maps
 from wood.runtime.errors import InputError
 from wood.runtime.store import load_tensors
+from wood.scoring.evaluation import HALVES
 from wood.scoring.seeds import ThresholdCounts, best_of
 
 THRESHOLDS = [step / 40 for step in range(2, 39)]
@@ -66,24 +67,26 @@ def count(
     Raises:
         InputError: as `read_walks`, or no image has a map and a mask.
     """
-    counts: dict[tuple[int, float, float], Halves] = {}
     shards = sorted(maps.glob("*.safetensors"))
-    class_names = load_tensors(shards[0])[1]["classes"] if shards else []
+    class_names = load_tensors(shards[0])[1].get("classes", []) if shards else []
+    counts = {
+        setting: {name: ThresholdCounts(class_names, THRESHOLDS) for name in HALVES}
+        for setting in settings
+    }
+    images = 0
     for image, boundary in read_walks(shards, boundaries, class_names):
         path = file_of(masks, image.image_id, ".png")
         if not path.exists():
             continue
         target = load_target(path, class_names, size=image.size, all_classes=all_classes)
-        for setting in settings:
-            if setting not in counts:
-                counts[setting] = {name: ThresholdCounts(class_names, THRESHOLDS) for name in "AB"}
-            exp_times, beta, power = setting
-            seed = Seed(image, "")
+        images += 1
+        seed = Seed(image, "")
+        for (exp_times, beta, power), halves in counts.items():
             walked = walk_seeds([seed], boundary[None], radius, beta, exp_times, power)[0]
             scores = relative_scores(walked, image.size, threshold=0)[1:].numpy()
-            part = counts[setting][half(image.image_id)]
+            part = halves[half(image.image_id)]
             part.update_scores(target, image.classes.numpy(), scores)
-    if not counts:
+    if not images:
         raise InputError(f"{maps}: there is no image with a map and with a mask in {masks}.")
     return counts
 
@@ -94,7 +97,7 @@ def described(halves: Halves, threshold: float) -> str:
     best = best_of(curves["A"])
     given = int(np.argmin(np.abs(np.array(THRESHOLDS) - threshold)))
     (a, b), (a_given, b_given) = (
-        [100 * (curves[name][place].summary()["miou"] or 0.0) for name in "AB"]
+        [100 * (curves[name][place].summary()["miou"] or 0.0) for name in HALVES]
         for place in (best, given)
     )
     return (

@@ -13,6 +13,7 @@ from wood.data.masks import save_mask
 from wood.maps import LocalizationMaps, write_maps
 from wood.metrics import SegmentationScores
 from wood.runtime.errors import InputError
+from wood.runtime.store import save_tensors
 
 CLASSES = ["cat", "dog"]
 SIZE = (34, 47)
@@ -83,4 +84,12 @@ def test_a_shard_of_other_classes_is_named(run):
     other = folder / "maps" / "0001.safetensors"
     write_maps(other, images[:1], class_names=["cat", "cow"], source="weights: cam")
     with pytest.raises(InputError, match=r"0001\.safetensors: these maps were made for"):
+        count(folder / "maps", folder / "boundaries", folder / "masks", [(3, 10.0, 1.0)], CLASSES)
+
+
+def test_a_file_without_maps_is_named(run):
+    folder, _ = run
+    other = folder / "maps" / "0000.safetensors"
+    save_tensors(other, {"weight": torch.zeros(1)})
+    with pytest.raises(InputError, match=r"0000\.safetensors: this file does not hold"):
         count(folder / "maps", folder / "boundaries", folder / "masks", [(3, 10.0, 1.0)], CLASSES)
