@@ -108,9 +108,9 @@ def described(halves: Halves, threshold: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("maps", type=Path)
-    parser.add_argument("boundaries", type=Path)
-    parser.add_argument("masks", type=Path)
+    parser.add_argument("maps", type=Path, help="folder of the localization maps of a classifier")
+    parser.add_argument("boundaries", type=Path, help="folder of IRNet's boundaries")
+    parser.add_argument("masks", type=Path, help="folder of the true masks")
     parser.add_argument("--exp-times", type=int, nargs="+", default=[8])
     parser.add_argument("--beta", type=float, nargs="+", default=[10.0])
     parser.add_argument("--power", type=float, nargs="+", default=[1.0])
