@@ -47,19 +47,19 @@ rule hard_ood:
 # Initial seeds of every experiment, scored (Table 1).
 rule seeds:
     input:
-        targets.seed_results(),
+        targets.results("seeds"),
 
 
 # Pseudo ground-truth masks of every experiment, scored (Table 2).
 rule pseudo_masks:
     input:
-        targets.pseudo_mask_results(),
+        targets.results("pseudo_masks"),
 
 
 # Segmentation networks of every experiment, scored on val (Table 3).
 rule segmentation:
     input:
-        targets.segmentation_results(),
+        targets.results("segmentation"),
 
 
 # The fully supervised upper bound, scored on val. It reads true masks, so `all` does not include it.

@@ -30,11 +30,12 @@ if not workflow.output_settings.dryrun:
 
 # A run itself: neither one of its jobs, which read these files too, nor a dry run.
 if workflow.is_main_process and not workflow.output_settings.dryrun:
-    start.claim_before_jobs(workflow, paths.results)
+    start.claim_before_jobs(workflow, paths.results, config["gpus"])
+    start.warn_of_unused(config, files)
     live.show(workflow.logger_manager, lambda: start.stages(workflow.rules))
     start.when_nothing_is_to_do(
         workflow.logger_manager.logger,
-        lambda: start.say_what_to_do(targets, workflow.overwrite_configfiles),
+        lambda: start.say_what_to_do(targets),
     )
 
 # Trainings use all GPUs of their job; shards use one, and run side by side.
@@ -43,7 +44,7 @@ SHARD_GPUS = min(targets.gpus, 1)
 
 
 onsuccess:
-    start.say_what_to_do(targets, workflow.overwrite_configfiles)
+    start.say_what_to_do(targets)
 
 
 wildcard_constraints:

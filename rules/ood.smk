@@ -72,6 +72,7 @@ if config["ood"]["source"] == "openimages":
     rule candidates:
         input:
             paths.ood("metadata/metadata.json"),
+            class_map=inputs.class_map_file(),
         output:
             candidates=paths.ood("candidates.parquet"),
             excluded=paths.ood("excluded.parquet"),
@@ -225,7 +226,7 @@ if config["ood"]["source"] == "openimages":
         params:
             **inputs.pruning,
             classes=config["classes"],
-            minimum=targets.needed_hard_ood,
+            minimum=inputs.needed_hard_ood,
             code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/hard_ood_list.py"
@@ -247,7 +248,7 @@ if config["ood"]["source"] == "openimages":
         resources:
             **asks(2000, 30),
         params:
-            minimum=targets.needed_hard_ood,
+            minimum=inputs.needed_hard_ood,
             code=code_digest("wood.ood.hard_ood"),
         script:
             "../workflow_scripts/unreviewed_ood_list.py"

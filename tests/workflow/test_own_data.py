@@ -84,6 +84,12 @@ def test_own_classes_run_to_a_trained_network_and_masks_add_its_scores(own, tmp_
     assert "There are no true masks" not in page
     assert "Table 3" in page
 
+    # A photograph that no list names, for example one to predict on.
+    photographs = own / "photographs"
+    shutil.copy(sorted(photographs.iterdir())[0], photographs / "another.jpg")
+    assert workflow.planned(changes=changes) == []
+    (photographs / "another.jpg").unlink()
+
 
 def test_the_worked_example_plans_one_experiment_without_scores(own, tmp_path):
     """configs/own-classes.yaml, which docs/own-classes.md runs on photographs."""

@@ -101,7 +101,6 @@ TABLE = {
     "wood.kmeans.*": CENTERS,
     "wood.min_long_side": CENTERS,
     "wood.images": CENTERS | {"random_ood_list", "features"},
-    "wood.batch_size": HARD_OOD,  # no fewer hard OoD images than a batch holds
     "wood.*": CLASSIFIER,
     "presets.*": PAGE,  # which the demo does not use
     "classifiers.cam": F_IN,
@@ -395,6 +394,21 @@ def test_a_changed_value_reruns_what_depends_on_it_and_nothing_else(folder):
 def test_unreviewed_images_take_the_place_of_hard_ones(folder):
     changes = {"wood": {"images": "unreviewed"}}
     assert rules(folder, changes) == CENTERS | {"unreviewed_ood_list", "features"}
+
+
+def test_a_classifier_that_needs_more_ood_images_trains_no_other_again(folder):
+    changes = {"classifiers": {"big": {"like": "cam-wood", "wood": {"batch_size": 64}}}}
+    assert rules(folder, changes) == PAGE
+
+
+def test_an_edited_class_map_makes_the_candidates_anew(tmp_path):
+    changes = {"ood": {"openimages": {"class_map": "map.yaml"}}}
+    (tmp_path / "map.yaml").write_text("boat: [Boat]\n")
+    pretend(tmp_path, changes)
+    assert plan(tmp_path, changes) == []
+    (tmp_path / "map.yaml").write_text("boat: [Boat, Canoe]\n")
+    os.utime(tmp_path / "map.yaml", (time.time() + 5, time.time() + 5))
+    assert rules(tmp_path, changes) == CANDIDATES
 
 
 def test_a_value_given_once_more_reruns_nothing(folder):

@@ -199,6 +199,31 @@ def _check_names(value: Any, where: str, may_have_ids: bool) -> None:
             raise InputError(f"{where} names {quoted(entry)} twice.")
 
 
+def class_entries(
+    classes: Sequence[str], class_map: Mapping[str, Any] | str | Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return the entries of the packaged class map with the user's over them, in the full form.
+
+    Raises:
+        InputError: as `read_class_map`, or the user's map misspells a class: it names one that is
+            not among the classes, and lacks one of them.
+    """
+    entries = read_class_map()
+    if class_map is None:
+        return entries
+    source = class_map if isinstance(class_map, str | Path) else "class_map"
+    given = class_map if isinstance(class_map, Mapping) else read_class_map(class_map)
+    entries |= {name: _entry(name, entry, source) for name, entry in given.items()}
+    others = [name for name in given if name not in classes]
+    lacking = [name for name in classes if name not in entries]
+    if others and lacking:
+        raise InputError(
+            f"{source}: it names {quoted(others[0])}, which is not one of the classes, and no "
+            f"labels of the class {quoted(lacking[0])}."
+        )
+    return entries
+
+
 def foreground_labels(
     classes: Sequence[str],
     names: LabelNames,
@@ -216,14 +241,10 @@ def foreground_labels(
             neither is itself an Open Images label.
 
     Raises:
-        InputError: a label is unknown, has two ids, or is not in this class description file.
+        InputError: as `class_entries`, or a label is unknown, has two ids, or is not in this class
+            description file.
     """
-    entries = read_class_map()
-    if class_map is not None:
-        source = class_map if isinstance(class_map, str | Path) else "class_map"
-        if isinstance(class_map, str | Path):
-            class_map = read_class_map(class_map)
-        entries |= {name: _entry(name, entry, source) for name, entry in class_map.items()}
+    entries = class_entries(classes, class_map)
     found: dict[str, str] = {}
     for name in classes:
         entry = entries.get(name) or {"labels": [name]}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from wood.runtime.errors import InputError
-from wood.workflow.resolve import Tree, classifier, network_sees_ood, present
+from wood.workflow.resolve import Tree, classifier, needed_hard_ood, network_sees_ood, present
 
 
 def check_data(config: Tree) -> None:
@@ -55,6 +55,7 @@ def check_data(config: Tree) -> None:
                 f"Configuration: ood.classifier is {scoring!r}, which itself needs OoD images."
             )
     _check_rejects(config)
+    _check_wanted(config)
     if isinstance(ood["threshold"], Mapping):
         unknown = [name for name in ood["threshold"] if name not in config["classes"]]
         if unknown:
@@ -62,6 +63,22 @@ def check_data(config: Tree) -> None:
                 f"Configuration: ood.threshold names {unknown[0]!r}, which is not one of the "
                 "classes."
             )
+
+
+def _check_wanted(config: Tree) -> None:
+    """A review that stops asking at `wanted` accepted images of a class can accept enough."""
+    ood, needed = config["ood"], needed_hard_ood(config)
+    wanted, cap = ood["review"]["wanted"], ood["cap_per_class"]
+    limits = [limit for limit in (wanted, cap) if limit is not None]
+    if ood["source"] != "openimages" or ood["review"]["policy"] != "decisions" or not limits:
+        return
+    if min(limits) * len(config["classes"]) < needed:
+        key = "review.wanted" if min(limits) == wanted else "cap_per_class"
+        raise InputError(
+            f"Configuration: ood.{key} is {min(limits)}, with {len(config['classes'])} classes "
+            f"fewer than the {needed} hard OoD images that the classifiers need (wood.clusters, "
+            "wood.batch_size)."
+        )
 
 
 def _check_rejects(config: Tree) -> None:

@@ -47,6 +47,7 @@ def file_problems(config: Tree) -> Iterator[str]:
                 f"Configuration: {key} is {text}: Snakemake would take the braces for a wildcard; "
                 "give it another name (a folder: or a link without braces)."
             )
+    yield from _class_map_problems(config)
     for key, place in named_inputs(config).items():
         if place not in fetched and key != "data.voc_root" and not Path(place).exists():
             yield f"Configuration: {key} is {place}, which does not exist."
@@ -70,6 +71,21 @@ def file_problems(config: Tree) -> Iterator[str]:
                 f"Configuration: experiments.{name}.threshold is {BESIDE_OOD}, which needs OoD "
                 "images, but ood.source is none."
             )
+
+
+def _class_map_problems(config: Tree) -> Iterator[str]:
+    """Yield what is wrong with the Open Images labels of the classes, but for a missing file."""
+    from wood.ood.labels_map import class_entries
+
+    ood = config["ood"]
+    class_map = ood["openimages"]["class_map"]
+    missing = isinstance(class_map, str) and not Path(class_map).exists()
+    if ood["source"] == "openimages" and not missing:
+        try:
+            class_entries(config["classes"], class_map)
+        except InputError as error:
+            inline = not isinstance(class_map, str)
+            yield f"Configuration: ood.openimages.{error}" if inline else str(error)
 
 
 def has_masks(config: Tree) -> bool:

@@ -78,6 +78,19 @@ class Inputs(Parameters):
         """Return the folder of Open Images, if it is one and not an address."""
         return [] if "://" in self.paths.pool else [self.paths.pool]
 
+    def class_map_file(self) -> list[str]:
+        """Return the file of the classes' Open Images labels, if it is one."""
+        class_map = self.config["ood"]["openimages"]["class_map"]
+        return [class_map] if isinstance(class_map, str) else []
+
+    @of_job
+    def needed_hard_ood(self, wildcards: Any, input: Any) -> int:
+        """Return how many hard OoD images there must be; more classifiers make no list anew.
+
+        Whoever trains with a list that is too short for it says so.
+        """
+        return self.targets.needed_hard_ood
+
     # Classifiers.
 
     @of_job

@@ -281,9 +281,26 @@ class ReportInputs:
             )
         return self.paths.report(f"items/{key}.html")
 
-    def target(self, key: str) -> Callable[[Any], str]:
-        """Return the input function of an item's target: it fails only where it is asked for."""
-        return lambda wildcards: self.item_page(key)
+    def target(self, key: str) -> Callable[[Any], str | list[str]]:
+        """Return the input function of an item's target: it fails only where it is asked for.
+
+        While a review is pending that the item depends on, the target is what comes before it.
+        """
+
+        def files(wildcards: Any) -> str | list[str]:
+            if self._waits(key):
+                stage = ITEMS[key].stage
+                return self.targets.results(stage) if stage else self.targets.to_review()
+            return self.item_page(key)
+
+        return files
+
+    def _waits(self, key: str) -> bool:
+        """Whether a table or figure cannot be made before the review."""
+        if not self.targets.is_pending:
+            return False
+        shown = self.item_experiments(key)
+        return ITEMS[key].stage is None or any(map(self.targets.takes_answers, shown))
 
     def item_files(self, wildcards: Any) -> list[str]:
         """Return the files that a table or figure is made from."""

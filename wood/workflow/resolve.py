@@ -260,6 +260,17 @@ def trained(config: Tree) -> dict[str, int]:
     return found
 
 
+def used(config: Tree) -> dict[str, set[str]]:
+    """Return the classifiers and localizations that a run uses, or that others are like."""
+    kept = (n for n in present(config["classifiers"]) if classifier(config, n)["keep_epochs"])
+    trained_or_kept = {*trained(config), *kept}
+    shown = [experiment(config, name) for name in present(config["experiments"])]
+    return {
+        "classifiers": {link for name in trained_or_kept for link in likes(config, name)},
+        "localizations": {settings["localization"] for settings in shown},
+    }
+
+
 def repeats(config: Tree, settings: Tree) -> int:
     """Return how many training seeds an experiment is run with."""
     return len(config["seeds"][: settings["repeats"]])

@@ -1,7 +1,10 @@
 """How a run begins: its configuration is checked, and it says that it works here."""
 
+import argparse
+import difflib
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -60,18 +63,58 @@ def claim(results: str) -> None:
         raise SystemExit(f"Error: {error}") from None
 
 
-def claim_before_jobs(workflow: Any, results: str) -> None:
-    """Let Snakemake's `workflow` call `claim` when it is executed.
+def check_scheduler(gpus: int | str, executor: Any) -> None:
+    """Check that a scheduler is told how many GPUs a job asks for.
+
+    `--config` on the command line takes the place of a profile's `config`, so a profile's `gpus`
+    can be lost without a word; `auto` asks for none, and the jobs would go to nodes without GPUs.
+
+    Args:
+        gpus: of the configuration.
+        executor: Snakemake's plugin.
+
+    Raises:
+        SystemExit: it runs jobs elsewhere, and `gpus` is "auto".
+    """
+    if gpus == "auto" and not executor.common_settings.local_exec:
+        raise SystemExit(
+            "Error: gpus is auto, but the jobs go to a scheduler, which has to be told how many "
+            "GPUs a training asks for: add gpus=1 (or gpus=0 for none) to --config, which takes "
+            "the place of the profile's."
+        )
+
+
+def claim_before_jobs(workflow: Any, results: str, gpus: int | str) -> None:
+    """Let Snakemake's `workflow` call `check_scheduler` and `claim` when it is executed.
 
     Its rules are read for --lint, --list and --report too, which take nothing.
     """
     execute = workflow.execute
 
-    def claim_and_execute(*arguments: Any, **named: Any) -> Any:
+    def claim_and_execute(executor_plugin: Any, *arguments: Any, **named: Any) -> Any:
+        check_scheduler(gpus, executor_plugin)
         claim(results)
-        return execute(*arguments, **named)
+        return execute(executor_plugin, *arguments, **named)
 
     workflow.execute = claim_and_execute
+
+
+def warn_of_unused(config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
+    """Warn of classifiers and localizations that an overlay adds and that nothing uses.
+
+    A misspelt name adds one, and the run has the settings of the right name as they were.
+
+    Args:
+        config: the checked configuration.
+        files: `config.yaml` and the overlays.
+    """
+    known = read_overlays(files[:1])[0]
+    for kind, used in settings.used(config).items():
+        for name in settings.present(config[kind]):
+            if name not in used and name not in known[kind]:
+                near = difflib.get_close_matches(name, used, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                print(f"Warning: no experiment uses {kind}.{name}.{hint}", file=sys.stderr)
 
 
 def stages(rules: Iterable[Any]) -> dict[str, str]:
@@ -80,7 +123,26 @@ def stages(rules: Iterable[Any]) -> dict[str, str]:
     return {name: path.stem for name, path in files.items() if path.suffix == ".smk"}
 
 
-def say_what_to_do(targets: Targets, files: Sequence[str | Path] | None) -> None:
+def options_of_run(arguments: Sequence[str]) -> list[str]:
+    """Return the options of a command line that say which run it is: files, folders and profiles.
+
+    Args:
+        arguments: of Snakemake, without its own name.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for names in (["--snakefile", "-s"], ["--directory", "-d"], ["--profile"]):
+        parser.add_argument(*names)
+    parser.add_argument("--workflow-profile")
+    for names in (["--configfile", "--configfiles"], ["--config", "-C"]):
+        parser.add_argument(*names, nargs="+")
+    found: list[str] = []
+    for name, value in vars(parser.parse_known_args(arguments)[0]).items():
+        values = [value] if isinstance(value, str) else value or []
+        found += [f"--{name.replace('_', '-')}", *values] if values else []
+    return found
+
+
+def say_what_to_do(targets: Targets) -> None:
     """Say at the end of a run whether a person has to review images now, or has just done so."""
     ranking, decisions = targets.paths.ood("ranking.parquet"), targets.decisions_files()
     if not targets.is_pending or not os.path.exists(ranking):
@@ -91,9 +153,8 @@ def say_what_to_do(targets: Targets, files: Sequence[str | Path] | None) -> None
             file=sys.stderr,
         )
         return
-    names = overlays(files)
-    options = " ".join(["--cores 1", *(["--configfile", *names] if names else [])])
-    said = what_to_do(targets.config, ranking, decisions, options)
+    options = ["--cores", "1", *options_of_run(sys.argv[1:])]
+    said = what_to_do(targets.config, ranking, decisions, shlex.join(options))
     print(f"\n{said}", file=sys.stderr)
 
 

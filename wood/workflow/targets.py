@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import Any
 
+from wood.report.entry import STAGES
 from wood.workflow import files, review
 from wood.workflow import resolve as settings
 from wood.workflow.paths import Paths
@@ -126,10 +127,22 @@ class Targets:
             return True
         return review.takes_answers(self.config, self.experiment(name)["classifier"])
 
+    def to_review(self) -> list[str]:
+        """Return what a pending review shows; nothing where no review is pending."""
+        return list(self.hard_ood().values()) if self.is_pending else []
+
     def before_review(self) -> list[str]:
         """Return everything that does not depend on the review, and what the review shows."""
-        stages = (self.seed_results(), self.pseudo_mask_results(), self.segmentation_results())
-        return [*self.hard_ood().values(), *(path for stage in stages for path in stage)]
+        return [path for stage in STAGES for path in self.results(stage)]
+
+    def results(self, stage: str) -> list[str]:
+        """Return what the target of a stage makes; while a review is pending, what it can."""
+        made = {
+            "seeds": self.seed_results,
+            "pseudo_masks": self.pseudo_mask_results,
+            "segmentation": self.segmentation_results,
+        }[stage]
+        return [*self.to_review(), *made()]
 
     def classifier_weights(self, name: str, seed: int | str) -> str:
         """Return the weights of a classifier."""
@@ -230,7 +243,8 @@ class Targets:
         if self.config["data"]["test"] is None:
             return []
         runs = self.runs("segmentation")
-        return [self.paths.experiment("comp6_test_cls.tar.gz", *run) for run in runs]
+        archives = [self.paths.experiment("comp6_test_cls.tar.gz", *run) for run in runs]
+        return [*self.to_review(), *archives]
 
     def cluster_sheets(self) -> dict[str, str]:
         """Return the clusters of the first experiment that has some, by the name the page uses."""

@@ -10,6 +10,7 @@ from wood.data.masks import VOC_CLASSES
 from wood.ood.labels_map import (
     CLASS_MAP,
     Hierarchy,
+    class_entries,
     foreground_labels,
     read_class_map,
     read_hierarchy,
@@ -156,3 +157,16 @@ def test_a_bad_class_map_is_named(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_class_map(path)
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_misspelt_class_of_the_map_is_named(tmp_path, as_file):
+    """The class itself would be taken for a label, and pictures of the others for OoD images."""
+    given = {"houses": ["House", "Building"]}
+    if as_file:
+        path = tmp_path / "map.yaml"
+        path.write_text("houses: [House, Building]\n")
+        given = path
+    with pytest.raises(InputError, match=r"names 'houses', .* no labels of the class 'house'"):
+        class_entries(["house"], given)
+    assert class_entries(["cat"], given)["houses"] == {"labels": ["House", "Building"]}

@@ -520,6 +520,27 @@ def test_a_threshold_beside_ood_images_needs_some(config):
         check_files(config)
 
 
+def test_a_class_map_that_misspells_a_class_is_named(config):
+    config["classes"] = ["bed"]
+    config["ood"]["openimages"]["class_map"] = {"bd": ["Bed"]}
+    with pytest.raises(InputError, match=r"openimages\.class_map: it names 'bd'"):
+        check_files(config)
+
+
+def test_a_review_that_stops_asking_too_soon_is_named(config):
+    """It would accept `wanted` images of each class, and the run wait for more without end."""
+    config["classes"] = ["bird"]
+    config["ood"]["review"] |= {"policy": "decisions", "wanted": 10}
+    needed = settings.needed_hard_ood(config)
+    with pytest.raises(InputError, match=rf"ood\.review\.wanted is 10, .* the {needed} hard OoD"):
+        check(config)
+    config["ood"]["review"]["wanted"] = needed
+    check(config)
+    config["ood"]["cap_per_class"] = needed - 1
+    with pytest.raises(InputError, match=r"ood\.cap_per_class is"):
+        check(config)
+
+
 def test_a_key_that_stands_twice_is_named_with_its_file_and_line(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text("gpus: 1\nwood:\n  clusters: 3\n  clusters: 4\n")

@@ -19,7 +19,7 @@ from wood.workflow.inputs import Inputs
 from wood.workflow.report_inputs import ReportInputs, sources
 from wood.workflow.resolve import merge
 from wood.workflow.resources import asks, memory
-from wood.workflow.start import configuration
+from wood.workflow.start import configuration, options_of_run, warn_of_unused
 from wood.workflow.targets import Targets
 
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -44,6 +44,56 @@ def test_a_review_opens_the_file_of_its_reviewer():
     plain = Inputs(targets({"classes": ["cat"]})).review_options
     decisions = "results/demo/ood/decisions.csv"
     assert plain == ["--project", "demo", "--decisions", decisions, "--classes", "cat"]
+
+
+PENDING = {"dataset": "pending", "ood": {"review": {"policy": "decisions"}}}
+RANKING = "results/pending/ood/ranking.csv"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_while_a_review_is_pending_a_stage_makes_what_it_can_and_what_is_reviewed(stage):
+    files = targets(PENDING).results(stage)
+    assert RANKING in files
+    assert any("/irn/" in file or "/cam/" in file for file in files)
+    assert not any("wood" in file for file in files)
+    assert RANKING not in targets({"dataset": "pending"}).results(stage)
+
+
+@pytest.mark.parametrize("key", ["table1", "table3", "figure2", "figure3", "figureA2"])
+def test_a_table_that_waits_for_a_review_makes_what_is_reviewed(key):
+    page = ReportInputs(targets(PENDING))
+    assert RANKING in page.target(key)(None)
+
+
+def test_a_table_without_ood_images_waits_for_no_review():
+    changes = merge(PENDING, {"experiments": {"irn-wood": None, "irn-cls-ood": None}})
+    changes["experiments"] |= {"advcam-wood": None}
+    page = ReportInputs(targets(changes))
+    assert page.target("table1")(None) == "results/pending/report/items/table1.html"
+
+
+def test_the_command_that_opens_a_review_names_the_same_run():
+    given = ["-n", "--cores", "8", "--configfile", "my a.yaml", "b.yaml", "-d", "there"]
+    given += ["--config", "dataset=x", "ood={select: {seeds: 2}}", "--profile", "p", "--", "seeds"]
+    assert options_of_run(given) == [
+        *["--directory", "there", "--profile", "p", "--configfile", "my a.yaml", "b.yaml"],
+        *["--config", "dataset=x", "ood={select: {seeds: 2}}"],
+    ]
+    assert options_of_run(["--cores", "1"]) == []
+
+
+def test_what_an_overlay_adds_and_nothing_uses_is_said(capsys):
+    files = [ROOT / "config.yaml"]
+    warn_of_unused(configuration(BASE, {}), files)
+    assert capsys.readouterr().err == ""
+    added = {"classifiers": {"cam_wood": {"training": {"epochs": 9}}}}
+    added["localizations"] = {"camm": {"method": "cam", "scales": [1.0]}}
+    warn_of_unused(configuration(merge(BASE, added), {}), files)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "Warning: no experiment uses classifiers.cam_wood. Did you mean cam-wood?",
+        "Warning: no experiment uses localizations.camm. Did you mean cam?",
+    ]
 
 
 def test_a_wrong_configuration_ends_with_a_sentence():
