@@ -79,6 +79,46 @@ def ended(cluster, tmp_path_factory):
     return folder, said.read_text()
 
 
+def generic(cluster, folder, *options):
+    """Draw the demo through the template for other schedulers: what it said, and its code."""
+    folder.mkdir()
+    command = [
+        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
+        "--directory", str(folder), "--profile", str(ROOT / "profiles" / "cluster-generic"),
+        "--nocolor", "--latency-wait", "5", "--configfile", str(SMALL), *options,
+        "--", "results/small/demo/review-truth.csv",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, env=cluster.environment, capture_output=True, text=True, timeout=300
+    )
+    return done.stdout + done.stderr, done.returncode
+
+
+def test_the_template_for_other_schedulers_runs_a_job(cluster, tmp_path):
+    said, code = generic(cluster, tmp_path / "run")
+    assert code == 0, said + cluster.logs()
+    assert (tmp_path / "run" / "results/small/demo/review-truth.csv").exists()
+    assert list((tmp_path / "run" / ".snakemake/cluster-logs").glob("*.log"))
+
+
+def test_a_scheduler_that_does_not_answer_is_not_a_failed_job(cluster, tmp_path):
+    status = ROOT / "profiles" / "cluster-generic" / "status.sh"
+
+    def said(environment):
+        return subprocess.check_output([status, "99999"], env=environment, text=True).strip()
+
+    assert said(cluster.environment) == "failed"  # it answers that there is no such job
+    assert said(cluster.environment | {"SLURM_CONF": str(tmp_path / "none.conf")}) == "running"
+
+
+def test_a_profile_whose_gpus_are_lost_is_said(cluster, tmp_path):
+    """`--config` takes the place of the profile's, so `gpus` would be `auto`: jobs without GPUs."""
+    said, code = generic(cluster, tmp_path / "run", "--config", "dataset=small")
+    assert code != 0
+    assert "gpus is auto, but the jobs go to a scheduler" in said
+    assert not (tmp_path / "run" / "results").exists()
+
+
 def test_a_reduced_run_goes_from_data_to_the_page(ended):
     folder, _ = ended
     results = folder / "results" / "small"

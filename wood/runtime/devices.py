@@ -132,11 +132,14 @@ def _why_not() -> str:
 
 def _wait_for(names: Sequence[str], count: int) -> None:
     """Lock `count` of the GPUs, once so many are free."""
+    numbers = _numbers_on_the_node(names)
     waiting = False
     while len(_held) < count:
         for name in names:
-            if len(_held) < count and name not in _held and (handle := _lock(name)) is not None:
-                _held[name] = handle
+            if len(_held) < count and name not in _held:
+                handle = _lock(numbers[name])
+                if handle is not None:
+                    _held[name] = handle
         if len(_held) < count:
             # Two jobs that each held half of what they need would wait for ever.
             for name in list(_held):
@@ -145,6 +148,16 @@ def _wait_for(names: Sequence[str], count: int) -> None:
                 logger.info("Waiting for %d of the GPUs %s.", count, ", ".join(names))
             waiting = True
             time.sleep(SECONDS_BETWEEN_TRIES)
+
+
+def _numbers_on_the_node(names: Sequence[str]) -> dict[str, str]:
+    """What the GPUs are called on the whole machine.
+
+    Where Slurm hides the GPUs of other jobs, CUDA numbers those of each job from 0.
+    """
+    given = os.environ.get("SLURM_STEP_GPUS") or os.environ.get("SLURM_JOB_GPUS") or ""
+    numbers = [number.strip() for number in given.split(",") if number.strip()]
+    return dict(zip(names, numbers if len(numbers) == len(names) else names, strict=True))
 
 
 def _claims() -> Path:

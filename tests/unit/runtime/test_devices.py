@@ -1,6 +1,7 @@
 """GPUs are claimed by number, never shared, and never missed without a word."""
 
 import os
+import select
 import subprocess
 import sys
 
@@ -22,11 +23,12 @@ sys.stdin.read()
 class Holder:
     """A process that claims some GPUs and keeps them until it is told to end."""
 
-    def __init__(self, wanted, folder, visible="0,1,2"):
+    def __init__(self, wanted, folder, visible="0,1,2", **variables):
         self.process = subprocess.Popen(
             [sys.executable, "-c", HOLD, str(wanted)],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": visible, "TMPDIR": str(folder)}, text=True,
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": visible, "TMPDIR": str(folder)} | variables,
+            text=True,
         )  # fmt: skip
 
     def gpus(self):
@@ -50,6 +52,18 @@ def test_jobs_side_by_side_never_share(tmp_path):
     second = Holder("auto", tmp_path, visible="only")
     first.end()
     assert second.gpus() == "only"
+    second.end()
+
+
+def test_jobs_of_slurm_that_each_see_a_gpu_0_do_not_wait_for_each_other(tmp_path):
+    """With cgroups CUDA numbers the GPUs of each job from 0; Slurm says which they are."""
+    first = Holder(1, tmp_path, visible="0", SLURM_JOB_GPUS="2")
+    assert first.gpus() == "0"
+    second = Holder(1, tmp_path, visible="0", SLURM_JOB_GPUS="3")
+    claimed = select.select([second.process.stdout], [], [], 120)[0]
+    first.end()
+    assert claimed
+    assert second.gpus() == "0"
     second.end()
 
 
