@@ -326,6 +326,14 @@ def test_training_ends_in_pseudo_masks(shard):
     assert len(masks_in(shard / "masks")) == len(IMAGES)
 
 
+def test_a_photograph_that_is_gone_is_named(tmp_path):
+    model = IRNet(create_backbone("test_resnet", weights=None))
+    crops = TopLeftCrops([str(tmp_path / "gone.png")], 48, (0,) * 3, (1,) * 3)
+    with pytest.raises(InputError) as raised:
+        mean_displacement(model, crops, 1, workers=1)
+    assert str(raised.value) == f"{tmp_path / 'gone.png'}: no such image."
+
+
 @pytest.fixture
 def labelled(shard):
     """The shard with made-up IR labels."""

@@ -254,6 +254,19 @@ def test_ood_images_are_background_to_the_network(scenes):
     assert foreground[0] < 0.2 < foreground[1]
 
 
+def test_an_unreadable_ood_image_is_left_out_up_to_a_share(scenes):
+    listing = red_everywhere(scenes)
+    settings = SETTINGS | {"iterations": 2}
+    (scenes / "ood2.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(InputError, match=r"1 unreadable images .*ood2\.png"):
+        train(scenes, "stopped", training=settings, ood_list=listing)
+    some = train(scenes, "some", training=settings, ood_list=listing, max_failed_fraction=0.2)
+    rows = pd.read_csv(listing, dtype=str)
+    write_image_list(listing, rows[rows["image_id"] != "ood2"])
+    fewer = train(scenes, "fewer", training=settings, ood_list=listing)
+    assert some.read_bytes() == fewer.read_bytes()
+
+
 def test_without_an_ood_list_the_number_of_ood_images_changes_nothing(scenes):
     """The fully supervised upper bound has the same settings, and no list."""
     settings = SETTINGS | {"iterations": 2}

@@ -134,6 +134,22 @@ def test_fewer_images_than_a_batch_is_said(tmp_path):
         train(tmp_path, batch_size=13)
 
 
+class Broken(Points):
+    """Points of which one cannot be read."""
+
+    def example(self, index, rng):
+        if index == 7:
+            raise InputError("7.png: not a readable image.")
+        return super().example(index, rng)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_input_has_its_own_sentence_whichever_process_reads_it(tmp_path, workers):
+    with pytest.raises(InputError) as raised:
+        train(tmp_path, dataset=Broken(), workers=workers)
+    assert str(raised.value) == "7.png: not a readable image."
+
+
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
     def broken(model, batch, progress):
         return model(batch["x"]).mean() * np.inf, {}
