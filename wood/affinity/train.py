@@ -72,7 +72,7 @@ def train_irnet(
     paths, labels = find_masks(images, ir_labels, MOST_CLASSES, max_failed_fraction)
     mean, std = model.backbone.mean, model.backbone.std
     normalization = Normalization(mean, std)
-    Training(
+    training = Training(
         model=model,
         dataset=MaskedPhotographs(paths, labels, crop, tuple(scale_range), normalization),
         loss=IRNetLoss(radius),
@@ -81,12 +81,14 @@ def train_irnet(
         seed=seed,
         checkpoint=checkpoint,
         log=log,
-    ).run()
+    )
+    training.run()
     corners = TopLeftCrops(paths, crop, mean, std)
     model.mean_displacement.copy_(
         mean_displacement(model, corners, settings["batch_size"], settings.get("workers", 0))
     )
     save_irnet(output, model, {"backbone": backbone, "crop": crop, "radius": radius})
+    training.remove_checkpoint()
 
 
 def check_crop(crop: int, radius: int) -> None:

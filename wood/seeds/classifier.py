@@ -129,6 +129,8 @@ class ClassifierTraining:
         training = self._training()
         training.run()
         self._write()
+        training.remove_checkpoint()  # before the epochs: who goes on from it needs them
+        shutil.rmtree(self.unfinished, ignore_errors=True)
         _warn_of_guessing(training.curve.lines, self.matrix)
 
     def _read_data(self) -> None:
@@ -201,7 +203,6 @@ class ClassifierTraining:
             for path in self.unfinished.glob("*.safetensors"):
                 shutil.copy2(path, folder)
         save_classifier(self.output, self._trained(self.model.state_dict()), self.metadata)
-        shutil.rmtree(self.unfinished, ignore_errors=True)
 
 
 def make_augmentation(settings: Mapping[str, Any]) -> Augmentation:

@@ -94,7 +94,7 @@ def train_segmentation(
         listed = readable_rows(read_image_list(ood_list), max_failed_fraction)
         outside = MaskedPhotographs(list(listed["path"]), None, *window)
         extra = {"ood": (outside, settings["ood"]["batch_size"])}
-    Training(
+    training = Training(
         model=network,
         dataset=MaskedPhotographs(image_paths, masks, *window),
         loss=DeepLabLoss(*(settings[key] for key in ("multi_scale_training", "alignment", "loss"))),
@@ -104,9 +104,11 @@ def train_segmentation(
         checkpoint=checkpoint,
         log=log,
         extra=extra,
-    ).run()
+    )
+    training.run()
     kept = {key: settings[key] for key in ("backbone", "output_stride", "atrous_rates")}
     save_network(output, network, {**kept, "class_names": list(class_names)})
+    training.remove_checkpoint()
 
 
 def build_network(settings: Mapping[str, Any], class_names: Sequence[str]) -> DeepLabV2:

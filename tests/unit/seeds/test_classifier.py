@@ -11,6 +11,7 @@ import torch
 
 from tests.unit.seeds.small_training import CLASSES, centers, resolved, train
 from wood.data.lists import write_image_list
+from wood.data.photographs import Photographs
 from wood.models.backbone import freeze_first_stages
 from wood.models.backbones import create_backbone
 from wood.models.classifiers import build_classifier, load_classifier
@@ -111,6 +112,21 @@ def test_refreshed_centres_survive_an_interruption(data, tmp_path, monkeypatch):
     train(data, tmp_path / "fixed", {}, **often)
     assert log(tmp_path / "fixed")[:2] == log(tmp_path / "whole")[:2]
     assert log(tmp_path / "fixed")[2]["dist_in"] != log(tmp_path / "whole")[2]["dist_in"]
+
+
+def test_a_training_whose_file_cannot_be_written_is_not_lost(data, tmp_path, monkeypatch):
+    train(data, tmp_path / "whole", {"refresh_epochs": 1}, keep_epochs=True)
+    (tmp_path / "full" / "model.safetensors").mkdir(parents=True)  # in the file's place
+    with pytest.raises(OSError, match=r"model\.safetensors"):
+        train(data, tmp_path / "full", {"refresh_epochs": 1}, keep_epochs=True)
+    (tmp_path / "full" / "model.safetensors").rmdir()
+    monkeypatch.delattr(Photographs, "example")  # nothing is trained again
+    train(data, tmp_path / "full", {"refresh_epochs": 1}, keep_epochs=True)
+    epochs = [f"epochs/epoch-{number}.safetensors" for number in (1, 2)]
+    for name in ("model.safetensors", "log.jsonl", *epochs):
+        whole, full = (tmp_path / folder / name for folder in ("whole", "full"))
+        assert whole.read_bytes() == full.read_bytes(), name
+    assert not list((tmp_path / "full").glob(".model*"))
 
 
 @pytest.mark.parametrize("target", ["uniform", "background"])

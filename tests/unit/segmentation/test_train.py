@@ -112,6 +112,18 @@ def test_the_same_seed_gives_the_same_bytes(scenes):
     assert first != train(scenes, "third", training=settings, seed=1).read_bytes()
 
 
+def test_a_training_whose_file_cannot_be_written_is_not_lost(scenes, monkeypatch):
+    settings = SETTINGS | {"iterations": 2, "ema": 0.9}
+    whole = train(scenes, "whole", training=settings).read_bytes()
+    (scenes / "network.safetensors").mkdir()  # in the file's place
+    with pytest.raises(OSError, match=r"network\.safetensors"):
+        train(scenes, training=settings)
+    (scenes / "network.safetensors").rmdir()
+    monkeypatch.delattr(MaskedPhotographs, "example")  # nothing is trained again
+    assert train(scenes, training=settings).read_bytes() == whole
+    assert not list(scenes.glob("*.checkpoint"))
+
+
 def as_columns(tmp_path, **options):
     """A white image of 20 x 10 pixels with label 1, as examples of 32 x 32."""
     Image.new("RGB", (20, 10), "white").save(tmp_path / "image.png")

@@ -41,10 +41,11 @@ def squared_error(model, batch, progress):
     return loss, {"error": loss}
 
 
-def train(folder, dataset=None, loss=squared_error, **changes):
+def train(folder, dataset=None, loss=squared_error, written=True, **changes):
+    """Train a small network; unless `written`, the process ends before its result is on disk."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
-    Training(
+    training = Training(
         model=model,
         dataset=dataset or Points(),
         loss=loss,
@@ -53,7 +54,10 @@ def train(folder, dataset=None, loss=squared_error, **changes):
         seed=1,
         checkpoint=folder / "checkpoint",
         log=folder / "log.jsonl",
-    ).run()
+    )
+    training.run()
+    if written:
+        training.remove_checkpoint()
     return model.state_dict()
 
 
@@ -88,22 +92,24 @@ def test_learning_rate_decays_polynomially_in_steps(tmp_path):
 
 
 class Stopping(Points):
-    """Sends SIGTERM to its own process when the epoch 1 begins."""
+    """Sends SIGTERM to its own process when it is asked for the last of `count` examples."""
 
-    def __init__(self):
-        self.asked = 0
+    def __init__(self, count):
+        self.asked, self.count = 0, count
 
     def example(self, index, rng):
         self.asked += 1
-        if self.asked == 18:
+        if self.asked == self.count:
             os.kill(os.getpid(), signal.SIGTERM)
         return super().example(index, rng)
 
 
-def test_a_terminated_training_goes_on_to_the_same_weights_and_curve(tmp_path):
+@pytest.mark.parametrize("count", [18, 36])
+def test_a_terminated_training_goes_on_to_the_same_weights_and_curve(tmp_path, count):
+    """In the second epoch, and in the last iteration."""
     whole = train(tmp_path / "whole", ema=0.9)
     with pytest.raises(SystemExit) as stop:
-        train(tmp_path / "stopped", dataset=Stopping(), ema=0.9)
+        train(tmp_path / "stopped", dataset=Stopping(count), ema=0.9)
     assert stop.value.code == 143
     assert (tmp_path / "stopped" / "checkpoint").exists()
     resumed = train(tmp_path / "stopped", ema=0.9)
@@ -111,6 +117,24 @@ def test_a_terminated_training_goes_on_to_the_same_weights_and_curve(tmp_path):
     curves = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "stopped")]
     assert curves[0] == curves[1]
     assert not (tmp_path / "stopped" / "checkpoint").exists()
+
+
+class Spent(Points):
+    """Points that nobody is to ask for any more."""
+
+    def example(self, index, rng):
+        raise AssertionError("The training has begun again.")
+
+
+@pytest.mark.parametrize("ema", [0, 0.9])
+def test_a_training_whose_result_was_not_written_begins_again_at_its_end(tmp_path, ema):
+    first = train(tmp_path, written=False, ema=ema)
+    curve = (tmp_path / "log.jsonl").read_bytes()
+    (tmp_path / "log.jsonl").unlink()
+    again = train(tmp_path, dataset=Spent(), ema=ema)
+    assert equal(first, again)
+    assert (tmp_path / "log.jsonl").read_bytes() == curve
+    assert not (tmp_path / "checkpoint").exists()
 
 
 def test_accumulation_equals_the_whole_batch(tmp_path):
