@@ -78,7 +78,8 @@ class Training:
         """Train the model and return it in evaluation mode; call `remove_checkpoint` after it.
 
         Raises:
-            InputError: fewer images than a batch holds, or a loss that is not finite.
+            InputError: fewer images than a batch holds, or a loss or weights that are not finite:
+                at each line of the log, before each checkpoint, and at the end.
         """
         self.device = find_device()
         self.iterations = count_iterations(self.settings, len(self.dataset))

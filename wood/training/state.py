@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wood.runtime.errors import InputError
 from wood.runtime.processes import rank
 from wood.runtime.store import load_tensors, save_tensors
 
@@ -48,10 +49,16 @@ class State:
             curve: what `Curve.state` returns.
 
         Raises:
+            InputError: a weight is not finite, though the loss still was.
             OSError: it cannot be written; that of before is still there.
         """
         if rank() != 0:
             return
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.parameters()):
+            raise InputError(
+                f"The weights are not finite after iteration {iteration}: lower lr, or the weight "
+                "of the term that runs away."
+            )
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"mean.{name}": value for name, value in self.mean.items()}
         tensors |= {f"kept.{name}": value for name, value in self.kept.items()}

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors
 from wood.training import Training
 
 SETTINGS = {
@@ -156,6 +157,40 @@ def test_moving_average_follows_the_weights(tmp_path):
 def test_fewer_images_than_a_batch_is_said(tmp_path):
     with pytest.raises(InputError, match=r"12 images .* batch holds 13"):
         train(tmp_path, batch_size=13)
+
+
+def broken_at(iteration):
+    """A loss that is not finite in one iteration alone."""
+    done = []
+
+    def loss(model, batch, progress):
+        done.append(progress)
+        value, terms = squared_error(model, batch, progress)
+        return (value * np.nan if len(done) == iteration else value), terms
+
+    return loss
+
+
+@pytest.mark.parametrize(("iteration", "seconds"), [(3, 1e-9), (401, 120)])
+def test_a_loss_between_two_lines_of_the_log_is_looked_at(tmp_path, iteration, seconds):
+    """Before a checkpoint is kept, and after the last line, which is that of iteration 400."""
+    changes = {"iterations": 401, "checkpoint_seconds": seconds}
+    with pytest.raises(InputError, match=f"The loss is not finite at iteration {iteration} "):
+        train(tmp_path, loss=broken_at(iteration), **changes)
+    assert not (tmp_path / "log.jsonl").exists()
+    kept = tmp_path / "checkpoint"
+    assert load_tensors(kept)[1]["iteration"] == 2 if seconds < 1 else not kept.exists()
+
+
+def test_weights_that_are_not_finite_are_not_kept(tmp_path):
+    """Of a root of zero, the value is finite and the gradient is not."""
+
+    def root(model, batch, progress):
+        return (model(batch["x"]) * 0).sum().sqrt(), {}
+
+    with pytest.raises(InputError, match="The weights are not finite after iteration 1: lower lr"):
+        train(tmp_path, loss=root, iterations=1)
+    assert not (tmp_path / "checkpoint").exists()
 
 
 class Broken(Points):
