@@ -125,7 +125,9 @@ def run(
         log=folder / "log.jsonl",
         extra=extra,
     )
-    return training.run()
+    trained = training.run()
+    training.remove_checkpoint()
+    return trained
 
 
 def cls_in(model: CamClassifier, batch: Batch, progress: float) -> tuple[Tensor, dict]:

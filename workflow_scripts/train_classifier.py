@@ -26,4 +26,5 @@ with network_job(snakemake):
             ood_list=snakemake.input.get("ood_list"),
             centers=snakemake.input.get("centers"),
             whole_images=snakemake.params.whole_images,
+            max_failed_fraction=snakemake.params.max_failed_fraction,
         )

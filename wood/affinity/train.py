@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from wood.affinity.losses import irnet_loss
 from wood.affinity.paths import training_sources
@@ -23,6 +23,7 @@ from wood.runtime.devices import autocast, find_device
 from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
 from wood.training import Training
+from wood.training.batches import load_batches
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def train_irnet(
     paths, labels = find_masks(images, ir_labels, MOST_CLASSES, max_failed_fraction)
     mean, std = model.backbone.mean, model.backbone.std
     normalization = Normalization(mean, std)
-    Training(
+    training = Training(
         model=model,
         dataset=MaskedPhotographs(paths, labels, crop, tuple(scale_range), normalization),
         loss=IRNetLoss(radius),
@@ -80,12 +81,14 @@ def train_irnet(
         seed=seed,
         checkpoint=checkpoint,
         log=log,
-    ).run()
+    )
+    training.run()
     corners = TopLeftCrops(paths, crop, mean, std)
     model.mean_displacement.copy_(
         mean_displacement(model, corners, settings["batch_size"], settings.get("workers", 0))
     )
     save_irnet(output, model, {"backbone": backbone, "crop": crop, "radius": radius})
+    training.remove_checkpoint()
 
 
 def check_crop(crop: int, radius: int) -> None:
@@ -141,13 +144,17 @@ class TopLeftCrops(Dataset):
 def mean_displacement(
     model: IRNet, crops: TopLeftCrops, batch_size: int, workers: int = 0
 ) -> Tensor:
-    """Return the (2,) mean of the displacement field over the crops (IRN, Sec. 4.2)."""
+    """Return the (2,) mean of the displacement field over the crops (IRN, Sec. 4.2).
+
+    Raises:
+        InputError: a photograph cannot be read.
+    """
     device = find_device()
     model.to(device).eval()
     model.mean_displacement.zero_()
     total = torch.zeros(2, dtype=torch.float64)
-    batches = DataLoader(crops, batch_size, num_workers=workers)
-    for images in progress(batches, len(batches), "mean displacement"):
+    batches = load_batches(crops, batch_size=batch_size, num_workers=workers)
+    for images in progress(batches, -(-len(crops) // batch_size), "mean displacement"):
         images = images.to(device, memory_format=torch.channels_last)
         with autocast(device):
             displacement = model(images)[1].float()

@@ -17,6 +17,7 @@ from torch import Tensor
 from wood.data.images import load_image
 from wood.data.transforms import Augmentation, Normalization
 from wood.runtime.errors import InputError
+from wood.runtime.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,11 +55,14 @@ class Photographs:
 
 
 def readable_images(
-    images: pd.DataFrame, max_failed_fraction: float, workers: int = 2
+    images: pd.DataFrame,
+    max_failed_fraction: float,
+    workers: int = 2,
+    at_least: int | None = None,
 ) -> Iterator[tuple[str, Image.Image]]:
     """Yield (image_id, RGB image) in the order of the list; unreadable ones are logged and skipped.
 
-    Decoding runs ahead in `workers` threads.
+    Decoding runs ahead in `workers` threads; `at_least` is that of `load_image`.
 
     Raises:
         InputError: more than `max_failed_fraction` of the images cannot be read.
@@ -69,11 +73,31 @@ def readable_images(
     waiting: deque[tuple[str, Future]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for row in rows:
-            waiting.append((row.image_id, pool.submit(load_image, row.path)))
+            loaded = pool.submit(load_image, row.path, at_least=at_least)
+            waiting.append((row.image_id, loaded))
             if len(waiting) > 2 * workers:
                 yield from _next(waiting, failures, allowed)
         while waiting:
             yield from _next(waiting, failures, allowed)
+
+
+def readable_rows(
+    images: pd.DataFrame, max_failed_fraction: float, workers: int = 2
+) -> pd.DataFrame:
+    """Return the rows of an image list whose images can be read; the others are logged.
+
+    Every file is read to its end once, so that training does not stop at a broken one hours later;
+    a JPEG is decoded at an eighth of its size, in half to two thirds of the time.
+
+    Raises:
+        InputError: more than `max_failed_fraction` of the images cannot be read, or none can.
+    """
+    loaded = readable_images(images, max_failed_fraction, workers, at_least=1)
+    found = {image_id for image_id, _ in progress(loaded, len(images), "checking images")}
+    if not found:
+        first, others = images["path"].iloc[0], len(images) - 1
+        raise InputError(f"{first}: neither this image nor one of {others} others can be read.")
+    return images[images["image_id"].isin(list(found))].reset_index(drop=True)
 
 
 def _next(

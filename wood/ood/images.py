@@ -36,11 +36,11 @@ def ood_images(
         data: `ood`, how many of the others are drawn at random, or None for all; `subset_seed`.
 
     Raises:
-        InputError: an image is unreadable, or there are fewer images than asked for.
+        InputError: there are fewer images than asked for.
     """
     images = read_image_list(listing)
     if wood["min_long_side"] is not None:
-        large = [long_side(path) >= wood["min_long_side"] for path in images["path"]]
+        large = [_is_large(path, wood["min_long_side"]) for path in images["path"]]
         images = images[large].reset_index(drop=True)
         if images.empty:
             raise InputError(
@@ -48,3 +48,11 @@ def ood_images(
                 "(wood.min_long_side)."
             )
     return subset(images, data["ood"], data["subset_seed"], f"{listing} (classifier.data.ood)")
+
+
+def _is_large(path: str, least: int) -> bool:
+    """Whether an image has a side of `least` pixels; an unreadable one is left to its reader."""
+    try:
+        return long_side(path) >= least
+    except InputError:
+        return True

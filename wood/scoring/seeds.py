@@ -219,11 +219,13 @@ def choose_threshold(
     chosen_on = [image_id for image_id in image_ids if half(image_id) == "A"]
     if not chosen_on:
         raise InputError(f"{image_list}: half A of its images, to choose a threshold on, is empty.")
-    counts = ThresholdCounts(class_names, THRESHOLDS)
+    counts, missing = ThresholdCounts(class_names, THRESHOLDS), 0
     for _, target, maps in _targets_and_maps(
         map_shards, target_dir, chosen_on, class_names, all_classes
     ):
         counts.update(target, maps)
+        missing += maps is None
+    _check_missing(f"{image_list} (half A)", missing, chosen_on)
     scores = counts.curve()
     best = best_of(scores)
     write_json(

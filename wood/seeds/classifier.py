@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from wood.data.labels import label_matrix, read_labels
-from wood.data.photographs import Photographs
+from wood.data.photographs import Photographs, readable_rows
 from wood.data.transforms import Augmentation, Normalization
 from wood.models.backbone import freeze_first_stages
 from wood.models.cam import CamClassifier, resize_head
@@ -91,6 +91,7 @@ class ClassifierTraining:
         centers: what `make_centers` wrote; needed for dist_in and dist_ood.
         whole_images: how `image_features` takes whole images (long_side, max_batch_pixels,
             max_failed_fraction); needed to refresh the centres.
+        max_failed_fraction: share of unreadable images, of D_in and of D_ood, that are left out.
     """
 
     images: str | Path
@@ -106,6 +107,7 @@ class ClassifierTraining:
     ood_list: str | Path | None = None
     centers: str | Path | None = None
     whole_images: Mapping[str, Any] | None = None
+    max_failed_fraction: float = 0.0
 
     def run(self) -> None:
         """Train, and write the weights, the curve and what is kept of the epochs.
@@ -127,17 +129,22 @@ class ClassifierTraining:
         training = self._training()
         training.run()
         self._write()
+        training.remove_checkpoint()  # before the epochs: who goes on from it needs them
+        shutil.rmtree(self.unfinished, ignore_errors=True)
         _warn_of_guessing(training.curve.lines, self.matrix)
 
     def _read_data(self) -> None:
-        """Read the lists and labels: D_in, its (N, C) labels, and D_ood."""
+        """Read the lists and labels: D_in, its (N, C) labels, and D_ood, of what is readable."""
         data = self.settings["data"]
-        self.inside = in_images(self.images, data)
+        self.inside = readable_rows(in_images(self.images, data), self.max_failed_fraction)
         self.known = read_labels(self.labels)
         if list(self.known.columns) != list(self.class_names):
             raise InputError(f"{self.labels}: the classes are not those of the configuration.")
         self.matrix = label_matrix(self.known, list(self.inside["image_id"]), self.labels)
-        self.outside = ood_images(self.ood_list, self.wood, data) if self.wood else None
+        self.outside = None
+        if self.wood:
+            outside = ood_images(self.ood_list, self.wood, data)
+            self.outside = readable_rows(outside, self.max_failed_fraction)
 
     def _training(self) -> Training:
         add = LOSSES.get(self.settings["architecture"])
@@ -196,7 +203,6 @@ class ClassifierTraining:
             for path in self.unfinished.glob("*.safetensors"):
                 shutil.copy2(path, folder)
         save_classifier(self.output, self._trained(self.model.state_dict()), self.metadata)
-        shutil.rmtree(self.unfinished, ignore_errors=True)
 
 
 def make_augmentation(settings: Mapping[str, Any]) -> Augmentation:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wood.data.lists import read_image_list
 from wood.data.masked import MaskedPhotographs, find_masks
+from wood.data.photographs import readable_rows
 from wood.data.transforms import Normalization
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import LOSSES, DeepLabV2, multi_scale_logits, save_network
@@ -73,7 +74,8 @@ def train_segmentation(
             times (its biases at 20 times, without weight decay) the rate.
         seed: of everything random.
         checkpoint: the state of an unfinished training.
-        max_failed_fraction: share of images without a mask, or unreadable, that may be left out.
+        max_failed_fraction: share of images without a mask, or unreadable, that may be left out;
+            of D_ood too.
         ood_list: image list of D_ood, which is background everywhere; None = without.
 
     Raises:
@@ -89,9 +91,10 @@ def train_segmentation(
     )
     extra = None
     if ood_list is not None:
-        outside = MaskedPhotographs(list(read_image_list(ood_list)["path"]), None, *window)
+        listed = readable_rows(read_image_list(ood_list), max_failed_fraction)
+        outside = MaskedPhotographs(list(listed["path"]), None, *window)
         extra = {"ood": (outside, settings["ood"]["batch_size"])}
-    Training(
+    training = Training(
         model=network,
         dataset=MaskedPhotographs(image_paths, masks, *window),
         loss=DeepLabLoss(*(settings[key] for key in ("multi_scale_training", "alignment", "loss"))),
@@ -101,9 +104,11 @@ def train_segmentation(
         checkpoint=checkpoint,
         log=log,
         extra=extra,
-    ).run()
+    )
+    training.run()
     kept = {key: settings[key] for key in ("backbone", "output_stride", "atrous_rates")}
     save_network(output, network, {**kept, "class_names": list(class_names)})
+    training.remove_checkpoint()
 
 
 def build_network(settings: Mapping[str, Any], class_names: Sequence[str]) -> DeepLabV2:

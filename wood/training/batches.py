@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from wood.runtime.errors import InputError
 from wood.runtime.processes import processes, rank
@@ -38,6 +38,47 @@ class Augmented(Dataset):
     def __getitem__(self, position: tuple[int, int]) -> dict[str, Tensor]:
         epoch, index = position
         return self.examples.example(index, np.random.default_rng([self.seed, epoch, index]))
+
+
+class Caught(Dataset):
+    """A data set whose InputErrors are entries, which travel whole from a process that loads.
+
+    Torch would raise them anew, with the traceback in that process as their sentence.
+    """
+
+    def __init__(self, entries: Dataset):
+        self.entries = entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, place: Any) -> Any:
+        try:
+            return self.entries[place]
+        except InputError as error:
+            return error
+
+
+def load_batches(entries: Dataset, **options: Any) -> Iterator[Any]:
+    """Start to load batches of a data set; `options` are those of `DataLoader`.
+
+    Raises:
+        InputError: that of the data set, with its own sentence, whichever process loads.
+    """
+    return _checked(iter(DataLoader(Caught(entries), collate_fn=_collate, **options)))
+
+
+def _collate(entries: list[Any]) -> Any:
+    """A batch of entries, or the first InputError among them."""
+    errors = (entry for entry in entries if isinstance(entry, InputError))
+    return next(errors, None) or default_collate(entries)
+
+
+def _checked(batches: Iterator[Any]) -> Iterator[Any]:
+    for batch in batches:
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch
 
 
 class Batches(Sampler):
@@ -78,13 +119,26 @@ def make_loader(
     stop: int,
     settings: Mapping[str, Any],
     device: torch.device,
-) -> DataLoader:
+) -> Iterator[Batch]:
+    """Start to load the batches of the iterations from `start` to `stop`.
+
+    Args:
+        examples: N images, which `seed`, the epoch and their numbers augment.
+        batch_size: over all processes; this one gets its part of each batch.
+        settings: `accumulate`, the parts that a batch is worked through in, and `workers`, how
+            many processes load; both optional.
+        device: where the batches go; for CUDA they lie in pinned memory.
+
+    Raises:
+        InputError: the processes and parts do not divide a batch, or, while it loads, an image
+            cannot be read.
+    """
     if batch_size % (processes() * settings.get("accumulate", 1)):
         raise InputError(
             f"A batch of {batch_size} images cannot be split evenly over {processes()} processes "
             f"and {settings.get('accumulate', 1)} parts (batch_size, accumulate)."
         )
-    return DataLoader(
+    return load_batches(
         Augmented(examples, seed),
         batch_sampler=Batches(len(examples), batch_size, seed, start, stop),
         num_workers=settings.get("workers", 0),

@@ -49,8 +49,8 @@ class Training:
             `checkpoint_seconds`, `ema` (decay of an exponential moving average of the weights,
             which then is the result).
         seed: of the order, the augmentation, and all random numbers drawn while training.
-        checkpoint: where the state is kept every `checkpoint_seconds`, and on SIGTERM. Training
-            goes on from it where it exists, and removes it at its end.
+        checkpoint: where the state is kept every `checkpoint_seconds`, on SIGTERM, and at the end.
+            Training goes on from it where it exists. It stays until `remove_checkpoint`.
         log: JSON lines, one for about every half per cent of the iterations.
         extra: further data sets by name, with their batch sizes; their batches are entries of
             the batch.
@@ -75,10 +75,11 @@ class Training:
     kept: dict[str, Tensor] | None = None
 
     def run(self) -> nn.Module:
-        """Train the model and return it in evaluation mode.
+        """Train the model and return it in evaluation mode; call `remove_checkpoint` after it.
 
         Raises:
-            InputError: fewer images than a batch holds, or a loss that is not finite.
+            InputError: fewer images than a batch holds, or a loss or weights that are not finite:
+                at each line of the log, before each checkpoint, and at the end.
         """
         self.device = find_device()
         self.iterations = count_iterations(self.settings, len(self.dataset))
@@ -101,6 +102,13 @@ class Training:
         if not part_from_the_others():
             raise SystemExit(0)  # the first process writes what comes of it
         return self.model.eval()
+
+    def remove_checkpoint(self) -> None:
+        """Remove the checkpoint: what comes of the training is written, and on disk.
+
+        Until then a training that is killed, or finds the disk full, begins again at its end.
+        """
+        Path(self.checkpoint).unlink(missing_ok=True)
 
     def _batches(self, start: int) -> Iterator[Batch]:
         """The batches from iteration `start` on, with those of `extra` as entries."""
@@ -168,10 +176,8 @@ class Training:
         if self.after_epoch and done % whole_batches == 0:
             self.after_epoch(done // whole_batches, self.state.result())
             self.model.train()
-        if done == self.iterations:
-            return
         due = time.monotonic() - self.saved >= self.settings.get("checkpoint_seconds", 120)
-        if due or stop:
+        if due or stop or done == self.iterations:
             self.state.save(done, self.curve.state())
             self.saved = time.monotonic()
         if stop:

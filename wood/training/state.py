@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wood.runtime.errors import InputError
 from wood.runtime.processes import rank
 from wood.runtime.store import load_tensors, save_tensors
 
@@ -37,11 +38,27 @@ class State:
         }
 
     def parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that are trained, in the order of the optimizer's groups."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def save(self, iteration: int, curve: Mapping[str, Any]) -> None:
+        """Write the state after `iteration` iterations; the first of several processes does.
+
+        Args:
+            iteration: how many are done.
+            curve: what `Curve.state` returns.
+
+        Raises:
+            InputError: a weight is not finite, though the loss still was.
+            OSError: it cannot be written; that of before is still there.
+        """
         if rank() != 0:
             return
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.parameters()):
+            raise InputError(
+                f"The weights are not finite after iteration {iteration}: lower lr, or the weight "
+                "of the term that runs away."
+            )
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"mean.{name}": value for name, value in self.mean.items()}
         tensors |= {f"kept.{name}": value for name, value in self.kept.items()}
@@ -80,6 +97,7 @@ class State:
 
     @torch.no_grad()
     def average(self) -> None:
+        """Move the average, where there is one, towards the present weights."""
         if self.mean:
             current = self.model.state_dict()
             for name, mean in self.mean.items():
@@ -90,7 +108,6 @@ class State:
         return {**self.model.state_dict(), **self.mean}
 
     def finish(self) -> None:
+        """Give the model the weights of `result`; the file keeps those that it was trained to."""
         if self.mean:
             self.model.load_state_dict(self.result())
-        if rank() == 0:
-            self.path.unlink(missing_ok=True)

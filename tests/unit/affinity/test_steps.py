@@ -13,6 +13,7 @@ from wood.affinity.ir_labels import ir_label, make_ir_labels, refined_seed, seed
 from wood.affinity.pseudo_masks import boundary_maps, make_pseudo_masks, pseudo_mask, walk_seeds
 from wood.affinity.train import TopLeftCrops, mean_displacement, train_irnet
 from wood.data.lists import write_image_list
+from wood.data.masked import MaskedPhotographs
 from wood.data.masks import load_mask, save_mask
 from wood.maps import LocalizationMaps, upsample, write_maps
 from wood.models.backbones import create_backbone
@@ -326,12 +327,31 @@ def test_training_ends_in_pseudo_masks(shard):
     assert len(masks_in(shard / "masks")) == len(IMAGES)
 
 
+def test_a_photograph_that_is_gone_is_named(tmp_path):
+    model = IRNet(create_backbone("test_resnet", weights=None))
+    crops = TopLeftCrops([str(tmp_path / "gone.png")], 48, (0,) * 3, (1,) * 3)
+    with pytest.raises(InputError) as raised:
+        mean_displacement(model, crops, 1, workers=1)
+    assert str(raised.value) == f"{tmp_path / 'gone.png'}: no such image."
+
+
 @pytest.fixture
 def labelled(shard):
     """The shard with made-up IR labels."""
     for image_id, height, width, _ in IMAGES:
         save_mask(shard / "ir_labels" / f"{image_id}.png", np.zeros((height, width), np.uint8))
     return shard
+
+
+def test_a_training_whose_file_cannot_be_written_is_not_lost(labelled, monkeypatch):
+    whole = train(labelled, "whole.safetensors").read_bytes()
+    (labelled / "trained.safetensors").mkdir()  # in the file's place
+    with pytest.raises(OSError, match=r"trained\.safetensors"):
+        train(labelled)
+    (labelled / "trained.safetensors").rmdir()
+    monkeypatch.delattr(MaskedPhotographs, "example")  # nothing is trained again
+    assert train(labelled).read_bytes() == whole
+    assert not list(labelled.glob("*.checkpoint"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,12 @@ import torch
 from PIL import Image
 from torchvision.transforms import ColorJitter
 
-from wood.data.photographs import Photographs, batches_of_one_size, readable_images
+from wood.data.photographs import (
+    Photographs,
+    batches_of_one_size,
+    readable_images,
+    readable_rows,
+)
 from wood.data.transforms import (
     Augmentation,
     Normalization,
@@ -132,6 +137,24 @@ def test_too_many_unreadable_images_fail(listed, tmp_path):
         (tmp_path / f"{number}.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"2 unreadable images .*3\.png"):
         list(readable_images(listed, 0.2))
+
+
+def test_rows_of_readable_images_keep_their_order(listed, tmp_path, caplog):
+    assert readable_rows(listed, 0).equals(listed)
+    Image.effect_noise((400, 300), 60).save(tmp_path / "2.png", "JPEG")
+    assert readable_rows(listed, 0).equals(listed)
+    whole = (tmp_path / "2.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(whole[: len(whole) * 2 // 3])
+    rows = readable_rows(listed, 0.2)
+    assert list(rows["image_id"]) == list("01345")
+    assert list(rows.index) == list(range(5))
+    assert "2.png: not a readable image" in caplog.text
+    with pytest.raises(InputError, match=r"1 unreadable images .*2\.png"):
+        readable_rows(listed, 0.1)
+    for number in range(6):
+        (tmp_path / f"{number}.png").unlink()
+    with pytest.raises(InputError, match=r"0\.png: neither this image nor one of 5 others"):
+        readable_rows(listed, 1.0)
 
 
 def test_batches_hold_one_size_and_are_bounded(listed):

@@ -46,7 +46,7 @@ def train(folder, batch_size=4, epochs=3, pause=0.0, fault=None):
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
-    Training(
+    training = Training(
         model=model,
         dataset=Points(),
         loss=loss,
@@ -55,8 +55,10 @@ def train(folder, batch_size=4, epochs=3, pause=0.0, fault=None):
         seed=1,
         checkpoint=f"{folder}/checkpoint",
         log=f"{folder}/log.jsonl",
-    ).run()
+    )
+    training.run()
     save_tensors(f"{folder}/weights.safetensors", model.state_dict())
+    training.remove_checkpoint()
 
 
 def weights(folder):
@@ -123,7 +125,7 @@ def train_network(folder, kind):
     """Two steps of a network whose loss looks at the whole batch."""
     model, loss = network_and_loss(kind)
     scales = (10,) if isinstance(model, CamClassifier) else ()
-    Training(
+    training = Training(
         model=model,
         dataset=Scenes(),
         loss=loss,
@@ -132,8 +134,10 @@ def train_network(folder, kind):
         seed=1,
         checkpoint=f"{folder}/checkpoint",
         log=f"{folder}/log.jsonl",
-    ).run()
+    )
+    training.run()
     save_tensors(f"{folder}/weights.safetensors", model.state_dict())
+    training.remove_checkpoint()
 
 
 @pytest.fixture(scope="module")

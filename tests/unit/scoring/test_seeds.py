@@ -15,7 +15,7 @@ from wood.metrics import SegmentationScores
 from wood.runtime.errors import InputError
 from wood.scoring import seeds
 from wood.scoring.evaluation import score_masks
-from wood.scoring.seeds import score_seeds
+from wood.scoring.seeds import choose_threshold, score_seeds
 
 CLASSES = ["cat", "dog", "person"]
 NAMES = ["background", *CLASSES]
@@ -155,6 +155,32 @@ def test_image_without_maps_is_all_background_and_counted(world):
     assert result["missing"] == 1
     assert result["images"] == 8
     assert result["configured"] == world.brute_force(0.3, IMAGE_IDS)
+
+
+def choose(world):
+    output = world.root / "threshold.json"
+    choose_threshold(
+        world.shards, world.root / "masks", world.list,
+        class_names=CLASSES, experiment="cam", output=output,
+    )  # fmt: skip
+    return json.loads(output.read_text())
+
+
+def test_the_threshold_of_half_a_needs_maps_of_it(world, caplog):
+    half_a = [image_id for image_id in IMAGE_IDS if half(image_id) == "A"]
+    del world.maps[half_a[0]]
+    world.write_shards()
+    chosen = choose(world)
+    mious = [world.brute_force(threshold, half_a)["miou"] for threshold in GRID]
+    assert (chosen["threshold"], chosen["images"]) == (GRID[int(np.argmax(mious))], len(half_a))
+    assert f"1 of {len(half_a)} images have no localization maps" in caplog.text
+
+    (world.root / "threshold.json").unlink()
+    world.maps = {name: maps for name, maps in world.maps.items() if half(name) == "B"}
+    world.write_shards()
+    with pytest.raises(InputError, match=r"list\.csv \(half A\): none of its 4 .* do not belong"):
+        choose(world)
+    assert not (world.root / "threshold.json").exists()
 
 
 def test_only_listed_images_with_masks_are_scored(world):

@@ -54,7 +54,7 @@ def resolved(ood=None, **changes):
     return settings.classifier(config, "x")
 
 
-def train(folder, output, ood=None, **changes):
+def train(folder, output, ood=None, max_failed_fraction=0.0, **changes):
     """Train one classifier, W-OoD from F_in; returns its settings."""
     chosen = resolved(ood, **changes)
     started = {}
@@ -74,6 +74,7 @@ def train(folder, output, ood=None, **changes):
         seed=1,
         checkpoint=output / ".model.checkpoint",
         whole_images=WHOLE,
+        max_failed_fraction=max_failed_fraction,
         **started,
     )
     return chosen

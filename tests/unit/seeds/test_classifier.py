@@ -1,13 +1,17 @@
 """Training of classifiers with OoD images: every option, on a network of a few kilobytes."""
 
 import json
+import shutil
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from tests.unit.seeds.small_training import CLASSES, centers, resolved, train
+from wood.data.lists import write_image_list
+from wood.data.photographs import Photographs
 from wood.models.backbone import freeze_first_stages
 from wood.models.backbones import create_backbone
 from wood.models.classifiers import build_classifier, load_classifier
@@ -110,6 +114,21 @@ def test_refreshed_centres_survive_an_interruption(data, tmp_path, monkeypatch):
     assert log(tmp_path / "fixed")[2]["dist_in"] != log(tmp_path / "whole")[2]["dist_in"]
 
 
+def test_a_training_whose_file_cannot_be_written_is_not_lost(data, tmp_path, monkeypatch):
+    train(data, tmp_path / "whole", {"refresh_epochs": 1}, keep_epochs=True)
+    (tmp_path / "full" / "model.safetensors").mkdir(parents=True)  # in the file's place
+    with pytest.raises(OSError, match=r"model\.safetensors"):
+        train(data, tmp_path / "full", {"refresh_epochs": 1}, keep_epochs=True)
+    (tmp_path / "full" / "model.safetensors").rmdir()
+    monkeypatch.delattr(Photographs, "example")  # nothing is trained again
+    train(data, tmp_path / "full", {"refresh_epochs": 1}, keep_epochs=True)
+    epochs = [f"epochs/epoch-{number}.safetensors" for number in (1, 2)]
+    for name in ("model.safetensors", "log.jsonl", *epochs):
+        whole, full = (tmp_path / folder / name for folder in ("whole", "full"))
+        assert whole.read_bytes() == full.read_bytes(), name
+    assert not list((tmp_path / "full").glob(".model*"))
+
+
 @pytest.mark.parametrize("target", ["uniform", "background"])
 def test_the_alternatives_of_sec_3_2_train_and_keep_the_classes(data, tmp_path, target):
     train(data, tmp_path, {"target": target, "losses": ["cls_in", "cls_ood"]})
@@ -178,6 +197,33 @@ def test_too_few_images_are_said(data, tmp_path, changes, message):
     ood = changes.get("wood", {})
     with pytest.raises(InputError, match=message):
         centers(data, tmp_path / "centers", resolved(ood, data=changes.get("data", {})))
+
+
+def replaced(data, folder, replacement):
+    """A copy of the data whose lists have another file, or none, for one image of each domain."""
+    shutil.copytree(data, folder)
+    for name, image_id in (("train", "train2"), ("ood", "ood3")):
+        listed = pd.read_csv(folder / f"{name}.csv", dtype=str)
+        chosen = listed["image_id"] == image_id
+        listed.loc[chosen, "path"] = str(replacement)
+        write_image_list(folder / f"{name}.csv", listed if replacement else listed[~chosen])
+    return folder
+
+
+@pytest.mark.parametrize("least", [None, 30])
+def test_unreadable_images_are_left_out_up_to_a_share(data, tmp_path, caplog, least):
+    """The training is that of the lists without them."""
+    ood = {"losses": ["cls_in", "cls_ood"], "min_long_side": least}
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    broken = replaced(data, tmp_path / "broken", tmp_path / "broken.jpg")
+    with pytest.raises(InputError, match=r"1 unreadable images .*broken\.jpg"):
+        train(broken, tmp_path / "stopped", ood)
+    train(broken, tmp_path / "some", ood, max_failed_fraction=0.2)
+    assert caplog.text.count("Skipped") == 3
+    train(replaced(data, tmp_path / "fewer", None), tmp_path / "whole", ood)
+    for name in ("model.safetensors", "log.jsonl"):
+        some, whole = (tmp_path / folder / name for folder in ("some", "whole"))
+        assert some.read_bytes() == whole.read_bytes(), name
 
 
 def test_the_loss_of_guessing_is_the_least_of_equal_scores_for_all_images():

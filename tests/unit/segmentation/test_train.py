@@ -112,6 +112,18 @@ def test_the_same_seed_gives_the_same_bytes(scenes):
     assert first != train(scenes, "third", training=settings, seed=1).read_bytes()
 
 
+def test_a_training_whose_file_cannot_be_written_is_not_lost(scenes, monkeypatch):
+    settings = SETTINGS | {"iterations": 2, "ema": 0.9}
+    whole = train(scenes, "whole", training=settings).read_bytes()
+    (scenes / "network.safetensors").mkdir()  # in the file's place
+    with pytest.raises(OSError, match=r"network\.safetensors"):
+        train(scenes, training=settings)
+    (scenes / "network.safetensors").rmdir()
+    monkeypatch.delattr(MaskedPhotographs, "example")  # nothing is trained again
+    assert train(scenes, training=settings).read_bytes() == whole
+    assert not list(scenes.glob("*.checkpoint"))
+
+
 def as_columns(tmp_path, **options):
     """A white image of 20 x 10 pixels with label 1, as examples of 32 x 32."""
     Image.new("RGB", (20, 10), "white").save(tmp_path / "image.png")
@@ -252,6 +264,19 @@ def test_ood_images_are_background_to_the_network(scenes):
         for path in (seen, unseen)
     ]
     assert foreground[0] < 0.2 < foreground[1]
+
+
+def test_an_unreadable_ood_image_is_left_out_up_to_a_share(scenes):
+    listing = red_everywhere(scenes)
+    settings = SETTINGS | {"iterations": 2}
+    (scenes / "ood2.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(InputError, match=r"1 unreadable images .*ood2\.png"):
+        train(scenes, "stopped", training=settings, ood_list=listing)
+    some = train(scenes, "some", training=settings, ood_list=listing, max_failed_fraction=0.2)
+    rows = pd.read_csv(listing, dtype=str)
+    write_image_list(listing, rows[rows["image_id"] != "ood2"])
+    fewer = train(scenes, "fewer", training=settings, ood_list=listing)
+    assert some.read_bytes() == fewer.read_bytes()
 
 
 def test_without_an_ood_list_the_number_of_ood_images_changes_nothing(scenes):

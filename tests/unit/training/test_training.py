@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from wood.runtime.errors import InputError
+from wood.runtime.store import load_tensors
 from wood.training import Training
 
 SETTINGS = {
@@ -41,10 +42,11 @@ def squared_error(model, batch, progress):
     return loss, {"error": loss}
 
 
-def train(folder, dataset=None, loss=squared_error, **changes):
+def train(folder, dataset=None, loss=squared_error, written=True, **changes):
+    """Train a small network; unless `written`, the process ends before its result is on disk."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
-    Training(
+    training = Training(
         model=model,
         dataset=dataset or Points(),
         loss=loss,
@@ -53,7 +55,10 @@ def train(folder, dataset=None, loss=squared_error, **changes):
         seed=1,
         checkpoint=folder / "checkpoint",
         log=folder / "log.jsonl",
-    ).run()
+    )
+    training.run()
+    if written:
+        training.remove_checkpoint()
     return model.state_dict()
 
 
@@ -88,22 +93,24 @@ def test_learning_rate_decays_polynomially_in_steps(tmp_path):
 
 
 class Stopping(Points):
-    """Sends SIGTERM to its own process when the epoch 1 begins."""
+    """Sends SIGTERM to its own process when it is asked for the last of `count` examples."""
 
-    def __init__(self):
-        self.asked = 0
+    def __init__(self, count):
+        self.asked, self.count = 0, count
 
     def example(self, index, rng):
         self.asked += 1
-        if self.asked == 18:
+        if self.asked == self.count:
             os.kill(os.getpid(), signal.SIGTERM)
         return super().example(index, rng)
 
 
-def test_a_terminated_training_goes_on_to_the_same_weights_and_curve(tmp_path):
+@pytest.mark.parametrize("count", [18, 36])
+def test_a_terminated_training_goes_on_to_the_same_weights_and_curve(tmp_path, count):
+    """In the second epoch, and in the last iteration."""
     whole = train(tmp_path / "whole", ema=0.9)
     with pytest.raises(SystemExit) as stop:
-        train(tmp_path / "stopped", dataset=Stopping(), ema=0.9)
+        train(tmp_path / "stopped", dataset=Stopping(count), ema=0.9)
     assert stop.value.code == 143
     assert (tmp_path / "stopped" / "checkpoint").exists()
     resumed = train(tmp_path / "stopped", ema=0.9)
@@ -111,6 +118,24 @@ def test_a_terminated_training_goes_on_to_the_same_weights_and_curve(tmp_path):
     curves = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "stopped")]
     assert curves[0] == curves[1]
     assert not (tmp_path / "stopped" / "checkpoint").exists()
+
+
+class Spent(Points):
+    """Points that nobody is to ask for any more."""
+
+    def example(self, index, rng):
+        raise AssertionError("The training has begun again.")
+
+
+@pytest.mark.parametrize("ema", [0, 0.9])
+def test_a_training_whose_result_was_not_written_begins_again_at_its_end(tmp_path, ema):
+    first = train(tmp_path, written=False, ema=ema)
+    curve = (tmp_path / "log.jsonl").read_bytes()
+    (tmp_path / "log.jsonl").unlink()
+    again = train(tmp_path, dataset=Spent(), ema=ema)
+    assert equal(first, again)
+    assert (tmp_path / "log.jsonl").read_bytes() == curve
+    assert not (tmp_path / "checkpoint").exists()
 
 
 def test_accumulation_equals_the_whole_batch(tmp_path):
@@ -132,6 +157,56 @@ def test_moving_average_follows_the_weights(tmp_path):
 def test_fewer_images_than_a_batch_is_said(tmp_path):
     with pytest.raises(InputError, match=r"12 images .* batch holds 13"):
         train(tmp_path, batch_size=13)
+
+
+def broken_at(iteration):
+    """A loss that is not finite in one iteration alone."""
+    done = []
+
+    def loss(model, batch, progress):
+        done.append(progress)
+        value, terms = squared_error(model, batch, progress)
+        return (value * np.nan if len(done) == iteration else value), terms
+
+    return loss
+
+
+@pytest.mark.parametrize(("iteration", "seconds"), [(3, 1e-9), (401, 120)])
+def test_a_loss_between_two_lines_of_the_log_is_looked_at(tmp_path, iteration, seconds):
+    """Before a checkpoint is kept, and after the last line, which is that of iteration 400."""
+    changes = {"iterations": 401, "checkpoint_seconds": seconds}
+    with pytest.raises(InputError, match=f"The loss is not finite at iteration {iteration} "):
+        train(tmp_path, loss=broken_at(iteration), **changes)
+    assert not (tmp_path / "log.jsonl").exists()
+    kept = tmp_path / "checkpoint"
+    assert load_tensors(kept)[1]["iteration"] == 2 if seconds < 1 else not kept.exists()
+
+
+def test_weights_that_are_not_finite_are_not_kept(tmp_path):
+    """Of a root of zero, the value is finite and the gradient is not."""
+
+    def root(model, batch, progress):
+        return (model(batch["x"]) * 0).sum().sqrt(), {}
+
+    with pytest.raises(InputError, match="The weights are not finite after iteration 1: lower lr"):
+        train(tmp_path, loss=root, iterations=1)
+    assert not (tmp_path / "checkpoint").exists()
+
+
+class Broken(Points):
+    """Points of which one cannot be read."""
+
+    def example(self, index, rng):
+        if index == 7:
+            raise InputError("7.png: not a readable image.")
+        return super().example(index, rng)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_input_has_its_own_sentence_whichever_process_reads_it(tmp_path, workers):
+    with pytest.raises(InputError) as raised:
+        train(tmp_path, dataset=Broken(), workers=workers)
+    assert str(raised.value) == "7.png: not a readable image."
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
