@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.browser.review_page import ReviewCommand, ReviewPage, chromium, free_port, post, until
 from wood.maps import LocalizationMaps, write_maps
-from wood.ood.decisions import Decision, append_decision, now, read_history
+from wood.ood.decisions import Decision, append_decisions, now, read_history
 from wood.runtime.store import save_tensors
 
 CLASSES = ["cat", "猫", "tv monitor", "tv-monitor"]  # three have one name or none in addresses
@@ -333,7 +333,9 @@ def test_two_projects_and_two_reviewers_at_once(tmp_path, page, start):
     """Each answer goes to its own project's and reviewer's file; foreign images are refused."""
     first = write_ranking(tmp_path / "first", 6)
     second = write_ranking(tmp_path / "second", 6, first=100)
-    append_decision(first / "decisions.csv", Decision(image_id(0), "accept", "cat", "ann", now()))
+    append_decisions(
+        first / "decisions.csv", [Decision(image_id(0), "accept", "cat", "ann", now())]
+    )
     ann = start(first, "--others", "bob.csv")
     other = start(second)
     bob = start(first, "--decisions", "bob.csv", "--others", "decisions.csv", reviewer="bob")
@@ -393,7 +395,9 @@ def test_a_killed_database_and_a_moved_folder(tmp_path, page, start):
     # A copy elsewhere, the old folder's pictures still there: the copy shows its own.
     moved = tmp_path / "there"
     shutil.copytree(folder, moved)
-    append_decision(moved / "decisions.csv", Decision(image_id(7), "reject", "cat", "ann", now()))
+    append_decisions(
+        moved / "decisions.csv", [Decision(image_id(7), "reject", "cat", "ann", now())]
+    )
     command = start(moved)
     page.open(command.page())
     assert page.text("wood-status") == f"{len(kept) + 1} of 8 done ({100 * (len(kept) + 1) // 8} %)"

@@ -36,7 +36,7 @@ from wood.maps import LocalizationMaps, read_maps, write_maps
 from wood.models.classifiers import build_classifier, load_classifier, save_classifier
 from wood.models.weights import read_state
 from wood.ood.candidates import filter_candidates
-from wood.ood.decisions import Decision, append_decision, read_decisions
+from wood.ood.decisions import Decision, append_decisions, read_decisions
 from wood.ood.features import read_features
 from wood.ood.hard_ood import from_list, read_truth
 from wood.ood.labels_map import (
@@ -140,7 +140,7 @@ def _texts(folder: Path) -> Iterator[Entrance]:
         aside = path.with_name(f"{path.name}.set-aside")
         aside.unlink(missing_ok=True)
         try:
-            append_decision(path, Decision("z", "accept", "cat", "r", "2026-01-01T00:00:00Z"))
+            append_decisions(path, [Decision("z", "accept", "cat", "r", "2026-01-01T00:00:00Z")])
         except InputError:
             assert path.read_bytes() == before, "a refused file has changed"
             raise

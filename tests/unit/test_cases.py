@@ -16,7 +16,7 @@ from wood.data.masks import VOC_CLASSES, VOC_PALETTE, load_mask, load_target, sa
 from wood.data.prepare import prepare_csv
 from wood.maps import KIND, read_maps
 from wood.ood.candidates import filter_candidates
-from wood.ood.decisions import Decision, append_decision, read_decisions
+from wood.ood.decisions import Decision, append_decisions, read_decisions
 from wood.ood.hard_ood import select_hard_ood
 from wood.ood.labels_map import Hierarchy, LabelNames, foreground_labels, read_class_map
 from wood.ood.metadata import fetch_metadata
@@ -189,7 +189,7 @@ def test_answers_for_other_images_are_an_error(tmp_path, policy, names):
         path.write_text("image_id,class\n" + "".join(f"{name},\n" for name in names))
     else:
         for name in names:
-            append_decision(path, Decision(name, "accept", "cat", "ann", "2024-05-01T10:00:00Z"))
+            append_decisions(path, [Decision(name, "accept", "cat", "ann", "2024-05-01T10:00:00Z")])
     with pytest.raises(InputError, match="the files do not belong together") as raised:
         select_hard_ood(
             ranked, tmp_path / "h.csv", tmp_path / "s.json", policy=policy, answers=path
@@ -224,7 +224,7 @@ def test_a_last_answer_written_by_hand_counts_and_stays(tmp_path):
     before = path.read_bytes()
     count = before.strip().count(b"\n")
     assert len(read_decisions(path)) == count
-    append_decision(path, Decision("new", "accept", "cat", "r", "2026-01-02T00:00:00+00:00"))
+    append_decisions(path, [Decision("new", "accept", "cat", "r", "2026-01-02T00:00:00+00:00")])
     assert path.read_bytes().startswith(before)
     assert len(read_decisions(path)) == count + 1
 

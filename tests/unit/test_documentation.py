@@ -111,5 +111,20 @@ def test_each_link_within_the_repository_leads_somewhere(path):
     assert missing == []
 
 
+def anchors(page):
+    """The names that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    words = [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).strip().lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", text).replace(" ", "-") for text in words}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_each_link_to_a_heading_leads_to_one(path):
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", path.read_text())
+    pages = [(path.parent / page if page else path, anchor) for page, anchor in links]
+    missing = [anchor for page, anchor in pages if anchor not in anchors(page)]
+    assert missing == []
+
+
 def test_the_table_of_items_is_the_registrys():
     assert documented() in (ROOT / "docs" / "reproduction.md").read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from wood.data.groups import of_one_size
 from wood.data.images import load_image
 from wood.data.transforms import Augmentation, Normalization
 from wood.runtime.errors import InputError
@@ -119,19 +120,12 @@ def _next(
 def batches_of_one_size(
     images: Iterable[tuple[str, Image.Image]], max_pixels: int
 ) -> Iterator[tuple[list[str], list[Image.Image]]]:
-    """Group images of one size into batches of at most `max_pixels` pixels (at least one image)."""
-    buckets: dict[tuple[int, int], list[tuple[str, Image.Image]]] = defaultdict(list)
-    for image_id, image in images:
-        bucket = buckets[image.size]
-        bucket.append((image_id, image))
-        if (len(bucket) + 1) * image.width * image.height > max_pixels:
-            yield _unzip(buckets.pop(image.size))
-    for bucket in buckets.values():
-        yield _unzip(bucket)
+    """Group images of one size into batches of at most `max_pixels` pixels (at least one image).
 
-
-def _unzip(bucket: list[tuple[str, Image.Image]]) -> tuple[list[str], list[Image.Image]]:
-    return [image_id for image_id, _ in bucket], [image for _, image in bucket]
+    `wood.data.groups.of_one_size` says how many images wait meanwhile.
+    """
+    for group in of_one_size(images, lambda named: named[1].size, max_pixels):
+        yield [image_id for image_id, _ in group], [image for _, image in group]
 
 
 def stack(tensors: Sequence[Tensor], device: torch.device) -> Tensor:

@@ -56,7 +56,8 @@ class Backbone(nn.Module, ABC):
 def freeze_first_stages(backbone: Backbone, trained: int) -> None:
     """Leave only the `trained` last stages of a backbone to learn, of any kind of network.
 
-    What the map before these stages depends on is frozen.
+    What the map before these stages depends on is frozen. Where it is frozen already, as ResNet's
+    stem is, nothing changes.
     """
     frozen = len(backbone.stage_channels) - trained
     if frozen <= 0:
@@ -64,8 +65,10 @@ def freeze_first_stages(backbone: Backbone, trained: int) -> None:
     training = backbone.training
     backbone.eval()  # where no gradient is stopped on its way
     before = backbone.stages(torch.zeros(1, 3, 64, 64))[frozen - 1]
+    backbone.train(training)
+    if not before.requires_grad:
+        return
     parameters = backbone.parameters_to_train()
     gradients = torch.autograd.grad(before.sum(), parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.requires_grad_(gradient is None)
-    backbone.train(training)

@@ -117,6 +117,12 @@ def rescale_images(images: Tensor, factor: float, alignment: str = "cells") -> T
     if factor == 1:
         return images
     if alignment == "stretched":
+        # Torch cuts to whole pixels too. A side that it would leave nothing of is lengthened first.
+        rows, columns = (
+            0 if int(side * factor) else int(1 / factor) + 1 - side for side in images.shape[-2:]
+        )
+        if rows or columns:
+            images = functional.pad(images, (0, columns, 0, rows), mode="replicate")
         return functional.interpolate(
             images, scale_factor=factor, mode="bilinear", align_corners=False
         )

@@ -24,11 +24,13 @@ class TimmBackbone(Backbone):
     (there 16, 24, 40, 112 and 320 channels).
 
     Networks from TensorFlow ("SAME" padding) pad on the left or on both sides depending on the
-    size, so the same pixel falls up to half a stride beside its cell in one image and not in
+    size, so the pixels that a cell reads lie up to half a stride beside it in one image and not in
     another. Here the image is first continued to a multiple of the stride, which makes it the same
-    in all, and the last strided convolution takes the other phase of its grid, which puts
-    the features on the middle of their cells to half a pixel. Images are continued too where a
-    strided layer without padding would leave out the last pixels.
+    in all, and the last strided convolution takes the other phase of its grid, which puts the
+    middle of these pixels on the middle of the cell, to half a pixel. That is the padding's
+    geometry: trained weights need not weigh them evenly (docs/benchmarks.md).
+
+    Images are continued too where a strided layer without padding would leave out the last pixels.
     """
 
     def __init__(self, net: nn.Module, output_stride: int):

@@ -63,15 +63,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def append_decision(path: str | Path, decision: Decision) -> None:
-    """Append one decision to the file at `path`; it is on the disk when this returns.
-
-    Raises:
-        InputError: a field is empty where it must not be, or would break the line.
-    """
-    append_decisions(path, [decision])
-
-
 def append_decisions(path: str | Path, decisions: Iterable[Decision]) -> None:
     """Append decisions, one write a line and one fsync for all; durable when this returns.
 

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from wood.data.groups import of_one_size
 from wood.data.images import load_image
 from wood.data.transforms import resize_long_side
 from wood.models.cam import CamClassifier
@@ -25,7 +26,6 @@ from wood.runtime.store import read_table, save_tensors, write_table
 logger = logging.getLogger(__name__)
 
 COLUMNS = ["image_id", "path", "split", "class", "score"]
-MOST_WAITING = 1024
 
 
 @dataclass
@@ -206,27 +206,14 @@ def load_resized(path: str | Path, long_side: int) -> Tensor:
 def batches(images: Iterable[Loaded], max_pixels: int) -> Iterator[tuple[list[int], Tensor]]:
     """Group images of one size; yield their rows and a (B, 3, H, W) uint8 tensor.
 
-    A batch has at most `max_pixels` pixels, and at least one image. Sizes differ from photograph to
-    photograph, so several groups grow at once; the largest goes on its way when `MOST_WAITING`
-    images wait.
+    A batch has at most `max_pixels` pixels, and at least one image. Unreadable images are in none.
+    `wood.data.groups.of_one_size` says how many images wait meanwhile.
     """
-    groups: dict[tuple[int, ...], list[Loaded]] = {}
-    waiting = 0
-    for image in images:
-        if image.pixels is None:
-            continue
-        _, height, width = shape = tuple(image.pixels.shape)
-        group = groups.setdefault(shape, [])
-        group.append(image)
-        waiting += 1
-        full = (len(group) + 1) * height * width > max_pixels
-        if full or waiting >= MOST_WAITING:
-            ready = shape if full else max(groups, key=lambda key: len(groups[key]))
-            waiting -= len(groups[ready])
-            yield _stacked(groups.pop(ready))
-    for group in groups.values():
-        yield _stacked(group)
+    readable = (image for image in images if image.pixels is not None)
+    for group in of_one_size(readable, _size, max_pixels):
+        yield [image.row for image in group], torch.stack([image.pixels for image in group])
 
 
-def _stacked(group: Sequence[Loaded]) -> tuple[list[int], Tensor]:
-    return [image.row for image in group], torch.stack([image.pixels for image in group])
+def _size(image: Loaded) -> tuple[int, int]:
+    _, height, width = image.pixels.shape
+    return height, width

@@ -53,7 +53,8 @@ def choose_threshold(
         images, labels, classifier, settings, class_names, max_batch_pixels, max_failed_fraction,
             workers: see `wood.seeds.localize.localize`.
         ood_list: hard OoD images.
-        output: JSON with `threshold`, `share`, `pictures`, `experiment` and `reads_masks` (false).
+        output: JSON with `threshold`, `share`, `pictures` (those that count), `experiment` and
+            `reads_masks` (false).
         share, experiment: of an OoD image, from 0 to 1; the baseline, for the record.
 
     Raises:
@@ -75,15 +76,13 @@ def choose_threshold(
         max_batch_pixels=max_batch_pixels,
         workers=workers,
     )
-    shares = [active_share(maps, widths[maps.image_id]) for maps in made]
-    if not shares:
-        raise InputError(f"{images}, {ood_list}: no image of one of them can be read.")
+    shares = _shares(made, widths, images, ood_list)
     write_json(
         output,
         {
             "threshold": THRESHOLDS[int(np.argmax(np.mean(shares, axis=0) <= share))],
             "share": share,
-            "pictures": len(widths),
+            "pictures": len(shares),
             "experiment": experiment,
             "reads_masks": False,
         },
@@ -99,12 +98,36 @@ def side_by_side(photograph: Image.Image, ood: Image.Image) -> Image.Image:
     return both
 
 
-def active_share(maps: LocalizationMaps, width: int) -> np.ndarray:
-    """Return the share of the part right of `width` pixels that is above each of `THRESHOLDS`."""
+def active_share(maps: LocalizationMaps, width: int) -> np.ndarray | None:
+    """Return the share of the part right of `width` pixels that is above each of `THRESHOLDS`.
+
+    None where no cell of the maps begins there: beside a photograph the OoD image is too narrow.
+    """
     right = maps.maps.float().numpy()[:, :, -(-width // STRIDE) :]
+    if not right.size:
+        return None
     strongest = np.sort(right.max(axis=0), axis=None)
     below = np.searchsorted(strongest, np.asarray(THRESHOLDS, np.float32), side="right")
     return 1 - below / strongest.size
+
+
+def _shares(
+    made: Iterable[LocalizationMaps],
+    widths: Mapping[str, int],
+    images: str | Path,
+    ood_list: str | Path,
+) -> list[np.ndarray]:
+    """The active shares of the pictures; one whose OoD image is too narrow for any is left out."""
+    found = [active_share(maps, widths[maps.image_id]) for maps in made]
+    if not found:
+        raise InputError(f"{images}, {ood_list}: no image of one of them can be read.")
+    shares = [share for share in found if share is not None]
+    if not shares:
+        raise InputError(
+            f"{ood_list}: at a photograph's height no image is wide enough for a cell of the "
+            f"maps ({STRIDE} pixels)."
+        )
+    return shares
 
 
 def _labelled(images: str | Path, labels: str | Path) -> tuple[pd.DataFrame, dict[str, Tensor]]:

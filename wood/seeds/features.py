@@ -12,6 +12,7 @@ from wood.data.transforms import normalize, resize_long_side
 from wood.models.cam import CamClassifier
 from wood.models.classifiers import load_to_predict
 from wood.runtime.devices import autocast, find_device
+from wood.runtime.errors import InputError
 from wood.runtime.progress import progress
 from wood.runtime.store import save_tensors
 
@@ -29,6 +30,9 @@ def image_features(
     """Return the ids, z (N, D) and logits (N, C) of a list's readable images, in its order.
 
     Images are resized to one `long_side`. The model is in evaluation mode, on its device.
+
+    Raises:
+        InputError: more than `max_failed_fraction` of the images cannot be read, or none can.
     """
     device = find_device()
     resized = (
@@ -45,6 +49,11 @@ def image_features(
             logits, features = model(stack(tensors, device))
         found |= dict(
             zip(ids, zip(features.float().cpu(), logits.float().cpu(), strict=True), strict=True)
+        )
+    if not found:
+        raise InputError(
+            f"{images['path'].iloc[0]}: neither this image nor any other of the {len(images)} of "
+            "its list can be read."
         )
     ids = [image_id for image_id in images["image_id"] if image_id in found]
     features, logits = zip(*(found[image_id] for image_id in ids), strict=True)
@@ -63,6 +72,11 @@ def extract_features(
     """Write z (N, D) and the logits (N, C) of every readable image of a list, in its order.
 
     The ids stand in the metadata as `images`. Images are resized to one `long_side`.
+
+    Raises:
+        InputError: the list is none (`read_image_list`), the weights are not a classifier's
+            (`wood.models.weights.read_model`), more than `max_failed_fraction` of the images
+            cannot be read, or none can.
     """
     model, metadata = load_to_predict(classifier, find_device())
     ids, features, logits = image_features(

@@ -86,7 +86,7 @@ def test_the_packaged_weights_classify_as_the_whole_network_of_timm_does(light):
 
 
 @pytest.mark.parametrize(("stride", "side"), [(16, 640), (16, 641), (16, 655), (8, 641)])
-def test_features_lie_on_the_middle_of_their_cells_whatever_the_size(stride, side):
+def test_the_pixels_of_a_cell_lie_around_its_middle_whatever_the_size(stride, side):
     """With equal weights everywhere, the pixels a cell sees weigh alike on both sides.
 
     A strip along each axis shows it: the weights across are the same on both sides of the cell.

@@ -12,12 +12,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from wood.models.backbones import create_backbone
 from wood.models.deeplab import (
+    ALIGNMENTS,
     Aspp,
     DeepLabV2,
     balanced_loss,
     load_network,
     load_to_predict,
     multi_scale_logits,
+    rescale_images,
     save_network,
     segmentation_loss,
 )
@@ -122,6 +124,34 @@ def test_wide_resnet38_is_a_backbone_too():
         assert network(torch.empty(1, 3, 65, 97)).shape == (1, 21, 9, 13)
     # No bias and no norm among what decays.
     assert all(p.ndim == 4 for p in network.parameter_groups()[0]["params"])
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("factor", [0.1, 0.5, 0.75])
+@pytest.mark.parametrize(("height", "width"), [(1, 40), (40, 1), (1, 1)])
+def test_no_side_of_a_narrow_image_falls_below_one_pixel(height, width, factor, alignment):
+    row = torch.rand(1, 3, 1, max(height, width))
+    image = row if width > 1 else row.mT
+    small = rescale_images(image, factor, alignment)
+    assert small.shape[2:] == tuple(max(1, int(side * factor)) for side in (height, width))
+    # The long side is resized as that of a wider image is.
+    twelve = row.expand(1, 3, 12, -1)
+    wider = rescale_images(twelve if width > 1 else twelve.mT, factor, alignment)
+    assert torch.allclose(small, wider[..., :1, :] if width > 1 else wider[..., :1], atol=1e-6)
+
+
+def test_stretched_images_are_sampled_by_the_factor_itself():
+    images = torch.rand(2, 3, 17, 23)
+    for factor in (0.5, 0.75, 1.3):
+        expected = functional.interpolate(images, scale_factor=factor, mode="bilinear")
+        assert torch.equal(rescale_images(images, factor, "stretched"), expected)
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_a_row_of_pixels_has_logits_at_every_scale(network, alignment):
+    whole, *others, most = multi_scale_logits(network, torch.rand(1, 3, 1, 40), alignment)
+    assert whole.shape == most.shape == (1, 3, 1, 3)
+    assert [x.shape[2:] for x in others] == [(1, 2), (1, 2)]
 
 
 def test_the_stem_of_a_resnet_trains():

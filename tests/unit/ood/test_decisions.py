@@ -15,7 +15,6 @@ from tests.places import ROOT
 from wood.ood.decisions import (
     COLUMNS,
     Decision,
-    append_decision,
     append_decisions,
     last_press,
     merge,
@@ -49,8 +48,8 @@ def test_a_missing_file_is_no_decision(path):
 
 
 def test_the_file_is_plain_csv_with_one_line_a_decision(path):
-    append_decision(path, decide("a", time="2024-05-01T10:00:00+00:00"))
-    append_decision(path, decide("b", "reject", time="2024-05-01T10:00:01+00:00"))
+    append_decisions(path, [decide("a", time="2024-05-01T10:00:00+00:00")])
+    append_decisions(path, [decide("b", "reject", time="2024-05-01T10:00:01+00:00")])
     assert path.read_text() == (
         HEADER
         + "a,accept,cat,ann,,,,2024-05-01T10:00:00+00:00\n"
@@ -61,7 +60,7 @@ def test_the_file_is_plain_csv_with_one_line_a_decision(path):
 def test_fields_come_back_as_written(path):
     looked = {"found": "tv, 猫", "screen": "s1", "look": "single"}
     decision = Decision("a", "reject", 'dining table, "round"', "Zoë Ø", now(), **looked)
-    append_decision(path, decision)
+    append_decisions(path, [decision])
     row = read_decisions(path).iloc[0]
     name = 'dining table, "round"'
     assert row.tolist() == ["a", "reject", name, "Zoë Ø", "tv, 猫", "s1", "single", decision.time]
@@ -71,7 +70,7 @@ def test_last_line_wins_and_undo_makes_undecided_with_the_history_kept(path):
     append_decisions(path, [decide("a"), decide("b"), decide("a", "reject"), decide("b", "undo")])
     assert in_force(path) == {"a": "reject"}
     assert read_history(path)["decision"].tolist() == ["accept", "accept", "reject", "undo"]
-    append_decision(path, decide("b", "reject"))
+    append_decisions(path, [decide("b", "reject")])
     assert in_force(path) == {"a": "reject", "b": "reject"}
 
 
@@ -99,13 +98,13 @@ def test_last_press_is_one_key_press_of_one_reviewer(path):
 
 @pytest.mark.parametrize("kept", range(len("b,reject,cat,ann,,,,2024-05-01T10:00:01+00")))
 def test_a_partial_last_line_is_tolerated_and_repaired(path, kept):
-    append_decision(path, decide("a", time="2024-05-01T10:00:00+00:00"))
+    append_decisions(path, [decide("a", time="2024-05-01T10:00:00+00:00")])
     whole = path.read_text()
     partial = "b,reject,cat,ann,,,,2024-05-01T10:00:01+00:00"[:kept]
     path.write_text(whole + partial)
     counts = kept in (30, 33, 36, 39)  # a date, and as much of a time as can be read
     assert in_force(path) == {"a": "accept"} | ({"b": "reject"} if counts else {})
-    append_decision(path, decide("c", time="2024-05-01T10:00:02+00:00"))
+    append_decisions(path, [decide("c", time="2024-05-01T10:00:02+00:00")])
     kept_line = f"{partial}\n" if counts else ""
     added = "c,accept,cat,ann,,,,2024-05-01T10:00:02+00:00\n"
     assert path.read_text() == whole + kept_line + added
@@ -118,7 +117,7 @@ def test_a_partial_header_is_repaired(path, kept):
     path.parent.mkdir()
     path.write_text(HEADER[:kept])
     assert read_decisions(path).empty
-    append_decision(path, decide("a", time="2024-05-01T10:00:00+00:00"))
+    append_decisions(path, [decide("a", time="2024-05-01T10:00:00+00:00")])
     assert path.read_text() == HEADER + "a,accept,cat,ann,,,,2024-05-01T10:00:00+00:00\n"
 
 
@@ -126,7 +125,7 @@ def test_a_file_from_before_looks_keeps_its_columns(path):
     path.parent.mkdir()
     path.write_text(FIRST_HEADER + "a,reject,cat,ann,2024-05-01T10:00:00Z\nb,acc")
     decision = Decision("c", "reject", "cat", "ann", "2024-05-01T10:00:09Z", "cow", "s1", "single")
-    append_decision(path, decision)
+    append_decisions(path, [decision])
     assert path.read_text() == (
         FIRST_HEADER
         + "a,reject,cat,ann,2024-05-01T10:00:00Z\n"
@@ -141,7 +140,7 @@ def test_a_last_line_without_its_line_break_counts_and_stays(path):
     path.parent.mkdir()
     path.write_text(HEADER + "a,reject,cat,ann,,,,2024-05-01T10:00:00+00:00")
     assert in_force(path) == {"a": "reject"}
-    append_decision(path, decide("b"))
+    append_decisions(path, [decide("b")])
     assert in_force(path) == {"a": "reject", "b": "accept"}
 
 
@@ -166,7 +165,7 @@ def test_a_spreadsheet_that_writes_crlf_and_a_byte_order_mark_is_read(path):
     ],
 )
 def test_a_line_edited_by_hand_is_named(path, line, words):
-    append_decision(path, decide("a"))
+    append_decisions(path, [decide("a")])
     with path.open("a") as file:
         file.write(line + "\n")
     with pytest.raises(InputError) as error:
@@ -178,12 +177,12 @@ def test_a_line_edited_by_hand_is_named(path, line, words):
 
 
 def test_a_wrong_word_on_an_unfinished_last_line_is_named_not_cut(path):
-    append_decision(path, decide("a"))
+    append_decisions(path, [decide("a")])
     with path.open("a") as file:
         file.write("b,maybe,cat,ann,,,,2024-05-01T10:00:00Z")
     with pytest.raises(InputError, match=r"line 3: 'maybe' is not a decision"):
         read_decisions(path)
-    append_decision(path, decide("c"))
+    append_decisions(path, [decide("c")])
     assert "b,maybe,cat" in path.read_text()
 
 
@@ -222,7 +221,7 @@ def test_a_file_is_read_and_goes_on_however_it_was_saved(path, change):
     path.write_bytes(change(LINES).encode())
     before = path.read_bytes()
     assert in_force(path) == {"a": "reject", "b": "accept"}
-    append_decision(path, decide("c"))
+    append_decisions(path, [decide("c")])
     assert in_force(path) == {"a": "reject", "b": "accept", "c": "accept"}
     assert path.read_bytes().startswith(before)
 
@@ -237,13 +236,13 @@ def test_a_foreign_file_stays_as_it_is(path, content):
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(InputError, match="the header is not image_id,decision"):
-        append_decision(path, decide("c"))
+        append_decisions(path, [decide("c")])
     assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("reviewer", ["=HYPERLINK(1)", "+ann", "-", "@ann", "'=x"])
 def test_a_reviewer_s_name_is_no_formula(path, reviewer):
-    append_decision(path, decide("-a", reviewer=reviewer))
+    append_decisions(path, [decide("-a", reviewer=reviewer)])
     assert f",'{reviewer}," in path.read_text()
     assert path.read_text().splitlines()[1].startswith("'-a,")
     assert read_decisions(path)[["image_id", "reviewer"]].to_numpy().tolist() == [["-a", reviewer]]
@@ -263,7 +262,7 @@ def test_no_byte_is_lost_whatever_stands_in_the_file(tmp_path_factory, edit, pla
     before = text[:place] + edit
     path.write_bytes(before)
     try:
-        append_decision(path, decide("c"))
+        append_decisions(path, [decide("c")])
     except InputError:
         assert path.read_bytes() == before
         return
@@ -281,7 +280,7 @@ def test_no_byte_is_lost_whatever_stands_in_the_file(tmp_path_factory, edit, pla
 
 
 def test_bytes_that_are_not_utf8_are_refused(path):
-    append_decision(path, decide("a"))
+    append_decisions(path, [decide("a")])
     with path.open("ab") as file:
         file.write("b,accept,cat,Zoë,,,,2024-05-01T10:00:00Z\n".encode("latin-1"))
     with pytest.raises(InputError, match="line 3: not text in UTF-8"):
@@ -329,7 +328,7 @@ def test_merge_of_copies_is_the_same_as_of_one(tmp_path):
     first, copy = tmp_path / "one.csv", tmp_path / "two.csv"
     append_decisions(first, [decide("a"), decide("b")])
     copy.write_bytes(first.read_bytes())
-    append_decision(copy, decide("a", "undo"))
+    append_decisions(copy, [decide("a", "undo")])
     settled, disagreements = merge([first, copy])
     assert settled["image_id"].tolist() == ["b"]
     assert disagreements.empty
@@ -337,8 +336,8 @@ def test_merge_of_copies_is_the_same_as_of_one(tmp_path):
 
 def test_merge_compares_times_of_different_zones(tmp_path):
     first, second = tmp_path / "one.csv", tmp_path / "two.csv"
-    append_decision(first, decide("a", "accept", time="2024-05-01T12:00:00+02:00"))
-    append_decision(second, decide("a", "reject", time="2024-05-01T11:00:00+00:00"))
+    append_decisions(first, [decide("a", "accept", time="2024-05-01T12:00:00+02:00")])
+    append_decisions(second, [decide("a", "reject", time="2024-05-01T11:00:00+00:00")])
     assert merge([second, first])[0]["decision"].tolist() == ["reject"]
 
 
@@ -352,7 +351,7 @@ def test_merge_of_nothing(tmp_path):
 
 def _append_many(path, reviewer, count):
     for number in range(count):
-        append_decision(path, decide(f"{reviewer}{number}", reviewer=reviewer))
+        append_decisions(path, [decide(f"{reviewer}{number}", reviewer=reviewer)])
 
 
 def test_two_writers_mix_whole_lines(path):
@@ -369,9 +368,10 @@ def test_two_writers_mix_whole_lines(path):
 def test_a_killed_writer_loses_nothing_it_reported(path):
     program = (
         "import sys\n"
-        "from wood.ood.decisions import Decision, append_decision, now\n"
+        "from wood.ood.decisions import Decision, append_decisions, now\n"
         "for number in range(10**6):\n"
-        "    append_decision(sys.argv[1], Decision(f'i{number}', 'accept', 'cat', 'ann', now()))\n"
+        "    answer = Decision(f'i{number}', 'accept', 'cat', 'ann', now())\n"
+        "    append_decisions(sys.argv[1], [answer])\n"
         "    print(number, flush=True)\n"
     )
     writer = subprocess.Popen(

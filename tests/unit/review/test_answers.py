@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wood.ood.decisions import Decision, append_decision, now, read_history
+from wood.ood.decisions import Decision, append_decisions, now, read_history
 from wood.review.answers import ForeignImage, Review
 from wood.review.session import review_name
 from wood.runtime.errors import InputError
@@ -49,7 +49,7 @@ def test_presses_that_are_sent_again_are_recorded_once(review):
     second = press(("c", "reject"), time="2026-03-02T09:00:00.002Z")
     undo = {"undo": True, "time": "2026-03-02T09:00:01Z"}
     review.record([first])
-    append_decision(review.decisions, Decision("d", "accept", "dog", "bob", now()))
+    append_decisions(review.decisions, [Decision("d", "accept", "dog", "bob", now())])
     assert review.record([first, second]) == ["c"]
     assert review.record([undo]) == ["c"]
     assert review.record([undo]) == ["c"]
@@ -83,7 +83,7 @@ def test_a_foreign_image_is_refused_with_all_presses(review):
 
 def test_an_undo_takes_the_last_press_of_this_reviewer(review):
     review.record([press(("a", "accept"), ("b", "accept")), press(("c", "reject"))])
-    append_decision(review.decisions, Decision("d", "accept", "dog", "bob", now()))
+    append_decisions(review.decisions, [Decision("d", "accept", "dog", "bob", now())])
     assert review.record([{"undo": True}]) == ["c"]
     assert review.record([{"undo": True}]) == ["a", "b"]
     assert review.record([{"undo": True}]) == []
@@ -100,8 +100,8 @@ def test_an_undo_of_chosen_images(review):
 
 def test_each_reviewer_has_own_progress_and_sees_the_dispute(review, tmp_path):
     review.record([press(("a", "accept"))])
-    append_decision(review.others[0], Decision("a", "reject", "cat", "bob", now(), found="cat"))
-    append_decision(review.others[0], Decision("b", "accept", "cat", "bob", now()))
+    append_decisions(review.others[0], [Decision("a", "reject", "cat", "bob", now(), found="cat")])
+    append_decisions(review.others[0], [Decision("b", "accept", "cat", "bob", now())])
     state = {row["image_id"]: row for row in review.state()["candidates"]}
     assert [state[image]["decision"] for image in "abcd"] == ["accept", None, None, None]
     assert [state[image]["disputed"] for image in "abcd"] == [True, False, False, False]

@@ -21,19 +21,21 @@ CLASSES = ["cat", "dog"]
 BACKBONE = {"backbone": "test_resnet", "output_stride": 16, "class_names": CLASSES}
 
 
+def list_images(files, name, ids):
+    table = pd.DataFrame({"image_id": ids, "path": [str(files / f"{i}.png") for i in ids]})
+    write_image_list(files / f"{name}.csv", table)
+
+
 @pytest.fixture
 def files(tmp_path):
     """Four photographs, one of no class, three OoD images, and a classifier."""
     rng = np.random.default_rng(0)
-    rows = {}
     for name, (width, height) in {"a": (64, 48), "b": (48, 64), "c": (64, 48), "d": (61, 50),
                                   "x": (30, 50), "y": (90, 40), "z": (64, 48)}.items():  # fmt: skip
         pixels = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
-        rows[name] = str(tmp_path / f"{name}.png")
-        pixels.resize((width, height), Image.Resampling.BICUBIC).save(rows[name])
-    for list_name, ids in (("images", "abcd"), ("ood", "xyz")):
-        table = pd.DataFrame({"image_id": list(ids), "path": [rows[name] for name in ids]})
-        write_image_list(tmp_path / f"{list_name}.csv", table)
+        pixels.resize((width, height), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
+    list_images(tmp_path, "images", list("abcd"))
+    list_images(tmp_path, "ood", list("xyz"))
     labels = {"a": [1, 0], "b": [0, 1], "c": [0, 0], "d": [1, 1]}
     table = pd.DataFrame.from_dict(labels, "index", bool, CLASSES).rename_axis("image_id")
     write_labels(tmp_path / "labels.parquet", table)
@@ -111,6 +113,25 @@ def test_the_share_is_that_of_the_right_part_alone():
     assert share[50] == 0
 
 
+def test_an_ood_image_of_no_cell_does_not_count(files):
+    """At the side of d, 61 pixels wide, a pixel more is in the same 16 cells."""
+    Image.new("RGB", (10, 2000), "green").save(files / "narrow.png")
+    list_images(files, "ood", ["narrow"])
+    list_images(files, "images", ["a", "b"])
+    others = choose(files)
+    list_images(files, "images", ["a", "b", "d"])
+    assert choose(files) == others
+    assert others["threshold"] > 0
+    assert others["pictures"] == 2
+
+    (files / "threshold.json").unlink()
+    list_images(files, "images", ["d"])
+    message = r"ood\.csv: at a photograph's height no image is wide enough .*\(4 pixels\)"
+    with pytest.raises(InputError, match=message):
+        choose(files)
+    assert not (files / "threshold.json").exists()
+
+
 def test_both_images_stand_side_by_side_at_one_height():
     both = side_by_side(Image.new("RGB", (40, 30), "red"), Image.new("RGB", (20, 60), "blue"))
     assert both.size == (50, 30)
@@ -120,9 +141,7 @@ def test_both_images_stand_side_by_side_at_one_height():
 def test_without_a_labelled_photograph_there_is_no_threshold(files):
     table = pd.DataFrame.from_dict({"c": [0, 0]}, "index", bool, CLASSES).rename_axis("image_id")
     write_labels(files / "labels.parquet", table)
-    write_image_list(
-        files / "images.csv", pd.DataFrame({"image_id": ["c"], "path": [str(files / "c.png")]})
-    )
+    list_images(files, "images", ["c"])
     with pytest.raises(InputError, match=r"labels\.parquet: no image of .*images\.csv has a class"):
         choose(files)
     assert not (files / "threshold.json").exists()

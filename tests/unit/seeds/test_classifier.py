@@ -12,8 +12,6 @@ import torch
 from tests.unit.seeds.small_training import CLASSES, centers, resolved, train
 from wood.data.lists import write_image_list
 from wood.data.photographs import Photographs
-from wood.models.backbone import freeze_first_stages
-from wood.models.backbones import create_backbone
 from wood.models.classifiers import build_classifier, load_classifier
 from wood.ood.losses import classification_loss, position_losses
 from wood.runtime.errors import InputError
@@ -149,21 +147,6 @@ def test_the_reference_preset_trains(data, tmp_path):
     stages = {name.split(".")[2] for name in moved if name.startswith("backbone")}
     assert stages == {"layer3", "layer4"}
     assert "head.weight" in moved
-
-
-@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
-def test_the_last_stages_learn(name):
-    backbone = create_backbone(name, weights=None).train()
-    everything = set(backbone.parameters_to_train())
-    freeze_first_stages(backbone, 2)
-    learning = set(backbone.parameters_to_train())
-    assert learning < everything
-    images = torch.zeros(1, 3, 64, 64, requires_grad=True)
-    assert not backbone.stages(images.detach())[-3].requires_grad
-    (gradient,) = torch.autograd.grad(backbone(images).sum(), images)
-    assert gradient.shape == images.shape
-    freeze_first_stages(backbone, 99)
-    assert set(backbone.parameters_to_train()) == learning
 
 
 def test_centres_are_those_of_the_images_that_are_used(data, tmp_path):

@@ -9,7 +9,6 @@ from wood.ood.decisions import (
     ACCEPT,
     REJECT,
     Decision,
-    append_decision,
     append_decisions,
     now,
 )
@@ -30,9 +29,9 @@ def test_a_review_is_pending_until_enough_images_are_accepted(tmp_path):
     assert is_pending(config, [str(path)])
     ids = [str(number) for number in range(needed_hard_ood(config))]
     append_decisions(path, [Decision(name, ACCEPT, "boat", "ann", now()) for name in ids[1:]])
-    append_decision(path, Decision("x", REJECT, "boat", "ann", now()))
+    append_decisions(path, [Decision("x", REJECT, "boat", "ann", now())])
     assert is_pending(config, [str(path)])
-    append_decision(path, Decision(ids[0], ACCEPT, "boat", "ann", now()))
+    append_decisions(path, [Decision(ids[0], ACCEPT, "boat", "ann", now())])
     assert not is_pending(config, [str(path)])
     path.write_text("no decisions\n")
     assert not is_pending(config, [str(path)])  # which the job itself says, in one sentence
@@ -68,6 +67,6 @@ def test_the_message_says_command_images_and_minutes(tmp_path):
     assert "for 10 accepted images of each class, 1 minutes" in said
     assert "snakemake review --cores 1 --configfile my.yaml" in said
     append_decisions(decisions, [Decision(f"{n}", ACCEPT, "boat", "ann", now()) for n in range(8)])
-    append_decision(decisions, Decision("33", REJECT, "train", "ann", now()))
+    append_decisions(decisions, [Decision("33", REJECT, "train", "ann", now())])
     said = what_to_do(config, ranking, [str(decisions)], "--cores 1")
     assert "25 images wait for a review, about 6 of them" in said  # 3 for 2 boats, 3 of train
