@@ -39,8 +39,10 @@ class Training:
     Attributes:
         model: trained in place, on the device that is found.
         dataset: what `loss` gets batches of.
-        loss: `(model, batch, progress in [0, 1]) -> (scalar, named terms to log)`. Means over the
-            batch, so that several processes and gradient accumulation change nothing.
+        loss: `(model, batch, progress in [0, 1]) -> (scalar, named terms to log)`. A mean over the
+            images of what it gets, so that several processes and `accumulate` change nothing; what
+            it is a mean over else (pixels, pairs) it has to count over all processes, and then
+            `accumulate` changes it.
         groups: parameter groups; `lr_scale` multiplies the learning rate, `weight_decay` replaces
             the one of the settings.
         settings: `epochs` or `iterations`, `batch_size` (over all processes), `lr`, `momentum`,
