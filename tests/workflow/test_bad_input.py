@@ -1,5 +1,10 @@
 """Bad input ends in one clear sentence, and what was made stays."""
 
+import re
+import shlex
+import subprocess
+import sys
+
 import pytest
 
 from tests.devkit import make_devkit
@@ -121,8 +126,11 @@ def test_no_candidate_above_the_threshold(copy):
 
 
 def test_fewer_hard_ood_images_than_clusters(copy):
-    said = sentence(copy, "hard_ood", changes={"wood": {"clusters": 1000}})
-    assert "at least 1000 needed" in said
+    """Where the list is made, and where one that is there has too few for another classifier."""
+    changes = {"wood": {"clusters": 1000}}
+    assert "wood.clusters is 1000" in sentence(copy, "seeds", changes=changes)
+    (copy.folder / "results/small/ood/hard_ood.csv").unlink()
+    assert "at least 1000 needed" in sentence(copy, "hard_ood", changes=changes)
     assert (copy.folder / "results/small/ood/ranking.parquet").exists()
 
 
@@ -143,7 +151,13 @@ def test_a_review_to_come_is_an_orderly_stop(tmp_path):
     assert done.returncode == 0, said
     assert "images wait for a review" in said
     assert "for 2 accepted images of each class" in said
-    assert "snakemake review --cores 1 --configfile" in said
+    [command] = re.findall(r"snakemake (review --cores 1 .*)", said)
+    opened = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", *shlex.split(command)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert opened.returncode == 0, opened.stderr
+    assert "rule review" in opened.stdout + opened.stderr
     again = workflow.run("hard_ood", changes=decided)
     assert "Nothing to be done" in again.stderr
     assert "images wait for a review" in again.stderr

@@ -85,9 +85,9 @@ class Inputs(Parameters):
 
     @of_job
     def needed_hard_ood(self, wildcards: Any, input: Any) -> int:
-        """Return how many hard OoD images there must be; more classifiers make no list anew.
+        """Return how many hard OoD images there must be; another classifier makes no list anew.
 
-        Whoever trains with a list that is too short for it says so.
+        Where a list that is there has too few for its clusters, `centers` says so.
         """
         return self.targets.needed_hard_ood
 
