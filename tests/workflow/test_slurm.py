@@ -128,7 +128,8 @@ def test_a_reduced_run_goes_from_data_to_the_page(ended):
 
 def test_short_jobs_are_submitted_together_and_only_gpu_rules_ask_for_a_gpu(ended, cluster):
     gpus = {}
-    for job in cluster.jobs():
+    of_the_profile = (job for job in cluster.jobs() if "/slurm_logs/" in job["StdOut"])
+    for job in of_the_profile:
         name = re.search(r"/slurm_logs/(?:rule_(\w+)|group_([a-z]+)_)", job["StdOut"])
         gpus.setdefault(name[1] or name[2], []).append(job.get("TresPerJob"))
     assert gpus == {
