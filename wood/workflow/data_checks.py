@@ -66,7 +66,7 @@ def check_data(config: Tree) -> None:
 
 
 def _check_wanted(config: Tree) -> None:
-    """A review that stops asking at `wanted` accepted images of a class can accept enough."""
+    """As many images can be accepted as are needed; a run waits until they are."""
     ood, needed = config["ood"], needed_hard_ood(config)
     wanted, cap = ood["review"]["wanted"], ood["cap_per_class"]
     limits = [limit for limit in (wanted, cap) if limit is not None]
