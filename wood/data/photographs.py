@@ -98,7 +98,7 @@ def readable_rows(
     if not found:
         first, others = images["path"].iloc[0], len(images) - 1
         raise InputError(f"{first}: neither this image nor one of {others} others can be read.")
-    return images[images["image_id"].isin(list(found))].reset_index(drop=True)
+    return images[images["image_id"].isin(found)].reset_index(drop=True)
 
 
 def _next(

@@ -136,10 +136,10 @@ class ClassifierTraining:
     def _read_data(self) -> None:
         """Read the lists and labels: D_in, its (N, C) labels, and D_ood, of what is readable."""
         data = self.settings["data"]
-        self.inside = readable_rows(in_images(self.images, data), self.max_failed_fraction)
         self.known = read_labels(self.labels)
         if list(self.known.columns) != list(self.class_names):
             raise InputError(f"{self.labels}: the classes are not those of the configuration.")
+        self.inside = readable_rows(in_images(self.images, data), self.max_failed_fraction)
         self.matrix = label_matrix(self.known, list(self.inside["image_id"]), self.labels)
         self.outside = None
         if self.wood:
